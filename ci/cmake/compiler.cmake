@@ -1,0 +1,33 @@
+# Language level, warnings, sanitizers, coverage of the fuzzers. Included once by the root.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+# Assertions tell our own bugs; they stay in every build.
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+set(CMAKE_C_FLAGS_RELEASE "-O2")
+
+option(ECH_WERROR "warnings are errors" OFF)
+option(ECH_SANITIZE "address and undefined-behaviour sanitizers" OFF)
+option(ECH_FUZZ "libFuzzer targets (clang)" OFF)
+
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wmissing-prototypes)
+# One FMA is written as fmaf or an intrinsic; the compiler may not invent others (exactness).
+add_compile_options(-ffp-contract=off -fno-math-errno)
+add_compile_definitions(_GNU_SOURCE)
+if(ECH_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(ECH_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+if(ECH_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()

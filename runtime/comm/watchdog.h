@@ -1,0 +1,18 @@
+/* The watchdog: no rank can wait its way out of a collective whose member died, so a thread in each process
+ * holds the deadline of the current phase; when it passes, it writes which phase and how long to stderr and
+ * leaves the process with _exit(75). The one place, beside main, that ends a process. */
+#ifndef ECH_COMM_WATCHDOG_H
+#define ECH_COMM_WATCHDOG_H
+
+#include "base/err.h"
+
+/* Start the thread. `hook` (may be NULL) runs just before the exit: it may write a last event. */
+int ech_watchdog_start(int rank, void (*hook)(const char *phase, double seconds), struct ech_err *err);
+void ech_watchdog_stop(void);
+/* Phases nest at depth one: a new phase replaces the last. `name` is borrowed. */
+void ech_watchdog_phase(const char *name, double seconds);
+void ech_watchdog_clear(void);
+/* Main's loop beats while rows run; the phase's deadline starts anew. */
+void ech_watchdog_beat(void);
+
+#endif
