@@ -11,29 +11,27 @@
 #include "kernels/backends.h"
 #include "kernels/queue.h"
 
-static const char *always(void)
-{
-    return NULL;
-}
-
 struct backend {
-    const char *name, *numerics;
-    const char *(*available)(void);
-    void (*fill)(struct ech_ops *ops);
-    bool automatic; /* `auto` may choose it */
+    const struct ech_ops *own;
+    const struct ech_ops *under; /* laid below `own` where this machine can run it; NULL: ref_exact alone */
+    bool automatic;              /* `auto` may choose it */
 };
 
 /* Best first. A backend that was not compiled in is absent. */
 static const struct backend BACKENDS[] = {
 #ifdef ECH_HAVE_X86
-    {"avx512", "cpu-f32-1", ech_avx512_available, ech_avx512_fill, true},
-    {"avx2", "cpu-f32-1", ech_avx2_available, ech_avx2_fill, true},
+    {&ech_avx512_entries, NULL, true},
+    {&ech_avx2_entries, NULL, true},
 #endif
 #ifdef ECH_HAVE_OPENBLAS
-    {"openblas", "openblas-f32-1", ech_openblas_available, ech_openblas_fill, true},
+#ifdef ECH_HAVE_X86
+    {&ech_openblas_entries, &ech_avx2_entries, true},
+#else
+    {&ech_openblas_entries, NULL, true},
 #endif
-    {"ref_exact", "cpu-f32-1", always, ech_ref_exact_fill, true},
-    {"ref", "ref-f64-1", always, ech_ref_fill, false},
+#endif
+    {&ech_ref_exact_entries, NULL, true},
+    {&ech_ref_entries, NULL, false},
 };
 enum { COUNT = sizeof BACKENDS / sizeof BACKENDS[0] };
 
@@ -48,14 +46,39 @@ static bool complete(const struct ech_ops *o)
            o->embed && o->pool && o->activate && o->softmax;
 }
 
+/* Every entry that `over` has replaces the one below. */
+static void overlay(struct ech_ops *ops, const struct ech_ops *over)
+{
+#define TAKE(entry) ops->entry = over->entry ? over->entry : ops->entry
+    TAKE(name);
+    TAKE(numerics);
+    TAKE(available);
+    TAKE(linear_packed_bytes);
+    TAKE(linear_pack);
+    TAKE(linear_workspace);
+    TAKE(attention_workspace);
+    TAKE(linear);
+    TAKE(layer_norm);
+    TAKE(attention);
+    TAKE(embed);
+    TAKE(pool);
+    TAKE(activate);
+    TAKE(softmax);
+#undef TAKE
+}
+
 static void fill(void)
 {
     for (int i = 0; i < COUNT; i++) {
-        tables[i].name = BACKENDS[i].name;
-        tables[i].numerics = BACKENDS[i].numerics;
-        tables[i].available = BACKENDS[i].available;
-        ech_ref_exact_fill(&tables[i]);
-        BACKENDS[i].fill(&tables[i]);
+        const struct backend *b = &BACKENDS[i];
+        overlay(&tables[i], &ech_ref_exact_entries);
+        if (b->under && !b->under->available())
+            overlay(&tables[i], b->under);
+        overlay(&tables[i], b->own);
+#ifdef ECH_HAVE_OPENBLAS
+        if (b->own == &ech_openblas_entries)
+            tables[i].numerics = ech_openblas_numerics();
+#endif
         assert(complete(&tables[i]));
         listed[i] = &tables[i];
     }
@@ -82,7 +105,7 @@ static void name_all(char *out, size_t bytes)
     size_t used = 0;
     out[0] = 0;
     for (int i = 0; i < COUNT && used < bytes; i++)
-        used += (size_t)snprintf(out + used, bytes - used, "%s%s", i ? ", " : "", BACKENDS[i].name);
+        used += (size_t)snprintf(out + used, bytes - used, "%s%s", i ? ", " : "", BACKENDS[i].own->name);
 }
 
 const struct ech_ops *ech_ops_find(const char *name, char *why)

@@ -223,16 +223,17 @@ static int activate(struct ech_queue *queue, enum ech_act kind, float *x, int64_
     return ECH_OP_OK;
 }
 
-void ech_ref_fill(struct ech_ops *ops)
-{
-    ops->linear_packed_bytes = packed_bytes;
-    ops->linear_pack = pack;
-    ops->attention_workspace = attention_workspace;
-    ops->linear = linear;
-    ops->layer_norm = layer_norm;
-    ops->attention = attention;
-    ops->embed = embed;
-    ops->pool = pool;
-    ops->activate = activate;
-    ops->softmax = softmax;
-}
+const struct ech_ops ech_ref_entries = {
+    .name = "ref",
+    .numerics = "ref-f64-1",
+    .linear_packed_bytes = packed_bytes,
+    .linear_pack = pack,
+    .attention_workspace = attention_workspace,
+    .linear = linear,
+    .layer_norm = layer_norm,
+    .attention = attention,
+    .embed = embed,
+    .pool = pool,
+    .activate = activate,
+    .softmax = softmax,
+};

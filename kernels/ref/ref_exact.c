@@ -11,17 +11,24 @@ static size_t no_workspace(int64_t m, int64_t n, int64_t k)
     return 0;
 }
 
-void ech_ref_exact_fill(struct ech_ops *ops)
+static const char *always(void)
 {
-    ops->linear_packed_bytes = ech_panels_bytes;
-    ops->linear_pack = ech_panels_pack;
-    ops->linear_workspace = no_workspace;
-    ops->attention_workspace = ech_exact_attention_workspace;
-    ops->linear = ech_exact_linear;
-    ops->layer_norm = ech_exact_layer_norm;
-    ops->attention = ech_exact_attention;
-    ops->embed = ech_exact_embed;
-    ops->pool = ech_exact_pool;
-    ops->activate = ech_exact_activate;
-    ops->softmax = ech_exact_softmax;
+    return NULL;
 }
+
+const struct ech_ops ech_ref_exact_entries = {
+    .name = "ref_exact",
+    .numerics = "cpu-f32-1",
+    .available = always,
+    .linear_packed_bytes = ech_panels_bytes,
+    .linear_pack = ech_panels_pack,
+    .linear_workspace = no_workspace,
+    .attention_workspace = ech_exact_attention_workspace,
+    .linear = ech_exact_linear,
+    .layer_norm = ech_exact_layer_norm,
+    .attention = ech_exact_attention,
+    .embed = ech_exact_embed,
+    .pool = ech_exact_pool,
+    .activate = ech_exact_activate,
+    .softmax = ech_exact_softmax,
+};
