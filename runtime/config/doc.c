@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -77,9 +78,11 @@ static int syntax_error(struct reader *r)
             return ECH_CONFIG;
         }
     }
-    ech_problem_add(r->problems, line, column, "not valid YAML: %s%s%s",
-                    p->problem ? p->problem : "unreadable", p->context ? " " : "",
-                    p->context ? p->context : "");
+    char context[200] = "";
+    if (p->context)
+        snprintf(context, sizeof context, " %s (begun in line %d)", p->context, line_of(p->context_mark));
+    ech_problem_add(r->problems, line, column, "not valid YAML: %s%s", p->problem ? p->problem : "unreadable",
+                    context);
     return ECH_CONFIG;
 }
 

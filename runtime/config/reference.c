@@ -13,15 +13,16 @@ static const char intro[] =
     "# A key without default is commented out. Every value can also be given as --set resources.threads=2\n"
     "# or as ECHELON_RESOURCES__THREADS=2; --set wins over the environment, that over the file, the file "
     "over\n"
-    "# the default. An empty value takes a key back to its default.\n";
+    "# the default. An empty value takes a key back to its default. Keys that affect the result are part of "
+    "the\n"
+    "# job's identity: a resume refuses other values.\n";
 
 static void put_doc(const struct ech_field *field, const char *indent, struct ech_str *out)
 {
     char expected[256];
     ech_value_expected(field, expected, sizeof expected);
-    ech_str_addf(out, "%s# %s. %s%s%s%s%s.\n", indent, field->doc,
-                 field->required ? "Required: " : "Type: ", expected, field->example ? ", such as " : "",
-                 field->example ? field->example : "", field->affects ? "; part of the job's identity" : "");
+    ech_str_addf(out, "%s# %s.\n%s#   %s%s%s\n", indent, field->doc, indent,
+                 field->required ? "required: " : "", expected, field->affects ? "; affects the result" : "");
 }
 
 /* The written value: default, or the example of a key that must be there. */

@@ -70,7 +70,7 @@ static const struct ech_field tail[] = {
      .doc = "Rows of the largest lease"},
     {"balance.probe", ECH_F_BOOL, AT(balance.probe), .fallback = "true",
      .doc = "Measure each rank's speed at the start"},
-    {"max_errors", ECH_F_INT, AT(max_errors), .fallback = "1000", .most = 1e15,
+    {"max_errors", ECH_F_INT, AT(max_errors), .fallback = "1000", .most = 1e12,
      .doc = "Bad rows that are tolerated; beyond it the job stops with status 65"},
     {"retries", ECH_F_INT, AT(retries), .fallback = "0", .most = 1000,
      .doc = "How often to start again after a stop that can be resumed"},
@@ -125,8 +125,8 @@ static const struct {
     {"kind", "run", "kind run comes in a later version"},
 };
 
-/* Variables of the programs themselves. */
-static const char *const other_env[] = {"ECHELON_ROOT", "ECHELON_RANK_PROGRAM", NULL};
+/* ECHELON_ROOT: where it is installed, set by the environment module. */
+static const char *const other_env[] = {"ECHELON_ROOT", NULL};
 
 static int options_count(const struct ech_kind *kind)
 {
@@ -236,6 +236,15 @@ const char *ech_schema_nearest(const struct ech_kind *kind, const char *path)
         if (ech_nearest(path, (const char *const[]){sections[i].name, NULL}))
             near = sections[i].name;
     return near;
+}
+
+const struct ech_kind *ech_schema_other_kind(const struct ech_kind *kind, const char *path)
+{
+    for (const struct ech_kind *const *other = ech_kinds(); *other; other++)
+        for (const struct ech_field *field = (*other)->options; *other != kind && field->path; field++)
+            if (strcmp(last_word(field->path), last_word(path)) == 0)
+                return *other;
+    return NULL;
 }
 
 bool ech_schema_env_name(const char *path, char *out, size_t bytes)

@@ -29,6 +29,9 @@ const char *ech_schema_later_value(const char *path, const char *value);
  * near it. NULL: nothing is near. */
 const char *ech_schema_nearest(const struct ech_kind *kind, const char *path);
 
+/* Another kind that has an option of this name, or NULL. */
+const struct ech_kind *ech_schema_other_kind(const struct ech_kind *kind, const char *path);
+
 /* "resources.threads" <-> "ECHELON_RESOURCES__THREADS". The buffer bounds both; false: does not fit. */
 bool ech_schema_env_name(const char *path, char *out, size_t bytes);
 bool ech_schema_env_path(const char *name, char *out, size_t bytes);

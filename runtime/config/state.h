@@ -30,6 +30,10 @@ bool ech_setting_given(const struct ech_config *config, const char *path);
 void ech_setting_problem(const struct ech_setting *setting, struct ech_problems *problems, const char *fmt,
                          ...) __attribute__((format(printf, 3, 4)));
 
+/* As ech_config_load, of a text in memory; request->path names it. */
+int ech_config_load_text(const struct ech_config_request *request, const char *text, size_t bytes,
+                         struct ech_config **out, struct ech_err *err);
+
 /* Rules that join several keys; each broken one is noted. Every value has its type by now.
  * Errors  ECH_UNAVAILABLE alone: all else is a problem. */
 int ech_check_job(struct ech_config *config, struct ech_problems *problems, struct ech_err *err);

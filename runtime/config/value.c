@@ -72,12 +72,25 @@ static bool in_limits(const struct ech_field *field, double value)
     return value >= least && (field->most <= 0 || value <= field->most);
 }
 
+/* A limit as people write it: 1KiB, 366d, 4096. */
+static const char *print_limit(const struct ech_field *field, double limit, char *out, size_t bytes)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    size_t unit = 0;
+    if (field->type == ECH_F_BYTES)
+        for (; limit >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+            limit /= 1024;
+    bool days = field->type == ECH_F_TIME && limit >= 86400;
+    snprintf(out, bytes, "%.15g%s", days ? limit / 86400 : limit,
+             field->type == ECH_F_BYTES  ? units[unit]
+             : field->type != ECH_F_TIME ? ""
+             : days                      ? "d"
+                                         : "s");
+    return out;
+}
+
 const char *ech_value_expected(const struct ech_field *field, char *out, size_t bytes)
 {
-    char range[96] = "", unit = field->type == ECH_F_TIME ? 's' : '\0';
-    double least = field->type == ECH_F_AUTO && field->least < 1 ? 1 : field->least;
-    if (field->most > 0)
-        snprintf(range, sizeof range, " from %.15g%.1s to %.15g%.1s", least, &unit, field->most, &unit);
     static const char *const names[] = {"a text",
                                         "a path",
                                         "an integer",
@@ -88,6 +101,13 @@ const char *ech_value_expected(const struct ech_field *field, char *out, size_t 
                                         "one of",
                                         "\"auto\" or an integer",
                                         "a list of texts"};
+    char range[96] = "", from[32], to[32];
+    bool open = (field->type == ECH_F_TIME || field->type == ECH_F_BYTES) && field->least <= 0;
+    double least = field->type == ECH_F_AUTO && field->least < 1 ? 1 : field->least;
+    if (field->most > 0)
+        snprintf(range, sizeof range, "%s%s%s%s", open ? "" : " from ",
+                 open ? "" : print_limit(field, least, from, sizeof from), open ? " up to " : " to ",
+                 print_limit(field, field->most, to, sizeof to));
     int n = snprintf(out, bytes, "%s%s", names[field->type], range);
     for (int i = 0; field->type == ECH_F_CHOICE && field->choices[i] && n > 0 && (size_t)n < bytes; i++)
         n += snprintf(out + n, bytes - (size_t)n, "%s%s", i ? ", " : " ", field->choices[i]);
