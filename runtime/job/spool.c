@@ -93,7 +93,8 @@ int ech_spool_parse_head(const char *name, const unsigned char *data, const stru
     if (memcmp(data, ECH_SPOOL_MAGIC, 8) != 0 || ech_get_u64(data + 248) != ech_hash_bytes(data, 248).low)
         return ECH_OK;
     char found[ECH_HASH_HEX], wanted[ECH_HASH_HEX], numerics[64] = "";
-    uint32_t version = ech_get_u32(data + 8), columns = ech_get_u32(data + 12), number = ech_get_u32(data + 32);
+    uint32_t version = ech_get_u32(data + 8), columns = ech_get_u32(data + 12),
+             number = ech_get_u32(data + 32);
     if (version != ECH_SPOOL_VERSION)
         return ech_fail(err, ECH_DATA, "%s: spool format version %" PRIu32 ", version %d was expected", name,
                         version, ECH_SPOOL_VERSION);
@@ -103,8 +104,9 @@ int ech_spool_parse_head(const char *name, const unsigned char *data, const stru
                         name, ech_hash_print(identity, found), ech_hash_print(expected->identity, wanted));
     memcpy(numerics, expected->numerics, strnlen(expected->numerics, sizeof numerics - 1));
     if (memcmp(data + 40, numerics, sizeof numerics) != 0)
-        return ech_fail(err, ECH_DATA, "%s: its rows are of the numerics class \"%.64s\", \"%s\" was expected",
-                        name, (const char *)data + 40, numerics);
+        return ech_fail(err, ECH_DATA,
+                        "%s: its rows are of the numerics class \"%.64s\", \"%s\" was expected", name,
+                        (const char *)data + 40, numerics);
     if (columns != (uint32_t)expected->columns_count ||
         !ech_hash_equal(get_hash(data + 104), ech_spool_columns_hash(expected)))
         return ech_fail(err, ECH_DATA,
@@ -141,7 +143,8 @@ static int measure(const struct ech_spool_head *head, const struct ech_block *bl
                         head->columns_count);
     if (block->first < 0 || block->rows < 1 || __builtin_add_overflow(block->first, block->rows, &end) ||
         block->errors < 0 || block->errors > block->rows || block->tokens < 0)
-        return ech_fail(err, ECH_BUG, "spool: a block of %" PRId64 " rows from %" PRId64 ", %" PRId64
+        return ech_fail(err, ECH_BUG,
+                        "spool: a block of %" PRId64 " rows from %" PRId64 ", %" PRId64
                         " of them errors, cannot be",
                         block->rows, block->first, block->errors);
     *payload = 0;

@@ -69,10 +69,10 @@ int ech_spool_scan(const char *path, const struct ech_spool_head *expected, int3
 struct place {
     int fd;
     const char *path, *column;
-    int64_t row_bytes;    /* -1 ragged */
-    uint64_t at, bytes;   /* of the column in the file */
-    int64_t record_rows;  /* of the record */
-    int64_t skip, rows;   /* wanted: rows behind the first `skip` */
+    int64_t row_bytes;   /* -1 ragged */
+    uint64_t at, bytes;  /* of the column in the file */
+    int64_t record_rows; /* of the record */
+    int64_t skip, rows;  /* wanted: rows behind the first `skip` */
 };
 
 static int damaged(const char *path, const struct ech_spool_entry *entry, const char *what,
@@ -109,10 +109,15 @@ static int locate(const struct ech_spool_head *head, const struct ech_spool_entr
     uint64_t at = entry->offset + head_bytes;
     for (int c = 0; c < want->column; c++)
         at += record.column_bytes[c];
-    *place = (struct place){.fd = want->fd, .path = want->path, .column = head->columns[want->column].name,
-                            .row_bytes = ech_column_row_bytes(&head->columns[want->column]), .at = at,
-                            .bytes = record.column_bytes[want->column], .record_rows = record.rows,
-                            .skip = ahead, .rows = want->rows};
+    *place = (struct place){.fd = want->fd,
+                            .path = want->path,
+                            .column = head->columns[want->column].name,
+                            .row_bytes = ech_column_row_bytes(&head->columns[want->column]),
+                            .at = at,
+                            .bytes = record.column_bytes[want->column],
+                            .record_rows = record.rows,
+                            .skip = ahead,
+                            .rows = want->rows};
     return ECH_OK;
 }
 

@@ -1,5 +1,6 @@
 /* Walk a spool file record by record. A damaged place is skipped: past the record where its head is good, to
- * the next record's magic (they lie at multiples of 8) where it is not. Memory does not grow with a record. */
+ * the next record's magic (they lie at multiples of 8) where it is not. Memory does not grow with a record.
+ */
 #include "base/mem.h"
 #include "job/spool_format.h"
 

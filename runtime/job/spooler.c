@@ -53,7 +53,7 @@ struct ech_spooler {
     /* Of the thread alone. */
     int fd;
     bool folder_synced;
-    uint64_t written_end; /* of the file */
+    uint64_t written_end;              /* of the file */
     double unsynced_since, full_since; /* monotonic seconds; 0: not */
     struct ech_str buffer;
     struct item batch[BATCH_BLOCKS];
@@ -154,7 +154,8 @@ static void take_batch(struct ech_spooler *s)
 {
     uint64_t bytes = 0;
     s->batch_count = 0;
-    for (uint64_t i = s->written; i < s->queued && s->batch_count < BATCH_BLOCKS && bytes < BATCH_BYTES; i++) {
+    for (uint64_t i = s->written; i < s->queued && s->batch_count < BATCH_BLOCKS && bytes < BATCH_BYTES;
+         i++) {
         s->batch[s->batch_count++] = *item_at(s, i);
         bytes += item_at(s, i)->bytes;
     }
@@ -331,8 +332,7 @@ static int start(struct ech_spooler *s, struct ech_err *err)
     return ech_fail_errno(err, ECH_UNAVAILABLE, failed, "cannot start the I/O thread for %s", s->path);
 }
 
-int ech_spooler_open(const struct ech_spooler_options *options, struct ech_spooler **out,
-                     struct ech_err *err)
+int ech_spooler_open(const struct ech_spooler_options *options, struct ech_spooler **out, struct ech_err *err)
 {
     struct ech_spooler *s = ech_calloc(1, sizeof *s, err);
     if (!s)
@@ -373,9 +373,8 @@ static int fail_again(const struct ech_err *from, struct ech_err *err)
 
 int ech_spooler_put(struct ech_spooler *s, struct ech_block *block, int64_t epoch, struct ech_err *err)
 {
-    struct item item = {.block = block,
-                        .epoch = epoch,
-                        .what = {block->first, block->rows, block->errors, block->tokens}};
+    struct item item = {
+        .block = block, .epoch = epoch, .what = {block->first, block->rows, block->errors, block->tokens}};
     int code = ech_spool_record_bytes(&s->head, block, &item.bytes, err);
     if (code == ECH_OK && (epoch < 0 || epoch > UINT32_MAX))
         code = ech_fail(err, ECH_BUG, "spool: epoch %lld is out of range", (long long)epoch);
