@@ -90,7 +90,7 @@ static int locate(const struct ech_spool_head *head, const struct ech_spool_entr
     unsigned char data[ECH_RECORD_HEAD_MAX];
     size_t head_bytes = ech_record_head_bytes(head->columns_count);
     struct ech_spool_record record;
-    uint64_t size;
+    uint64_t size = 0;
     int64_t ahead = want->first - entry->first;
     if (want->column < 0 || want->column >= head->columns_count || ahead < 0 || want->rows < 0 ||
         ahead > entry->rows || want->rows > entry->rows - ahead)
