@@ -62,7 +62,8 @@ INLINE void tile_run(const struct tile *t, const int rows, const int vectors)
 TILES_12(1)
 TILES_12(2)
 TILES_6(3)
-TILE(7, 3) TILE(8, 3) TILES_6(4) static void (*const TILE_TABLE[TILE_VECTORS][12])(const struct tile *) = {
+TILE(7, 3)
+TILE(8, 3) TILES_6(4) static void (*const TILE_TABLE[TILE_VECTORS][12])(const struct tile *) = {
     {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1, tile_9x1, tile_10x1,
      tile_11x1, tile_12x1},
     {tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2, tile_9x2, tile_10x2,
