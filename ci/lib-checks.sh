@@ -98,7 +98,7 @@ CMAKE
 build_layers() { # FOLDER BASE'S-CMAKELISTS
     echo "$2" >"$1/base/CMakeLists.txt"
     rm -rf "$1/build"
-    cmake -S "$1" -B "$1/build" >"$1/log" 2>&1 && cmake --build "$1/build" >>"$1/log" 2>&1
+    cmake -G Ninja -S "$1" -B "$1/build" >"$1/log" 2>&1 && cmake --build "$1/build" >>"$1/log" 2>&1
 }
 
 # The launcher runs on login nodes; nothing there may be missing to start it.
