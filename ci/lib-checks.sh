@@ -4,10 +4,11 @@
 tracked() { git -c safe.directory='*' ls-files -- "$@"; }
 
 check_layout() {
-    tracked '*.c' '*.h' | xargs -r clang-format --dry-run -Werror || {
-        echo "clang-format -i mends this"
-        return 1
-    }
+    local said
+    said=$(tracked '*.c' '*.h' | xargs -r clang-format --dry-run -Werror 2>&1) && return
+    sed -n 's/^\([^ :]*\):\([0-9]*\):.*/\1 \2/p' <<<"$said" |
+        awk '!seen[$1]++ { print $1 ": line " $2 " and perhaps others; clang-format -i mends it" }'
+    return 1
 }
 
 check_scripts() {
