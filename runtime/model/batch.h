@@ -13,6 +13,7 @@ struct ech_batch {
     struct ech_result *result;
     /* Guarded by the lanes' lock once it is submitted. */
     int64_t next, done;
+    bool dropped; /* cancelled: thrown away when its rows in hand are done */
     struct ech_err err;
     struct ech_batch *after;
 };

@@ -344,6 +344,12 @@ int ech_engine_step(struct ech_engine *e, double seconds)
     return ECH_OK;
 }
 
+void ech_engine_cancel(struct ech_engine *e)
+{
+    if (e->lanes)
+        ech_lanes_cancel(e->lanes);
+}
+
 struct ech_result *ech_engine_poll(struct ech_engine *e, struct ech_err *err)
 {
     struct ech_batch *batch = e->lanes ? ech_lanes_poll(e->lanes) : NULL;

@@ -287,6 +287,29 @@ struct ech_batch *ech_lanes_poll(struct ech_lanes *lanes)
 {
     pthread_mutex_lock(&lanes->lock);
     struct ech_batch *batch = pop(&lanes->finished);
+    while (batch && batch->dropped) {
+        ech_batch_destroy(batch);
+        batch = pop(&lanes->finished);
+    }
     pthread_mutex_unlock(&lanes->lock);
     return batch;
+}
+
+/* A batch that lanes are at loses the rows that none has taken, and is thrown away when they come back. */
+void ech_lanes_cancel(struct ech_lanes *lanes)
+{
+    struct ech_batch *batch;
+    pthread_mutex_lock(&lanes->lock);
+    while ((batch = pop(&lanes->waiting))) {
+        bool begun = batch->done < batch->next;
+        batch->dropped = true;
+        batch->done += batch->rows - batch->next;
+        if (begun)
+            continue;
+        lanes->in_flight--;
+        ech_batch_destroy(batch);
+    }
+    lanes->waiting_tokens = 0;
+    pthread_cond_broadcast(&lanes->done);
+    pthread_mutex_unlock(&lanes->lock);
 }

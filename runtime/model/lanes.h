@@ -21,6 +21,9 @@ void ech_lanes_wait(struct ech_lanes *lanes, double seconds);
 /* A finished batch, or NULL. Owner: the caller. */
 struct ech_batch *ech_lanes_poll(struct ech_lanes *lanes);
 
+/* Drop what no lane has taken; its batches do not come back. */
+void ech_lanes_cancel(struct ech_lanes *lanes);
+
 /* How many of the rows from `first` the next micro-batch takes, given the tokens that wait in all (pure). */
 int64_t ech_lanes_cut(const int64_t *starts, int64_t rows, int64_t first, int64_t target, int64_t capacity);
 int64_t ech_lanes_target(int64_t waiting, int threads, int64_t microbatch);
