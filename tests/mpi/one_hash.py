@@ -5,29 +5,19 @@ Every K-th document of SciFact (default 96; --full: 16, with every combination) 
 with 1 and 2 threads, with leases of 16 and 256 rows, with AVX2 forced and AVX-512, each rank also as a node of its own;
 all shards and manifests (less provenance) must be equal. The OpenBLAS path gives one hash of its own.
 """
-import argparse, csv, hashlib, io, os, pathlib, subprocess, sys, time, zipfile, re, ast
+import argparse, json, os, pathlib, subprocess, sys, time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fault"))
-import loop
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS / "fault"), str(TESTS / "bench")]
+import loop, scifact
 
 DATA = os.environ.get("ECH_TEST_DATA", "../shared")
 
 
-def scifact(every):
-    """(id, text) of every K-th document: title, space, the abstract's sentences joined by spaces."""
-    path = pathlib.Path(DATA) / "data/scifact"
-    if not path.exists():
-        return None
-    archive = zipfile.ZipFile(next(path.glob("*.zip")))
-    name = next(n for n in archive.namelist() if n.endswith("corpus_train.csv"))
-    rows = csv.DictReader(io.TextIOWrapper(archive.open(name), "utf-8", newline=""))
-    literal = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.S)
-    out = []
-    for i, row in enumerate(rows):
-        if i % every == 0:
-            sentences = [ast.literal_eval(s.replace("\n", "\\n")) for s in literal.findall(row["abstract"])]
-            out.append((row["doc_id"], row["title"] + " " + " ".join(sentences)))
-    return out
+def documents(every):
+    """[{id, text}] of every K-th document, None where the data is absent."""
+    path = pathlib.Path(DATA) / "data/scifact/scifact.zip"
+    return list(scifact.documents(str(path)))[::every] if path.exists() else None
 
 
 def combos(full, flags):
@@ -70,15 +60,14 @@ def main():
     if not os.path.exists(f"{loop.MODELS}/all-MiniLM-L6-v2/model.safetensors"):
         print("SKIP data: all-MiniLM-L6-v2 is not there (ci/get-model)", file=sys.stderr)
         return 77
-    docs = scifact(16 if a.full else a.every)
+    docs = documents(16 if a.full else a.every)
     if docs is None:
         print("SKIP data: data/scifact is not there (ECH_TEST_DATA)", file=sys.stderr)
         return 77
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     where = pathlib.Path.cwd() / "hash"
     where.mkdir()
-    import json
-    (where / "docs.jsonl").write_text("".join(json.dumps({"id": d, "text": t}) + "\n" for d, t in docs))
+    (where / "docs.jsonl").write_text("".join(json.dumps(d) + "\n" for d in docs))
     subprocess.run([f"{loop.BIN}/echelon", "data", "import", str(where / "docs.jsonl"), str(where / "docs")], check=True,
                    stdout=subprocess.DEVNULL)
     flags = open("/proc/cpuinfo").read()
