@@ -32,7 +32,8 @@ struct ech_queue; /* opaque: one per compute thread; opened from a backend */
 
 /* y = act(x W^T + bias) [+ residual]. W is (n, k) row-major as in the file, packed beforehand.
  * Shapes  x (m, k) stride ldx; y (m, n) stride ldy; bias (n) or NULL; residual (m, n) stride ldr or NULL
- *         (added after the activation; may be y itself). Strides in elements, >= width. m = 0: success. */
+ *         (added after the activation; may be y itself). Strides in elements, >= width. m = 0: success.
+ *         y may not overlap x. */
 struct ech_linear_args {
     size_t size; /* sizeof *this: old callers keep working when fields are added at the end */
     int64_t m, n, k;
