@@ -165,6 +165,8 @@ static void bytes(void **state)
     load_bad("kind: embed\ninput: {dataset: a}\nname: {a} {b}\n", 3, 11,
              "a text that begins with { needs quotes");
     load_bad(BASIC "name: {a}\n", 5, 1, "name is a map, a text was expected (a text that begins with {");
+    load_bad(BASIC "\"\\e[2J\\nkey\": 1\n", 5, 1,
+             "unknown key \"?[2J?key\""); /* no escape reaches a terminal */
     write_bytes("job.yaml", "kind: em\0bed\n", 13);
     struct ech_config *config = NULL;
     struct ech_err err = ECH_ERR_NONE;
