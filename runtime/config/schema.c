@@ -78,6 +78,8 @@ static const struct ech_field tail[] = {
      .doc = "A rank that is silent for longer counts as dead"},
     {"limits.phase", ECH_F_TIME, AT(limits.phase), .fallback = "300s", .least = 0.1, .most = YEAR,
      .doc = "Deadline of a step that all ranks take together (open, verify, seal)"},
+    {"limits.disk_full", ECH_F_TIME, AT(limits.disk_full), .fallback = "30s", .most = 86400,
+     .doc = "How long a full disk is waited for before the job stops with status 74"},
     {"limits.spool_sync", ECH_F_TIME, AT(limits.spool_sync), .fallback = "2s", .most = 86400,
      .doc = "Results are on disk at the latest after this time"},
     {"limits.spool_sync_bytes", ECH_F_BYTES, AT(limits.spool_sync_bytes), .fallback = "64MiB", .least = KIB,
