@@ -256,7 +256,7 @@ const char *ech_schema_nearest(const struct ech_kind *kind, const char *path)
             near = ech_schema_at(kind, i)->path;
     if (!near && ech_schema_other_kind(kind, path))
         return NULL;
-    for (size_t i = 0; !near && i < sizeof sections / sizeof sections[0]; i++)
+    for (size_t i = 0; !near && !strchr(path, '.') && i < sizeof sections / sizeof sections[0]; i++)
         if (ech_nearest(path, (const char *const[]){sections[i].name, NULL}))
             near = sections[i].name;
     if (!near)
