@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#define PACE_S 10.0
+
 /* A rank number beyond this is a damaged file, not a cluster. */
 enum { MOST_RANKS = 1 << 20 };
 
@@ -212,6 +214,23 @@ static void on_lease(struct ech_run_view *view, struct ech_rank_view *r, const s
         r->first_lease = h->t;
 }
 
+void ech_pace_add(struct ech_pace *p, double t, int64_t rows, int64_t tokens)
+{
+    enum { MOST = sizeof p->marks / sizeof p->marks[0] };
+    if (p->count && t <= p->marks[p->count - 1].t)
+        return;
+    while (p->count == MOST || (p->count > 1 && t - p->marks[1].t >= PACE_S)) {
+        memmove(p->marks, p->marks + 1, (size_t)(p->count - 1) * sizeof p->marks[0]);
+        p->count--;
+    }
+    p->marks[p->count].t = t;
+    p->marks[p->count].rows = rows;
+    p->marks[p->count++].tokens = tokens;
+    double seconds = t - p->marks[0].t;
+    p->rows_s = seconds > 0 ? (double)(rows - p->marks[0].rows) / seconds : 0;
+    p->tokens_s = seconds > 0 ? (double)(tokens - p->marks[0].tokens) / seconds : 0;
+}
+
 static void on_todo(struct ech_run_view *view, struct ech_rank_view *r, const struct head *h)
 {
     (void)r;
@@ -224,6 +243,7 @@ static void on_todo(struct ech_run_view *view, struct ech_rank_view *r, const st
     view->todo.tokens = int_of(h->event, "tokens");
     view->todo.tokens_done = int_of(h->event, "tokens_done");
     view->todo.left_s = float_of(h->event, "left_s");
+    ech_pace_add(&view->pace, h->t, view->todo.rows_done, view->todo.tokens_done);
 }
 
 static void on_dead(struct ech_run_view *view, struct ech_rank_view *r, const struct head *h)

@@ -49,6 +49,17 @@ struct ech_attempt_view {
     struct ech_run_result result;
 };
 
+/* Speeds of the whole job over the last ten seconds or so. */
+struct ech_pace {
+    struct {
+        double t;
+        int64_t rows, tokens;
+    } marks[16];
+    int count;
+    double rows_s, tokens_s;
+};
+void ech_pace_add(struct ech_pace *pace, double t, int64_t rows, int64_t tokens);
+
 struct ech_run_view {
     char run[256]; /* name of the run directory */
     int attempt;   /* the one that ranks, plan, todo and seal speak of: the newest */
@@ -61,6 +72,7 @@ struct ech_run_view {
         int64_t rows, rows_done, tokens, tokens_done;
         double left_s;
     } todo;
+    struct ech_pace pace; /* of todo */
     struct {
         double t;
         int64_t shards, bytes, rows;
