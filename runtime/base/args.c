@@ -43,8 +43,9 @@ static int unknown(const struct ech_command *command, const char *word, struct e
     const char *start = word + strspn(word, "-");
     snprintf(bare, sizeof bare, "%.*s", (int)strcspn(start, "="), start);
     const char *near = ech_nearest(bare, names);
-    return ech_fail(err, ECH_USAGE, "%s: unknown option %s%s%s (%s --help lists the options)", command->name,
-                    word, near ? ": did you mean --" : "", near ? near : "", command->name);
+    return ech_fail(err, ECH_USAGE, "%s: unknown option %s%s%s%s (%s --help lists the options)",
+                    command->name, word, near ? ": did you mean --" : "", near ? near : "", near ? "?" : "",
+                    command->name);
 }
 
 /* What one word of the command line is. */
