@@ -39,7 +39,8 @@ const char *ech_comm_host(const struct ech_comm *comm);
 int ech_barrier(struct ech_comm *comm, struct ech_err *err);
 int ech_bcast(struct ech_comm *comm, void *data, size_t bytes, int root, struct ech_err *err);
 int ech_allgather(struct ech_comm *comm, const void *mine, size_t bytes, void *all, struct ech_err *err);
-/* Different lengths: counts[size] and *all (size: sum) are allocated here; owner: the caller, ech_free. */
+/* Different lengths: counts[size] (the caller's array) is filled, *all (their sum) is allocated here; owner:
+ * the caller, ech_free. */
 int ech_allgatherv(struct ech_comm *comm, const void *mine, size_t bytes, void **all, size_t *counts,
                    struct ech_err *err);
 int ech_sum_i64(struct ech_comm *comm, int64_t *values, int count, struct ech_err *err);
@@ -69,7 +70,7 @@ int ech_shm_open(struct ech_comm *comm, size_t bytes, void **base, struct ech_er
 void ech_shm_close(void *base, size_t bytes);
 int ech_node_barrier(struct ech_comm *comm, struct ech_err *err);
 
-/* MPI_Comm of this communicator for MPI-IO, as a pointer; NULL for comm_self. */
+/* For MPI-IO: a pointer to this communicator's MPI_Comm, borrowed; NULL for comm_self. */
 void *ech_comm_handle(struct ech_comm *comm);
 
 #endif
