@@ -105,9 +105,10 @@ int ech_find_rank_program(char **path, struct ech_err *err)
         *path = found;
         return ECH_OK;
     }
-    int code = ech_fail(err, ECH_UNAVAILABLE,
-                        "the program echelon-rank is not at %s: build it (ci/build), or name it in ECHELON_RANK",
-                        found ? found : "the folder of echelon");
+    int code =
+        ech_fail(err, ECH_UNAVAILABLE,
+                 "the program echelon-rank is not at %s: build it (ci/build), or name it in ECHELON_RANK",
+                 found ? found : "the folder of echelon");
     ech_free(found);
     return code;
 }

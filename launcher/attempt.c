@@ -29,7 +29,8 @@ int ech_outcome_code(const struct ech_outcome *o, bool *retry)
     if (o->has_result && strcmp(o->result_state, "sealed") == 0)
         return ECH_OK;
     if (o->has_result) { /* stopped: the ranks ended on purpose, a signal or the walltime */
-        *retry = o->result_code == ECH_REQUEUE && strcmp(o->result_state, "stopped") != 0 && !o->stopped_by_us;
+        *retry =
+            o->result_code == ECH_REQUEUE && strcmp(o->result_state, "stopped") != 0 && !o->stopped_by_us;
         return o->result_code ? o->result_code : ECH_REQUEUE;
     }
     if (o->stopped_by_us)
@@ -187,12 +188,13 @@ static void explain_death(const struct attempt *a, const struct ech_outcome *o, 
         ech_fail(err, code, "stopped before the ranks could agree on a result; go on with: echelon resume %s",
                  a->run_dir);
     else if (code == ECH_REQUEUE)
-        ech_fail(err, code, "attempt %d ended without a result%s; nothing that was saved is lost: echelon resume %s",
+        ech_fail(err, code,
+                 "attempt %d ended without a result%s; nothing that was saved is lost: echelon resume %s",
                  a->number,
-                 !o->mpirun_ended                        ? ""
-                 : WIFSIGNALED(o->mpirun_status)         ? " (mpirun was killed)"
-                 : WEXITSTATUS(o->mpirun_status) != 0    ? " (ranks were lost)"
-                                                         : "",
+                 !o->mpirun_ended                     ? ""
+                 : WIFSIGNALED(o->mpirun_status)      ? " (mpirun was killed)"
+                 : WEXITSTATUS(o->mpirun_status) != 0 ? " (ranks were lost)"
+                                                      : "",
                  a->run_dir);
     else
         ech_fail(err, code, "no rank has started, mpirun ended with status %d (its words: %s)",

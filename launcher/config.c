@@ -12,8 +12,9 @@ static const struct ech_exit exits[] = {
 const struct ech_command ech_config_command = {
     .name = "echelon config",
     .usage = "{show|check|schema|reference} ...",
-    .summary = "Shows a job's effective values with the origin of each, checks job files, prints the JSON Schema\n"
-               "and the commented reference file. echelon config WHAT --help says more.",
+    .summary =
+        "Shows a job's effective values with the origin of each, checks job files, prints the JSON Schema\n"
+        "and the commented reference file. echelon config WHAT --help says more.",
     .operands_most = -1,
     .example = "echelon config show job.yaml --set max_errors=0",
     .exits = exits};

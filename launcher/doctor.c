@@ -18,22 +18,25 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-static const struct ech_exit exits[] = {
-    {0, "everything that is needed is there"}, {ECH_USAGE, NULL}, {ECH_UNAVAILABLE, "something is lacking"}, {0, NULL}};
+static const struct ech_exit exits[] = {{0, "everything that is needed is there"},
+                                        {ECH_USAGE, NULL},
+                                        {ECH_UNAVAILABLE, "something is lacking"},
+                                        {0, NULL}};
 
 const struct ech_command ech_doctor_command = {
     .name = "echelon doctor",
     .usage = "",
-    .summary = "Says what is here and what is missing, and how to mend it: mpirun, echelon-rank, shared memory,\n"
-               "limits, cores, a folder to write in; then MPI, HDF5, BLAS and instruction sets.",
+    .summary =
+        "Says what is here and what is missing, and how to mend it: mpirun, echelon-rank, shared memory,\n"
+        "limits, cores, a folder to write in; then MPI, HDF5, BLAS and instruction sets.",
     .operands_most = -1,
     .example = "echelon doctor",
     .exits = exits};
 
 enum verdict { GOOD, WARN, LACKING };
 
-static void line(enum verdict verdict, const char *what, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
+static void line(enum verdict verdict, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static void line(enum verdict verdict, const char *what, const char *fmt, ...)
 {
@@ -113,8 +116,8 @@ static enum verdict check_cores(void)
     struct ech_place place;
     ech_place_find(&place);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    line(GOOD, "cores", "%lld usable of %ld (affinity and cgroup quota counted)", (long long)ech_usable_cores(),
-         online);
+    line(GOOD, "cores", "%lld usable of %ld (affinity and cgroup quota counted)",
+         (long long)ech_usable_cores(), online);
     if (place.allocation)
         line(GOOD, "slurm", "inside an allocation of %lld node%s, at least %lld cores each",
              (long long)place.nodes, place.nodes == 1 ? "" : "s", (long long)place.node_cores);

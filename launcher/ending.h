@@ -1,8 +1,8 @@
 /* How a start of mpirun is brought to its end: which step is due now, as a pure function of what happened.
  *   result published       3 s for mpirun to end by itself, then SIGTERM, 2 s later SIGKILL
- *   asked to stop once     the ranks are asked (SIGUSR1 through mpirun); after 30 s SIGTERM, 3 s later SIGKILL
- *   asked twice            SIGTERM at once, 3 s later SIGKILL
- * A start in which no rank has spoken yet has nothing to save: a stop is SIGTERM at once. */
+ *   asked to stop once     the ranks are asked (SIGUSR1 through mpirun); after 30 s SIGTERM, 3 s later
+ * SIGKILL asked twice            SIGTERM at once, 3 s later SIGKILL A start in which no rank has spoken yet
+ * has nothing to save: a stop is SIGTERM at once. */
 #ifndef ECH_LAUNCHER_ENDING_H
 #define ECH_LAUNCHER_ENDING_H
 

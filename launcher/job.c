@@ -120,10 +120,11 @@ int ech_job_same(const char *before, const char *after, struct ech_err *err)
     while (*before || *after) {
         size_t a = strcspn(before, "\n"), b = strcspn(after, "\n");
         if (a != b || memcmp(before, after, a) != 0)
-            return ech_fail(err, ECH_CONFIG,
-                            "the run began with %.*s, now it is %.*s: an option that changes the result cannot "
-                            "change on resume; start a new run",
-                            a ? (int)a : 7, a ? before : "nothing", b ? (int)b : 7, b ? after : "nothing");
+            return ech_fail(
+                err, ECH_CONFIG,
+                "the run began with %.*s, now it is %.*s: an option that changes the result cannot "
+                "change on resume; start a new run",
+                a ? (int)a : 7, a ? before : "nothing", b ? (int)b : 7, b ? after : "nothing");
         before += a + (before[a] == '\n');
         after += b + (after[b] == '\n');
     }

@@ -36,7 +36,8 @@ void ech_log_lines_add(struct ech_log_lines *lines, const char *line, size_t byt
         line = close + 2;
     }
     l.text = ech_strndup(line, bytes, NULL);
-    if (!l.text || ech_grow((void **)&lines->lines, &lines->capacity, lines->count + 1, sizeof l, NULL) != ECH_OK) {
+    if (!l.text ||
+        ech_grow((void **)&lines->lines, &lines->capacity, lines->count + 1, sizeof l, NULL) != ECH_OK) {
         ech_free(l.text);
         lines->failed = true;
         return;

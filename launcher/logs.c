@@ -1,5 +1,6 @@
-/* The verb `logs`. Reads nodes/<host>/log-<attempt>-<slot>; a file is known by how far it was read, none stays
- * open. Grows with the ranks (one record a file) and, in one go, with what was written since the last look. */
+/* The verb `logs`. Reads nodes/<host>/log-<attempt>-<slot>; a file is known by how far it was read, none
+ * stays open. Grows with the ranks (one record a file) and, in one go, with what was written since the last
+ * look. */
 #include "launcher/logmerge.h"
 #include "launcher/rundirs.h"
 #include "launcher/verbs.h"
@@ -21,13 +22,15 @@ static const struct ech_option logs_options[] = {
     {"follow", NULL, false, "go on until the run ends"},
     {"mpirun", NULL, false, "what mpirun and the ranks said on stdout and stderr in the newest attempt"},
     {NULL, NULL, false, NULL}};
-static const struct ech_exit logs_exits[] = {{0, "success"}, {ECH_USAGE, NULL}, {ECH_NOINPUT, NULL}, {0, NULL}};
+static const struct ech_exit logs_exits[] = {
+    {0, "success"}, {ECH_USAGE, NULL}, {ECH_NOINPUT, NULL}, {0, NULL}};
 
 const struct ech_command ech_logs_command = {
     .name = "echelon logs",
     .usage = "[RUN] [--rank N] [--follow] [--mpirun]",
-    .summary = "Prints the logs of all ranks and attempts, merged by time; a line that several ranks said within a\n"
-               "second is printed once with their count. RUN: default the newest run.",
+    .summary =
+        "Prints the logs of all ranks and attempts, merged by time; a line that several ranks said within a\n"
+        "second is printed once with their count. RUN: default the newest run.",
     .options = logs_options,
     .operands_most = 1,
     .example = "echelon logs --follow",
@@ -125,7 +128,8 @@ static int read_all(struct reader *r, struct ech_err *err)
     if (dir)
         closedir(dir);
     ech_free(nodes);
-    return code == ECH_OK && r->lines.failed ? ech_fail(err, ECH_UNAVAILABLE, "no memory for the logs") : code;
+    return code == ECH_OK && r->lines.failed ? ech_fail(err, ECH_UNAVAILABLE, "no memory for the logs")
+                                             : code;
 }
 
 static int print_new(struct reader *r, struct ech_err *err)

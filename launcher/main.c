@@ -22,15 +22,16 @@
 static void print_help(void)
 {
     const char *group = NULL;
-    puts("usage: echelon VERB [arguments]\n\n"
-         "Runs transformer inference and batch jobs over sharded datasets, on one machine or through mpirun.");
+    puts(
+        "usage: echelon VERB [arguments]\n\n"
+        "Runs transformer inference and batch jobs over sharded datasets, on one machine or through mpirun.");
     for (const struct ech_verb *v = ech_verbs; v->name; v++) {
         if (!v->call)
             continue;
         if (!group || strcmp(group, v->group) != 0)
             printf("\n%s:\n", v->group);
         group = v->group;
-        printf("  %-8s  %.*s\n", v->name, (int)strcspn(v->command->summary, ".:\n"), v->command->summary);
+        printf("  %-8s  %s\n", v->name, v->brief);
     }
     puts("\nlater versions:\n  submit, simulate, eval\n\n"
          "options:\n"
@@ -86,8 +87,9 @@ static int call_verb(int argc, char **argv, struct ech_err *err)
         if (strcmp(v->name, argv[1]) != 0)
             continue;
         if (!v->call)
-            return ech_fail(err, ECH_USAGE, "the verb %s comes in a later version (echelon --help lists what "
-                                            "this one can do)",
+            return ech_fail(err, ECH_USAGE,
+                            "the verb %s comes in a later version (echelon --help lists what "
+                            "this one can do)",
                             v->name);
         return v->call(argc - 2, argv + 2, err);
     }
@@ -99,7 +101,8 @@ static int dispatch(int argc, char **argv, struct ech_err *err)
     if (ech_fault_arm_from_env() != ECH_OK)
         return ech_fail(err, ECH_USAGE, "ECH_FAULT cannot be read");
     if (argc < 2)
-        return ech_fail(err, ECH_USAGE, "a verb is missing: echelon VERB ... (echelon --help lists the verbs)");
+        return ech_fail(err, ECH_USAGE,
+                        "a verb is missing: echelon VERB ... (echelon --help lists the verbs)");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
         return ECH_OK;

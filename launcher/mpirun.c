@@ -24,9 +24,10 @@ int ech_layout_decide(const struct ech_place *place, const struct ech_asked *ask
         return ech_fail(err, ECH_USAGE, "--ranks %lld: from 1 to %d ranks can be started",
                         (long long)asked->ranks, MOST_RANKS);
     if (place->allocation && l.nodes > place->nodes)
-        return ech_fail(err, ECH_UNAVAILABLE,
-                        "resources.nodes is %lld, the Slurm allocation has %lld: ask for more nodes or lower it",
-                        (long long)l.nodes, (long long)place->nodes);
+        return ech_fail(
+            err, ECH_UNAVAILABLE,
+            "resources.nodes is %lld, the Slurm allocation has %lld: ask for more nodes or lower it",
+            (long long)l.nodes, (long long)place->nodes);
     l.per_node = asked->ranks_per_node;
     if (asked->ranks > 0)
         l.per_node = (asked->ranks + l.nodes - 1) / l.nodes;

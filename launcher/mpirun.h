@@ -35,7 +35,7 @@ struct ech_mpirun {
     const struct ech_layout *layout;
     const char *shm_dir; /* folder of this start for what MPI maps, NULL: MPI's own choice */
     bool allocation;
-    bool recovery;       /* the others go on when a rank dies */
+    bool recovery;          /* the others go on when a rank dies */
     char *const *arguments; /* of the program, NULL-terminated */
 };
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out);

@@ -19,9 +19,8 @@ static const char *phase(const struct ech_run_view *view)
 {
     static const struct {
         const char *name, *text;
-    } phases[] = {{"", "starting"},        {"open", "opening model and data"},
-                  {"probe", "measuring speeds"}, {"run", "running"},
-                  {"verify", "checking spools"}, {"seal", "sealing"},
+    } phases[] = {{"", "starting"},   {"open", "opening model and data"}, {"probe", "measuring speeds"},
+                  {"run", "running"}, {"verify", "checking spools"},      {"seal", "sealing"},
                   {"end", "ending"}};
     enum { COUNT = sizeof phases / sizeof phases[0] };
     int least = COUNT;
@@ -77,19 +76,19 @@ static void add_bar(struct ech_str *out, double share)
 static void add_rank(struct ech_str *out, const struct ech_rank_view *r)
 {
     char rows[32], speed[32], memory[32];
-    ech_str_addf(out, "  rank %-3d %-12.12s ", r->rank, r->host);
+    ech_str_addf(out, "  rank %-3d %-10.10s ", r->rank, r->host);
     if (r->dead) {
         ech_str_addf(out, "lost: %s", r->reason);
         return;
     }
-    ech_str_addf(out, "share %5.1f %%  %12s rows  %10s tokens/s  %10s", 100 * r->share,
+    ech_str_addf(out, "%5.1f %%  %10s rows  %9s tokens/s  %9s", 100 * r->share,
                  ech_print_count(r->rows, rows, sizeof rows),
                  ech_print_count((int64_t)(r->speed + 0.5), speed, sizeof speed),
                  ech_print_bytes(r->rss_bytes, memory, sizeof memory));
 }
 
-void ech_progress_block(const struct ech_run_view *view, double elapsed_s, int width,
-                        struct ech_str *out, int *lines)
+void ech_progress_block(const struct ech_run_view *view, double elapsed_s, int width, struct ech_str *out,
+                        int *lines)
 {
     struct ech_view_sum sum;
     char elapsed[32];

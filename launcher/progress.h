@@ -11,8 +11,8 @@
 /* "52.3 %  2,612 / 5,000 rows  215 rows/s  48,210 tokens/s  0:11 left" or the phase before rows run. */
 void ech_progress_line(const struct ech_run_view *view, struct ech_str *out);
 /* The block, each line cut to `width` columns and ended by a newline; *lines counts them. */
-void ech_progress_block(const struct ech_run_view *view, double elapsed_s, int width,
-                        struct ech_str *out, int *lines);
+void ech_progress_block(const struct ech_run_view *view, double elapsed_s, int width, struct ech_str *out,
+                        int *lines);
 
 struct ech_progress {
     bool terminal, quiet;

@@ -16,6 +16,9 @@ struct ech_report {
 /* The whole page. A pure function. */
 int ech_report_html(const struct ech_report *report, struct ech_str *out, struct ech_err *err);
 
+/* The same figures as one JSON object. A pure function. */
+int ech_report_json(const struct ech_report *report, struct ech_str *out, struct ech_err *err);
+
 /* Read a run and write RUN/report.html. */
 int ech_report_write(const char *run_dir, struct ech_err *err);
 

@@ -20,24 +20,26 @@ static const struct ech_option run_options[] = {
     {"hosts", "FILE", false, "comes in a later version"},
     {NULL, NULL, false, NULL}};
 
-static const struct ech_exit run_exits[] = {{0, "sealed: the output dataset is complete"},
-                                            {ECH_USAGE, NULL},
-                                            {ECH_DATA, "more bad rows than max_errors, or a damaged file"},
-                                            {ECH_NOINPUT, NULL},
-                                            {ECH_UNAVAILABLE, "a program, device or memory is lacking (mpirun, ...)"},
-                                            {ECH_BUG, NULL},
-                                            {ECH_EXISTS, NULL},
-                                            {ECH_IO, "reading or writing failed (disk full, ...); resume goes on"},
-                                            {ECH_REQUEUE, "stopped, or the ranks were lost: resume goes on"},
-                                            {ECH_CONFIG, NULL},
-                                            {0, NULL}};
+static const struct ech_exit run_exits[] = {
+    {0, "sealed: the output dataset is complete"},
+    {ECH_USAGE, NULL},
+    {ECH_DATA, "more bad rows than max_errors, or a damaged file"},
+    {ECH_NOINPUT, NULL},
+    {ECH_UNAVAILABLE, "a program, device or memory is lacking (mpirun, ...)"},
+    {ECH_BUG, NULL},
+    {ECH_EXISTS, NULL},
+    {ECH_IO, "reading or writing failed (disk full, ...); resume goes on"},
+    {ECH_REQUEUE, "stopped, or the ranks were lost: resume goes on"},
+    {ECH_CONFIG, NULL},
+    {0, NULL}};
 
 const struct ech_command ech_run_command = {
     .name = "echelon run",
     .usage = "JOB.yaml [--set KEY=VALUE]... [--ranks N] [--dry-run]",
-    .summary = "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
-               "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
-               "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.",
+    .summary =
+        "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
+        "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
+        "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.",
     .options = run_options,
     .operands_least = 1,
     .operands_most = 1,
@@ -52,8 +54,9 @@ static const struct ech_option resume_options[] = {
 const struct ech_command ech_resume_command = {
     .name = "echelon resume",
     .usage = "RUN [--ranks N] [--set KEY=VALUE]...",
-    .summary = "Goes on with a run after any stop: a signal, a crash, a lost machine. RUN is a run directory or\n"
-               "its name below runs/. A sealed run is left as it is.",
+    .summary =
+        "Goes on with a run after any stop: a signal, a crash, a lost machine. RUN is a run directory or\n"
+        "its name below runs/. A sealed run is left as it is.",
     .options = resume_options,
     .operands_least = 1,
     .operands_most = 1,
@@ -70,8 +73,9 @@ static int later(const struct ech_args *args, const char *name, struct ech_err *
 {
     if (!ech_args_given(args, name))
         return ECH_OK;
-    return ech_fail(err, ECH_USAGE, "--%s comes in a later version; inside a Slurm allocation the nodes of the "
-                                    "allocation are used",
+    return ech_fail(err, ECH_USAGE,
+                    "--%s comes in a later version; inside a Slurm allocation the nodes of the "
+                    "allocation are used",
                     name);
 }
 
@@ -154,9 +158,8 @@ int ech_verb_run(int argc, char **argv, struct ech_err *err)
     if ((code = later(&args, "cluster", err)) != ECH_OK || (code = later(&args, "hosts", err)) != ECH_OK ||
         (code = get_ranks(&args, &ranks, err)) != ECH_OK)
         goto out;
-    struct ech_config_request request = {.path = args.operands[0],
-                                         .sets = ech_args_all(&args, "set"),
-                                         .env = (const char *const *)environ};
+    struct ech_config_request request = {
+        .path = args.operands[0], .sets = ech_args_all(&args, "set"), .env = (const char *const *)environ};
     if ((code = ech_ready_make(&request, ranks, &ready, err)) != ECH_OK ||
         (code = ech_job_check_inputs(ready.job, err)) != ECH_OK ||
         (code = ech_job_check_output(ready.job, err)) != ECH_OK)

@@ -127,7 +127,8 @@ int ech_rundir_find(const char *name, char **out, struct ech_err *err)
         path = ech_path_join(runs_folder(), name, err);
     int code = ECH_OK;
     if (!path || !is_run(path))
-        code = ech_fail(err, ECH_NOINPUT, "%s is not a run directory (it has no %s): echelon run prints its name",
+        code = ech_fail(err, ECH_NOINPUT,
+                        "%s is not a run directory (it has no %s): echelon run prints its name",
                         name ? name : path, ECH_RUN_JOB);
     char *full = code == ECH_OK ? absolute(path, err) : NULL;
     ech_free(path);
@@ -164,8 +165,8 @@ static bool give_up(const char *run_dir, double until, struct ech_err *err)
     bool lives = find_holder(run_dir, holder, sizeof holder);
     if (!lives && ech_mono_s() < until)
         return false;
-    ech_fail(err, ECH_UNAVAILABLE, "%s is running %s already; echelon cancel stops it, echelon status shows it",
-             holder, run_dir);
+    ech_fail(err, ECH_UNAVAILABLE,
+             "%s is running %s already; echelon cancel stops it, echelon status shows it", holder, run_dir);
     return true;
 }
 

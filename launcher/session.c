@@ -96,11 +96,8 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     int code = ech_argv_check(&argv, err);
     if (code == ECH_OK && l->session->output && pipe2(ends, O_CLOEXEC) != 0)
         code = ech_fail_errno(err, ECH_UNAVAILABLE, errno, "a pipe for the output of mpirun");
-    struct ech_child_spec spec = {.argv = argv.items,
-                                  .env = env,
-                                  .output = ends[1],
-                                  .session = true,
-                                  .death_signal = SIGTERM};
+    struct ech_child_spec spec = {
+        .argv = argv.items, .env = env, .output = ends[1], .session = true, .death_signal = SIGTERM};
     if (code == ECH_OK)
         code = ech_child_start(&spec, &l->pid, err);
     if (ends[1] >= 0)

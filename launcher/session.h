@@ -14,10 +14,11 @@ struct ech_session {
     double grace_s;     /* for ranks that were asked to stop */
     /* Hooks; each may be NULL. */
     void *context;
-    void (*output)(void *context, const char *data, size_t bytes); /* NULL: mpirun writes to our own streams */
-    void (*tick)(void *context, double now);                       /* five times a second */
-    bool (*begun)(void *context);    /* the ranks can be asked to stop (SIGUSR1) */
-    bool (*finished)(void *context); /* the result is published */
+    void (*output)(void *context, const char *data,
+                   size_t bytes);            /* NULL: mpirun writes to our own streams */
+    void (*tick)(void *context, double now); /* five times a second */
+    bool (*begun)(void *context);            /* the ranks can be asked to stop (SIGUSR1) */
+    bool (*finished)(void *context);         /* the result is published */
     void (*stopping)(void *context, int signal_number, bool again);
 };
 

@@ -12,20 +12,15 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static const struct ech_exit exits[] = {{0, "success"},
-                                        {ECH_USAGE, NULL},
-                                        {ECH_DATA, NULL},
-                                        {ECH_NOINPUT, NULL},
-                                        {ECH_UNAVAILABLE, NULL},
-                                        {ECH_EXISTS, NULL},
-                                        {ECH_IO, NULL},
-                                        {ECH_CONFIG, NULL},
-                                        {0, NULL}};
+static const struct ech_exit exits[] = {{0, "success"},      {ECH_USAGE, NULL},       {ECH_DATA, NULL},
+                                        {ECH_NOINPUT, NULL}, {ECH_UNAVAILABLE, NULL}, {ECH_EXISTS, NULL},
+                                        {ECH_IO, NULL},      {ECH_CONFIG, NULL},      {0, NULL}};
 
 const struct ech_command ech_data_command = {
     .name = "echelon data",
     .usage = "{import|export|append|show|head|verify} ...",
-    .summary = "Makes and reads datasets: import, export and append (.jsonl, .csv, .txt, .npy), show, head, verify.\n"
+    .summary = "Makes and reads datasets: import, export and append (.jsonl, .csv, .txt, .npy), show, head, "
+               "verify.\n"
                "import, export and append take --ranks N: the same bytes, made by N ranks under mpirun.\n"
                "echelon data WHAT --help says more.",
     .operands_most = -1,
@@ -108,7 +103,9 @@ static int status_of(const struct ech_session_end *end, struct ech_err *err)
     if (!end->ended || WIFSIGNALED(end->status))
         return ech_fail(err, ECH_REQUEUE, "mpirun was killed; start it again");
     int status = WEXITSTATUS(end->status);
-    return status <= ECH_CONFIG ? status : ech_fail(err, ECH_REQUEUE, "a rank was lost (mpirun ended with %d); start it again", status);
+    return status <= ECH_CONFIG
+               ? status
+               : ech_fail(err, ECH_REQUEUE, "a rank was lost (mpirun ended with %d); start it again", status);
 }
 
 /* A death ends such a start as a whole: its work is collective and its output appears only at its end. */

@@ -10,14 +10,17 @@
 
 static const struct ech_option status_options[] = {{"json", NULL, false, "one JSON object on stdout"},
                                                    {NULL, NULL, false, NULL}};
-static const struct ech_exit status_exits[] = {
-    {0, "the run could be read (its state is in the output)"}, {ECH_USAGE, NULL}, {ECH_NOINPUT, NULL}, {0, NULL}};
+static const struct ech_exit status_exits[] = {{0, "the run could be read (its state is in the output)"},
+                                               {ECH_USAGE, NULL},
+                                               {ECH_NOINPUT, NULL},
+                                               {0, NULL}};
 
 const struct ech_command ech_status_command = {
     .name = "echelon status",
     .usage = "[RUN] [--json]",
-    .summary = "Shows a run: state, attempt, rows, rate, ranks. RUN: a run directory or its name below runs/;\n"
-               "default: the newest run.",
+    .summary =
+        "Shows a run: state, attempt, rows, rate, ranks. RUN: a run directory or its name below runs/;\n"
+        "default: the newest run.",
     .options = status_options,
     .operands_most = 1,
     .example = "echelon status --json",

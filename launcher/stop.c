@@ -17,34 +17,38 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct ech_exit cancel_exits[] = {{0, "the run is not running (any more)"},
-                                               {ECH_USAGE, NULL},
-                                               {ECH_NOINPUT, NULL},
-                                               {ECH_UNAVAILABLE, "it runs on another host, or did not stop in time"},
-                                               {0, NULL}};
+static const struct ech_exit cancel_exits[] = {
+    {0, "the run is not running (any more)"},
+    {ECH_USAGE, NULL},
+    {ECH_NOINPUT, NULL},
+    {ECH_UNAVAILABLE, "it runs on another host, or did not stop in time"},
+    {0, NULL}};
 
 const struct ech_command ech_cancel_command = {
     .name = "echelon cancel",
     .usage = "RUN",
-    .summary = "Stops a run cleanly and waits for its end: the ranks save what is done; echelon resume goes on.\n"
-               "To be called on the host where echelon run was started.",
+    .summary =
+        "Stops a run cleanly and waits for its end: the ranks save what is done; echelon resume goes on.\n"
+        "To be called on the host where echelon run was started.",
     .operands_least = 1,
     .operands_most = 1,
     .example = "echelon cancel runs/job-20260101-120000",
     .exits = cancel_exits};
 
-static const struct ech_exit clean_exits[] = {{0, "the spools are removed"},
-                                              {ECH_USAGE, NULL},
-                                              {ECH_DATA, "the run is not sealed, or its output is damaged"},
-                                              {ECH_NOINPUT, NULL},
-                                              {ECH_UNAVAILABLE, "the run is running, or echelon-rank is lacking"},
-                                              {0, NULL}};
+static const struct ech_exit clean_exits[] = {
+    {0, "the spools are removed"},
+    {ECH_USAGE, NULL},
+    {ECH_DATA, "the run is not sealed, or its output is damaged"},
+    {ECH_NOINPUT, NULL},
+    {ECH_UNAVAILABLE, "the run is running, or echelon-rank is lacking"},
+    {0, NULL}};
 
 const struct ech_command ech_clean_command = {
     .name = "echelon clean",
     .usage = "RUN",
-    .summary = "Drops the spools of a sealed run, after the output dataset has been read and verified. Events,\n"
-               "logs, result and report stay.",
+    .summary =
+        "Drops the spools of a sealed run, after the output dataset has been read and verified. Events,\n"
+        "logs, result and report stay.",
     .operands_least = 1,
     .operands_most = 1,
     .example = "echelon clean runs/job-20260101-120000",
@@ -65,8 +69,9 @@ static int find_launcher(const char *run_dir, pid_t *pid, struct ech_err *err)
         return code;
     gethostname(host, sizeof host - 1);
     if (strcmp(host, launch.host) != 0)
-        return ech_fail(err, ECH_UNAVAILABLE, "the run was started on %s, this is %s: call echelon cancel there",
-                        launch.host, host);
+        return ech_fail(err, ECH_UNAVAILABLE,
+                        "the run was started on %s, this is %s: call echelon cancel there", launch.host,
+                        host);
     if (launch.pid <= 1 || ech_process_start((pid_t)launch.pid) == 0 ||
         ech_process_start((pid_t)launch.pid) != (unsigned long long)launch.pid_start)
         return ech_fail(err, ECH_UNAVAILABLE,
@@ -179,7 +184,8 @@ static int clean(const char *run_dir, struct ech_err *err)
         code = ech_run_attempts(run_dir, &attempts, err);
     bool sealed = false;
     for (int n = attempts; code == ECH_OK && n > 0 && !sealed; n--)
-        sealed = ech_run_result_read(run_dir, n, &result, NULL) == ECH_OK && strcmp(result.state, "sealed") == 0;
+        sealed =
+            ech_run_result_read(run_dir, n, &result, NULL) == ECH_OK && strcmp(result.state, "sealed") == 0;
     if (code == ECH_OK && !sealed)
         code = ech_fail(err, ECH_DATA, "%s is not sealed, its spools are needed: echelon resume %s", run_dir,
                         run_dir);

@@ -12,23 +12,25 @@
 #define MACHINE  "configuration and machine"
 
 const struct ech_verb ech_verbs[] = {
-    {"run", JOBS, ech_verb_run, &ech_run_command},
-    {"resume", JOBS, ech_verb_resume, &ech_resume_command},
-    {"cancel", JOBS, ech_verb_cancel, &ech_cancel_command},
-    {"clean", JOBS, ech_verb_clean, &ech_clean_command},
-    {"plan", JOBS, ech_verb_plan, &ech_plan_command},
-    {"status", LOOK, ech_verb_status, &ech_status_command},
-    {"logs", LOOK, ech_verb_logs, &ech_logs_command},
-    {"report", LOOK, ech_verb_report, &ech_report_command},
-    {"data", MATERIAL, ech_verb_data, &ech_data_command},
-    {"model", MATERIAL, ech_verb_model, &ech_model_command},
-    {"config", MACHINE, ech_verb_config, &ech_config_command},
-    {"doctor", MACHINE, ech_verb_doctor, &ech_doctor_command},
-    {"bench", MACHINE, ech_verb_bench, &ech_bench_command},
-    {"submit", NULL, NULL, NULL},
-    {"simulate", NULL, NULL, NULL},
-    {"eval", NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL}};
+    {"run", JOBS, "run a job: start the ranks, show progress, seal the output", ech_verb_run,
+     &ech_run_command},
+    {"resume", JOBS, "go on with a run after any stop", ech_verb_resume, &ech_resume_command},
+    {"cancel", JOBS, "stop a run cleanly", ech_verb_cancel, &ech_cancel_command},
+    {"clean", JOBS, "drop the spools of a sealed and verified run", ech_verb_clean, &ech_clean_command},
+    {"plan", JOBS, "shares, memory and finish time of a job; nothing runs", ech_verb_plan, &ech_plan_command},
+    {"status", LOOK, "state, rows, rate and ranks of a run", ech_verb_status, &ech_status_command},
+    {"logs", LOOK, "the logs of all ranks, merged by time", ech_verb_logs, &ech_logs_command},
+    {"report", LOOK, "write report.html of a run", ech_verb_report, &ech_report_command},
+    {"data", MATERIAL, "import, export, append, show, head, verify", ech_verb_data, &ech_data_command},
+    {"model", MATERIAL, "what a model folder is and whether it is whole", ech_verb_model, &ech_model_command},
+    {"config", MACHINE, "effective values with origins, check, schema", ech_verb_config, &ech_config_command},
+    {"doctor", MACHINE, "what is here, what is missing, how to mend it", ech_verb_doctor,
+     &ech_doctor_command},
+    {"bench", MACHINE, "measure a part beside its limit", ech_verb_bench, &ech_bench_command},
+    {"submit", NULL, NULL, NULL, NULL},
+    {"simulate", NULL, NULL, NULL, NULL},
+    {"eval", NULL, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 int ech_verb_args(const struct ech_command *command, int argc, char **argv, struct ech_args *out, bool *done,
                   struct ech_err *err)

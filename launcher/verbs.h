@@ -1,6 +1,6 @@
-/* The verbs of the command and what they share. A verb gets the words behind its name, prints machine-readable
- * output on stdout and human talk on stderr, and returns the exit status; what went wrong is in err and is
- * printed once, by main. */
+/* The verbs of the command and what they share. A verb gets the words behind its name, prints
+ * machine-readable output on stdout and human talk on stderr, and returns the exit status; what went wrong is
+ * in err and is printed once, by main. */
 #ifndef ECH_LAUNCHER_VERBS_H
 #define ECH_LAUNCHER_VERBS_H
 
@@ -8,7 +8,7 @@
 
 struct ech_verb {
     const char *name;
-    const char *group; /* heading in `echelon --help` */
+    const char *group, *brief;                               /* heading and line in `echelon --help` */
     int (*call)(int argc, char **argv, struct ech_err *err); /* NULL: a later version brings it */
     const struct ech_command *command;
 };

@@ -11,8 +11,10 @@
 
 #define PACE_S 10.0
 
-/* A rank number beyond this is a damaged file, not a cluster. */
+/* A rank number beyond this is a damaged file, not a cluster; nor is a count beyond this one, and the sum of
+ * all ranks' counts still fits. */
 enum { MOST_RANKS = 1 << 20 };
+#define MOST_COUNT INT64_C(4000000000000)
 
 void ech_view_init(struct ech_run_view *view, const char *run, int attempt)
 {
@@ -47,13 +49,15 @@ double ech_wall_parse(const char *text)
 static int64_t int_of(const json_t *event, const char *key)
 {
     const json_t *value = json_object_get(event, key);
-    return json_is_integer(value) ? json_integer_value(value) : 0;
+    int64_t number = json_is_integer(value) ? json_integer_value(value) : 0;
+    return number < 0 ? 0 : ech_min64(number, MOST_COUNT);
 }
 
 static double float_of(const json_t *event, const char *key)
 {
     const json_t *value = json_object_get(event, key);
-    return json_is_number(value) ? json_number_value(value) : 0;
+    double number = json_is_number(value) ? json_number_value(value) : 0;
+    return !(number > 0) ? 0 : number < MOST_COUNT ? number : MOST_COUNT;
 }
 
 static const char *text_of(const json_t *event, const char *key)
@@ -71,7 +75,8 @@ static struct ech_rank_view *rank_of(struct ech_run_view *view, int rank)
 {
     size_t need = (size_t)rank + 1;
     if (need > view->rank_count) {
-        if (ech_grow((void **)&view->ranks, &view->rank_capacity, need, sizeof *view->ranks, NULL) != ECH_OK) {
+        if (ech_grow((void **)&view->ranks, &view->rank_capacity, need, sizeof *view->ranks, NULL) !=
+            ECH_OK) {
             view->failed = true;
             return NULL;
         }
@@ -97,7 +102,8 @@ struct ech_attempt_view *ech_view_attempt(struct ech_run_view *view, int attempt
         view->failed = true;
         return NULL;
     }
-    memmove(view->attempts + at + 1, view->attempts + at, (view->attempt_count - at) * sizeof *view->attempts);
+    memmove(view->attempts + at + 1, view->attempts + at,
+            (view->attempt_count - at) * sizeof *view->attempts);
     view->attempts[at] = (struct ech_attempt_view){.attempt = attempt};
     view->attempt_count++;
     return &view->attempts[at];
@@ -287,7 +293,7 @@ static void tell(struct ech_run_view *view, const char *type, const struct head 
     if (strcmp(type, "dead") == 0) {
         snprintf(text, sizeof text, "rank %lld on %.64s lost: %.400s", (long long)int_of(h->event, "who"),
                  text_of(h->event, "host"), text_of(h->event, "reason"));
-        note(view, h, (int)int_of(h->event, "who"), true, text);
+        note(view, h, (int)ech_min64(int_of(h->event, "who"), MOST_RANKS), true, text);
     } else if (strcmp(type, "end") == 0 && int_of(h->event, "code") != 0) {
         snprintf(text, sizeof text, "rank %d ended with %lld (%s): %.500s", h->rank,
                  (long long)int_of(h->event, "code"), ech_code_name((int)int_of(h->event, "code")),
@@ -312,7 +318,8 @@ static const struct {
 void ech_view_event(struct ech_run_view *view, const json_t *event)
 {
     int64_t rank = json_is_integer(json_object_get(event, "rank")) ? int_of(event, "rank") : -1;
-    struct head h = {event, ech_wall_parse(text_of(event, "wall")), (int)int_of(event, "attempt"), (int)rank};
+    struct head h = {event, ech_wall_parse(text_of(event, "wall")),
+                     (int)ech_min64(int_of(event, "attempt"), 1000000), (int)ech_min64(rank, MOST_RANKS)};
     const char *type = text_of(event, "type");
     if (rank < 0 || rank >= MOST_RANKS || h.t <= 0 || h.attempt < 1 || !*type) {
         view->unreadable++;
@@ -325,7 +332,7 @@ void ech_view_event(struct ech_run_view *view, const json_t *event)
     if (!r)
         return;
     r->seen = true;
-    r->node = (int)int_of(event, "node");
+    r->node = (int)ech_min64(int_of(event, "node"), MOST_RANKS);
     r->last_seen = h.t > r->last_seen ? h.t : r->last_seen;
     view->first = view->first <= 0 || h.t < view->first ? h.t : view->first;
     view->last = h.t > view->last ? h.t : view->last;

@@ -78,8 +78,8 @@ struct ech_run_view {
         int64_t shards, bytes, rows;
         double seconds;
     } seal;
-    double first, last; /* wall clock of its first and last event */
-    double run_end;     /* when the first rank left the phase "run"; 0: not yet */
+    double first, last;          /* wall clock of its first and last event */
+    double run_end;              /* when the first rank left the phase "run"; 0: not yet */
     struct ech_rank_view *ranks; /* by number */
     size_t rank_count, rank_capacity;
     struct ech_note *notes; /* of all attempts */
