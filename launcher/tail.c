@@ -40,7 +40,7 @@ static bool useful(const char *line, size_t length)
     for (int i = 0; decoration[i]; i++)
         if (length >= strlen(decoration[i]) && memcmp(line, decoration[i], strlen(decoration[i])) == 0)
             return false;
-    return !blank;
+    return !blank && !memmem(line, length, "PMIX ERROR", strlen("PMIX ERROR"));
 }
 
 void ech_tail_useful(const struct ech_tail *tail, int most, struct ech_str *out)
