@@ -196,7 +196,7 @@ static int put_line(struct export *x, const struct ech_blocks *b, int64_t row, s
 static int put_block(struct export *x, const struct ech_blocks *b, struct ech_err *err)
 {
     int code = ECH_OK;
-    if (x->format == ECH_NPY)
+    if (x->format == ECH_NPY && b->rows > 0)
         ech_str_add(&x->text, b->cells[0].bytes, (size_t)b->cells[0].offsets[b->rows]);
     for (int64_t i = 0; i < b->rows && code == ECH_OK && x->format != ECH_NPY; i++) {
         if (x->format == ECH_JSONL)

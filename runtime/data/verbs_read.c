@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "data/manifest.h"
 #include "data/text_row.h"
+#include "data/verify.h"
 
 #include <string.h>
 
@@ -227,10 +228,62 @@ int ech_verb_head(const struct ech_verb_args *args, struct ech_comm *comm, FILE 
     return ech_agree(comm, err);
 }
 
+/* One line for each problem, kept until all ranks have looked at their part. */
+static void note_damage(const struct ech_damage *damage, void *context)
+{
+    struct ech_str *lines = context;
+    ech_str_addf(lines, "%s, column \"%s\", rows %lld to %lld: %s\n", damage->file, damage->column,
+                 (long long)damage->first_row, (long long)damage->end_row - 1, damage->text);
+}
+
+static int verify_local(const char *path, struct ech_comm *comm, struct ech_verify *found, struct ech_str *lines,
+                        struct ech_err *err)
+{
+    struct ech_dataset *ds;
+    int code = ech_dataset_open(path, &ds, err);
+    if (code != ECH_OK)
+        return code;
+    code = ech_verify(ds, ech_comm_rank(comm), ech_comm_size(comm), note_damage, lines, found, err);
+    ech_dataset_close(ds);
+    return code == ECH_OK ? ech_str_check(lines, err) : code;
+}
+
+/* What the ranks noted, in their order. */
+static int print_lines(struct ech_comm *comm, const struct ech_str *lines, FILE *out, struct ech_err *err)
+{
+    void *all = NULL;
+    size_t total = 0, *counts = ech_calloc((size_t)ech_comm_size(comm), sizeof *counts, err);
+    int code = ech_agree(comm, err);
+    if (code == ECH_OK)
+        code = ech_allgatherv(comm, lines->data, lines->length, &all, counts, err);
+    for (int r = 0; code == ECH_OK && r < ech_comm_size(comm); r++)
+        total += counts[r];
+    if (code == ECH_OK && ech_comm_rank(comm) == 0)
+        fwrite(all, 1, total, out);
+    ech_free(all);
+    ech_free(counts);
+    return code;
+}
+
 int ech_verb_verify(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
 {
-    (void)args;
-    (void)out;
-    (void)comm;
-    return ech_fail(err, ECH_BUG, "verify");
+    struct ech_verify found = {0};
+    struct ech_str lines = {0};
+    char bytes[32], blocks[32];
+    verify_local(args->names[0], comm, &found, &lines, err);
+    int code = ech_agree(comm, err);
+    if (code == ECH_OK)
+        code = print_lines(comm, &lines, out, err);
+    ech_str_fini(&lines);
+    int64_t sums[] = {found.damages, found.bytes, found.blocks};
+    if (code == ECH_OK)
+        code = ech_sum_i64(comm, sums, 3, err);
+    if (code != ECH_OK)
+        return code;
+    if (ech_comm_rank(comm) == 0)
+        fprintf(out, "%s: %s in %s blocks read, %s\n", args->names[0], ech_print_bytes(sums[1], bytes, sizeof bytes),
+                ech_print_count(sums[2], blocks, sizeof blocks), sums[0] ? "DAMAGED" : "whole");
+    return sums[0] ? ech_fail(err, ECH_DATA, "%s is damaged: %lld problem%s", args->names[0], (long long)sums[0],
+                              sums[0] == 1 ? "" : "s")
+                   : ECH_OK;
 }
