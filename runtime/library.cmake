@@ -1,13 +1,13 @@
-# echelon.h: the public C library. `echelon` is its target in this tree; installed are the headers it needs
+# echelon.h: the public C library. `libechelon` is its target in this tree; installed are the headers it needs
 # (include/echelon), the archives and echelon.pc.
 if(NOT TARGET ech_model OR NOT TARGET ech_data)
   return()
 endif()
-add_library(echelon INTERFACE)
+add_library(libechelon INTERFACE)
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include/echelon)
 file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/echelon.h ${CMAKE_BINARY_DIR}/include/echelon/echelon.h SYMBOLIC)
-target_include_directories(echelon INTERFACE ${CMAKE_BINARY_DIR}/include/echelon)
-target_link_libraries(echelon INTERFACE ech_model ech_data)
+target_include_directories(libechelon INTERFACE ${CMAKE_BINARY_DIR}/include/echelon)
+target_link_libraries(libechelon INTERFACE ech_model ech_data)
 
 include(GNUInstallDirs)
 set(ECH_PC_REQUIRES "jansson libxxhash libutf8proc yaml-0.1 hdf5-openmpi ompi-c zlib libzstd")
