@@ -29,7 +29,7 @@ struct ech_import_options {
     bool keep_invalid; /* store text that is not UTF-8 (it is reported when used); otherwise an error */
     bool replace;      /* an existing dataset is replaced */
     bool append;       /* the rows are added to the existing dataset `target`, whose columns they must have */
-    int64_t shard_bytes; /* 0: 256 MiB, or the dataset's when appending */
+    int64_t shard_bytes; /* 0: 256 MiB */
     int64_t row_max;     /* bytes of a row in the file; 0: 64 MiB */
 };
 

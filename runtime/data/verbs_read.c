@@ -233,24 +233,38 @@ int ech_verb_head(const struct ech_verb_args *args, struct ech_comm *comm, FILE 
     return ech_agree(comm, err);
 }
 
-/* One line for each problem, kept until all ranks have looked at their part. */
+enum { NOTED_LINES = 100 };
+
+/* The problems of a rank's part, kept until all ranks have looked at theirs. */
+struct problems {
+    struct ech_str lines;
+    int64_t count;
+};
+
 static void note_damage(const struct ech_damage *damage, void *context)
 {
-    struct ech_str *lines = context;
-    ech_str_addf(lines, "%s, column \"%s\", rows %lld to %lld: %s\n", damage->file, damage->column,
-                 (long long)damage->first_row, (long long)damage->end_row - 1, damage->text);
+    struct problems *p = context;
+    if (p->count++ >= NOTED_LINES)
+        return;
+    ech_str_addf(&p->lines, "%s, column \"%s\", row %lld", damage->file, damage->column,
+                 (long long)damage->first_row);
+    if (damage->end_row - 1 > damage->first_row)
+        ech_str_addf(&p->lines, " to %lld", (long long)damage->end_row - 1);
+    ech_str_addf(&p->lines, ": %s%s\n", damage->text, damage->note ? " (as it was imported: no damage)" : "");
 }
 
 static int verify_local(const char *path, struct ech_comm *comm, struct ech_verify *found,
-                        struct ech_str *lines, struct ech_err *err)
+                        struct problems *problems, struct ech_err *err)
 {
     struct ech_dataset *ds;
     int code = ech_dataset_open(path, &ds, err);
     if (code != ECH_OK)
         return code;
-    code = ech_verify(ds, ech_comm_rank(comm), ech_comm_size(comm), note_damage, lines, found, err);
+    code = ech_verify(ds, ech_comm_rank(comm), ech_comm_size(comm), note_damage, problems, found, err);
     ech_dataset_close(ds);
-    return code == ECH_OK ? ech_str_check(lines, err) : code;
+    if (problems->count > NOTED_LINES)
+        ech_str_addf(&problems->lines, "... and %lld more\n", (long long)problems->count - NOTED_LINES);
+    return code == ECH_OK ? ech_str_check(&problems->lines, err) : code;
 }
 
 /* What the ranks noted, in their order. */
@@ -273,13 +287,13 @@ static int print_lines(struct ech_comm *comm, const struct ech_str *lines, FILE 
 int ech_verb_verify(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
 {
     struct ech_verify found = {0};
-    struct ech_str lines = {0};
+    struct problems problems = {{0}, 0};
     char bytes[32], blocks[32];
-    verify_local(args->names[0], comm, &found, &lines, err);
+    verify_local(args->names[0], comm, &found, &problems, err);
     int code = ech_agree(comm, err);
     if (code == ECH_OK)
-        code = print_lines(comm, &lines, out, err);
-    ech_str_fini(&lines);
+        code = print_lines(comm, &problems.lines, out, err);
+    ech_str_fini(&problems.lines);
     int64_t sums[] = {found.damages, found.bytes, found.blocks};
     if (code == ECH_OK)
         code = ech_sum_i64(comm, sums, 3, err);

@@ -454,6 +454,11 @@ static void damaged(void **state)
     assert_int_equal(verb(&out, &err, "verify ds"), ECH_DATA);
     assert_non_null(strstr(out.data, "shard-00000.h5"));
     assert_non_null(strstr(out.data, "text"));
+    /* text that was kept though it is not UTF-8 is told, and is no damage */
+    put_file("k.txt", "ok\nn\xFF\n", 6);
+    assert_int_equal(verb(&out, &err, "import k.txt kept --invalid-utf8 keep"), ECH_OK);
+    assert_int_equal(verb(&out, &err, "verify kept"), ECH_OK);
+    assert_non_null(strstr(out.data, "row 1: not valid UTF-8"));
     ech_str_fini(&out);
 }
 
