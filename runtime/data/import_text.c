@@ -15,10 +15,10 @@ enum { SAMPLE_ROWS = 1000, SAMPLE_BYTES = 8 << 20 };
 
 struct reader {
     struct ech_import_run *run;
-    struct ech_batch *batch;      /* NULL: a sample, only looked at */
-    struct ech_survey *survey;    /* NULL: the columns are settled */
-    bool defer;                   /* columns may still change: a value that does not fit is no error yet */
-    struct ech_err later;         /* the first such value */
+    struct ech_batch *batch;   /* NULL: a sample, only looked at */
+    struct ech_survey *survey; /* NULL: the columns are settled */
+    bool defer;                /* columns may still change: a value that does not fit is no error yet */
+    struct ech_err later;      /* the first such value */
     struct ech_jrow members;
     struct ech_csv_row fields;
     const struct ech_jvalue **values; /* of the plan's columns in this row */
@@ -69,7 +69,8 @@ static int misfit(struct reader *r, const struct ech_row *row, size_t at, struct
 {
     if (!r->defer || problem->code != ECH_DATA) {
         place(r, row, at, problem);
-        return ech_fail_at(err, problem->code, problem->file, problem->line, problem->column, "%s", problem->text);
+        return ech_fail_at(err, problem->code, problem->file, problem->line, problem->column, "%s",
+                           problem->text);
     }
     if (r->later.code == ECH_OK) {
         place(r, row, at, problem);
@@ -127,7 +128,8 @@ static int survey_member(struct reader *r, const char *key, int column, size_t h
 
 static int strict_key(const char *key, struct ech_err *err)
 {
-    return ech_fail(err, ECH_DATA, "the dataset has no column \"%.80s\": choose the columns to append by name", key);
+    return ech_fail(err, ECH_DATA,
+                    "the dataset has no column \"%.80s\": choose the columns to append by name", key);
 }
 
 /* Hand the members of the row to the survey and to the columns that take them. */
@@ -239,7 +241,8 @@ static int csv_cell(struct reader *r, const struct ech_row *row, int c, bool *fi
         ech_cell_kind(text, bytes, &kind);
         ech_seen_add(&r->survey->seen[c], &kind);
     }
-    if (!r->batch || ech_put_cell(&r->run->plan[c].column, text, bytes, &r->batch->cells[c], &problem) == ECH_OK)
+    if (!r->batch ||
+        ech_put_cell(&r->run->plan[c].column, text, bytes, &r->batch->cells[c], &problem) == ECH_OK)
         return ECH_OK;
     *fits = false;
     return misfit(r, row, (size_t)(field->text - row->text), &problem, err);
@@ -273,7 +276,8 @@ static int line_row(struct reader *r, const struct ech_row *row, struct ech_err 
     }
     if (!r->batch)
         return ECH_OK;
-    fits = ech_put_cell(&r->run->plan[0].column, row->text, row->bytes, &r->batch->cells[0], &problem) == ECH_OK;
+    fits =
+        ech_put_cell(&r->run->plan[0].column, row->text, row->bytes, &r->batch->cells[0], &problem) == ECH_OK;
     if (!fits)
         code = misfit(r, row, 0, &problem, err);
     return code == ECH_OK ? end_row(r, fits, err) : code;
@@ -290,7 +294,8 @@ static bool is_blank(const struct ech_row *row, enum ech_format format)
 static int one_row(struct reader *r, const struct ech_row *row, struct ech_err *err)
 {
     size_t at = 0;
-    if (is_blank(row, r->run->format) && !(row->first && r->run->format == ECH_CSV && !r->run->options->no_header))
+    if (is_blank(row, r->run->format) &&
+        !(row->first && r->run->format == ECH_CSV && !r->run->options->no_header))
         return ECH_OK;
     if (check_utf8(r, row, &at, err) != ECH_OK)
         return place(r, row, at, err);
@@ -307,8 +312,8 @@ static int read_rows(struct reader *r, bool sample, struct ech_err *err)
     struct ech_row row;
     bool more = true;
     int64_t left = SAMPLE_ROWS, bytes = SAMPLE_BYTES;
-    int code = ech_rows_open(run->files, run->pieces, run->piece_count, run->format == ECH_CSV, run->row_max, &rows,
-                             err);
+    int code = ech_rows_open(run->files, run->pieces, run->piece_count, run->format == ECH_CSV, run->row_max,
+                             &rows, err);
     while (code == ECH_OK && more && !(sample && (left-- == 0 || bytes < 0))) {
         code = ech_rows_next(rows, &row, &more, err);
         if (code == ECH_OK && more) {
@@ -423,12 +428,14 @@ static int sizes_local(struct ech_import_run *run, struct ech_survey *survey, st
     return code;
 }
 
-static int check_missing(const struct ech_import_run *run, const struct ech_survey *survey, struct ech_err *err)
+static int check_missing(const struct ech_import_run *run, const struct ech_survey *survey,
+                         struct ech_err *err)
 {
     if (survey->count == 0)
-        return ech_fail(err, ECH_DATA,
-                        "%s%s: there are no keys, so no columns are known: name the columns to make an empty dataset",
-                        run->files[0].path, run->options->source_count > 1 ? " and the others" : "");
+        return ech_fail(
+            err, ECH_DATA,
+            "%s%s: there are no keys, so no columns are known: name the columns to make an empty dataset",
+            run->files[0].path, run->options->source_count > 1 ? " and the others" : "");
     for (int c = 0; run->closed && run->format == ECH_JSONL && c < run->want_count; c++)
         if (survey->seen[c].kinds == 0 && !run->options->append)
             return ech_fail(err, ECH_DATA, "no row of %s%s has the key \"%s\"", run->files[0].path,
@@ -480,10 +487,11 @@ static int csv_wants(struct ech_import_run *run, struct ech_err *err)
     for (int c = 0; c < h->count; c++, run->want_count++) {
         struct ech_want *want = &run->wants[c];
         if (!ech_column_name_valid(h->names[c]))
-            return ech_fail_at(err, ECH_DATA, run->files[0].path, 1, 1,
-                               "\"%.80s\" cannot name a column (a letter or _, then letters, digits, _ . -, at most "
-                               "63): choose columns by name, and rename it: NEW=%.80s",
-                               h->names[c], h->names[c]);
+            return ech_fail_at(
+                err, ECH_DATA, run->files[0].path, 1, 1,
+                "\"%.80s\" cannot name a column (a letter or _, then letters, digits, _ . -, at most "
+                "63): choose columns by name, and rename it: NEW=%.80s",
+                h->names[c], h->names[c]);
         strcpy(want->source, h->names[c]);
         strcpy(want->column.name, h->names[c]);
     }
@@ -497,7 +505,8 @@ static int csv_field_of(const struct ech_import_run *run, const char *source, in
     for (int f = 0; f < h->count; f++)
         if (strcmp(h->names[f], source) == 0) {
             if (found >= 0)
-                return ech_fail_at(err, ECH_DATA, run->files[0].path, 1, 1, "the header names \"%s\" twice", source);
+                return ech_fail_at(err, ECH_DATA, run->files[0].path, 1, 1, "the header names \"%s\" twice",
+                                   source);
             found = f;
         }
     if (found < 0) {
@@ -522,12 +531,14 @@ static int settle_wants(struct ech_import_run *run, struct ech_err *err)
         if (run->header.count == 0)
             return ech_fail(err, ECH_DATA, "%s is empty: a header row was expected", run->files[0].path);
         code = csv_wants(run, err);
-        run->fields = code == ECH_OK ? ech_calloc((size_t)run->want_count + 1, sizeof run->fields[0], err) : NULL;
+        run->fields =
+            code == ECH_OK ? ech_calloc((size_t)run->want_count + 1, sizeof run->fields[0], err) : NULL;
         if (!run->fields)
             return code == ECH_OK ? ECH_UNAVAILABLE : code;
     }
     if (run->format == ECH_CSV && run->strict && run->header.count != run->want_count)
-        return ech_fail(err, ECH_DATA, "%s has %lld columns, the dataset has %d: choose the columns to append by name",
+        return ech_fail(err, ECH_DATA,
+                        "%s has %lld columns, the dataset has %d: choose the columns to append by name",
                         run->files[0].path, (long long)run->header.count, run->want_count);
     for (int c = 0; c < run->want_count && code == ECH_OK && run->format != ECH_JSONL; c++) {
         struct ech_want *want = &run->wants[c];

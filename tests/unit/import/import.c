@@ -1,5 +1,5 @@
-/* Import, export and the verbs on one rank: bad inputs with their places, outputs that exist, appending, and a
- * failure injected at every site. */
+/* Import, export and the verbs on one rank: bad inputs with their places, outputs that exist, appending, and
+ * a failure injected at every site. */
 #include "tests/harness.h"
 
 #include "base/fault.h"
@@ -97,8 +97,9 @@ static void bad_files(void **state)
         struct ech_err err;
         put_file(cases[i].name, cases[i].text, strlen(cases[i].text));
         int code = import_one(cases[i].name, cases[i].columns, &options, "target", NULL, &err);
-        if (code == ECH_OK || code != err.code || !strstr(err.text, cases[i].word) || err.line != cases[i].line ||
-            err.column != cases[i].column || (err.line && strcmp(err.file, cases[i].name) != 0))
+        if (code == ECH_OK || code != err.code || !strstr(err.text, cases[i].word) ||
+            err.line != cases[i].line || err.column != cases[i].column ||
+            (err.line && strcmp(err.file, cases[i].name) != 0))
             fail_msg("case %zu: code %d, %s:%d:%d: %s", i, code, err.file, err.line, err.column, err.text);
         assert_false(left_behind("target"));
     }
@@ -224,14 +225,18 @@ static void bad_exports(void **state)
     struct ech_comm *comm = self();
     put_file("a.jsonl", good, strlen(good));
     assert_int_equal(import_one("a.jsonl", NULL, &plain, "ds", NULL, &err), ECH_OK);
-    static const char *const text[] = {"text"}, *const any[] = {"any"}, *const wrong[] = {"txt"}, *const v[] = {"v"};
+    static const char *const text[] = {"text"}, *const any[] = {"any"}, *const wrong[] = {"txt"},
+                             *const v[] = {"v"};
     static const struct {
         struct ech_export_options options;
         const char *target;
         int code;
         const char *word;
     } cases[] = {
-        {{.columns = text, .column_count = 1}, "a.txt", ECH_DATA, "row 1 of column \"text\" holds a line break"},
+        {{.columns = text, .column_count = 1},
+         "a.txt",
+         ECH_DATA,
+         "row 1 of column \"text\" holds a line break"},
         {{.columns = any, .column_count = 1}, "a.npy", ECH_USAGE, "without a fixed number"},
         {{.columns = v, .column_count = 1}, "a.txt", ECH_USAGE, "lines hold text"},
         {{0}, "a.npy", ECH_USAGE, "holds one column, 4"},
@@ -449,6 +454,11 @@ static void damaged(void **state)
     assert_int_equal(verb(&out, &err, "verify ds"), ECH_DATA);
     assert_non_null(strstr(out.data, "shard-00000.h5"));
     assert_non_null(strstr(out.data, "text"));
+    /* text that was kept though it is not UTF-8 is told, and is no damage */
+    put_file("k.txt", "ok\nn\xFF\n", 6);
+    assert_int_equal(verb(&out, &err, "import k.txt kept --invalid-utf8 keep"), ECH_OK);
+    assert_int_equal(verb(&out, &err, "verify kept"), ECH_OK);
+    assert_non_null(strstr(out.data, "row 1: not valid UTF-8"));
     ech_str_fini(&out);
 }
 
