@@ -14,7 +14,6 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 #include "kernels/queue.h"
-#include "kernels/ref/mathf.h"
 
 enum { ROWS = 8 };
 
@@ -66,13 +65,16 @@ static size_t workspace(int64_t m, int64_t n, int64_t k)
     return m > 0 && n > 0 && k >= 0 ? (block_floats(k) + block_floats(n)) * sizeof(float) : 0;
 }
 
-static void finish_row(const struct ech_linear_args *a, int64_t row, const float *sum)
+/* Bias and activation on the sums, by the table's own entry (avx2's where that is here), then out. */
+static int finish_row(struct ech_queue *queue, const struct ech_linear_args *a, int64_t row, float *sum)
 {
+    for (int64_t j = 0; j < a->n && a->bias; j++)
+        sum[j] += a->bias[j];
+    int rc = queue->ops->activate(queue, a->act, sum, a->n);
     float *y = a->y + row * a->ldy;
-    for (int64_t j = 0; j < a->n; j++) {
-        float v = ech_actf(a->act, a->bias ? sum[j] + a->bias[j] : sum[j]);
-        y[j] = a->residual ? v + a->residual[row * a->ldr + j] : v;
-    }
+    for (int64_t j = 0; j < a->n; j++)
+        y[j] = a->residual ? sum[j] + a->residual[row * a->ldr + j] : sum[j];
+    return rc;
 }
 
 static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
@@ -83,7 +85,7 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
     if (!queue || queue->bytes < workspace(a->m, a->n, a->k))
         return ECH_OP_MEMORY;
     float *x = queue->workspace, *y = x + block_floats(a->k);
-    for (int64_t row = 0; row < a->m; row += ROWS) {
+    for (int64_t row = 0; row < a->m && !rc; row += ROWS) {
         int64_t rows = a->m - row < ROWS ? a->m - row : ROWS;
         memset(x, 0, (size_t)(ROWS * a->k) * sizeof(float));
         memset(y, 0, (size_t)(ROWS * a->n) * sizeof(float)); /* beta = 0, and k = 0 */
@@ -91,10 +93,10 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
             memcpy(x + r * a->k, a->x + (row + r) * a->ldx, (size_t)a->k * sizeof(float));
         if (a->k > 0)
             block_product(x, a->packed, y, a->n, a->k);
-        for (int64_t r = 0; r < rows; r++)
-            finish_row(a, row + r, y + r * a->n);
+        for (int64_t r = 0; r < rows && !rc; r++)
+            rc = finish_row(queue, a, row + r, y + r * a->n);
     }
-    return ECH_OP_OK;
+    return rc;
 }
 
 /* The self-test. Scratch of one shape: weights, a block of rows, the block with its rows turned, results. */

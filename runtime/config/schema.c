@@ -127,8 +127,8 @@ static const struct {
     {"kind", "run", "kind run comes in a later version"},
 };
 
-/* ECHELON_ROOT: where it is installed, set by the environment module. */
-static const char *const other_env[] = {"ECHELON_ROOT", NULL};
+/* ECHELON_ROOT: where it is installed, set by the environment module. ECHELON_RANK: the rank program. */
+static const char *const other_env[] = {"ECHELON_ROOT", "ECHELON_RANK", NULL};
 
 static int options_count(const struct ech_kind *kind)
 {

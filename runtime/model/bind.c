@@ -132,9 +132,9 @@ static int check_tensor(const struct ech_spec *s, const struct ech_weights *w, c
         return ech_fail(err, ECH_DATA, "%s: tensor %s has shape %s, %s was expected by config.json", path,
                         t->name, ech_shape_print(t->shape, t->dims, found, sizeof found),
                         ech_shape_print(shape, dims, expected, sizeof expected));
-    if (t->dtype > ECH_DT_BF16)
+    if (t->dtype > ECH_ST_BF16)
         return ech_fail(err, ECH_DATA, "%s: tensor %s is stored as %s; f32, f16 and bf16 are supported", path,
-                        t->name, ech_dtype_name(t->dtype));
+                        t->name, ech_stype_name(t->dtype));
     return ECH_OK;
 }
 

@@ -182,13 +182,13 @@ static int plan_tables(struct ech_engine *e, struct ech_err *err)
 {
     static const enum ech_slot slots[] = {ECH_T_WORD, ECH_T_POSITION, ECH_T_TYPE};
     static const enum ech_wtype types[] = {
-        [ECH_DT_F32] = ECH_W_F32, [ECH_DT_F16] = ECH_W_F16, [ECH_DT_BF16] = ECH_W_BF16};
+        [ECH_ST_F32] = ECH_W_F32, [ECH_ST_F16] = ECH_W_F16, [ECH_ST_BF16] = ECH_W_BF16};
     for (int i = 0; i < 3; i++) {
         const struct ech_tensor *t = ech_bound_at(&e->bound, slots[i], 0);
         if (t)
             e->net.table_types[i] = types[t->dtype];
     }
-    return ech_layout_make(&e->net.spec, &e->bound, e->net.ops, e->max_tokens, &e->net.layout, err);
+    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, e->max_tokens, &e->net.packing, err);
 }
 
 int ech_engine_load(const struct ech_engine_options *o, struct ech_engine **out, struct ech_err *err)
@@ -227,7 +227,7 @@ int ech_engine_load(const struct ech_engine_options *o, struct ech_engine **out,
 
 size_t ech_engine_packed_bytes(const struct ech_engine *e)
 {
-    return e->net.layout.bytes;
+    return e->net.packing.bytes;
 }
 
 size_t ech_engine_workspace_bytes(const struct ech_engine *e)
@@ -244,7 +244,7 @@ int ech_engine_pack(struct ech_engine *e, void *base, int64_t part, int64_t part
                         "packing part %lld of %lld at %p: a part in range and 64-byte alignment "
                         "were expected",
                         (long long)part, (long long)parts, base);
-    int code = ech_layout_pack(&e->net.layout, &e->net.spec, &e->bound, e->net.ops, base, part, parts, err);
+    int code = ech_packing_pack(&e->net.packing, &e->net.spec, &e->bound, e->net.ops, base, part, parts, err);
     if (code == ECH_OK)
         e->net.packed = base;
     return code;
@@ -285,7 +285,7 @@ void ech_engine_close(struct ech_engine *e)
     if (!e)
         return;
     ech_lanes_close(e->lanes);
-    ech_layout_fini(&e->net.layout);
+    ech_packing_fini(&e->net.packing);
     ech_bound_fini(&e->bound);
     ech_weights_close(e->weights);
     ech_tokenizer_close(e->tokenizer);

@@ -88,9 +88,9 @@ void ech_work_fini(struct ech_work *work)
     memset(work, 0, sizeof *work);
 }
 
-static const float *vector(const struct ech_net *net, enum ech_piece piece, int64_t layer)
+static const float *vector(const struct ech_net *net, enum ech_packed_piece piece, int64_t layer)
 {
-    return ech_layout_at(&net->layout, net->packed, piece, layer);
+    return ech_packing_at(&net->packing, net->packed, piece, layer);
 }
 
 /* Positions count from 0, or from pad + 1 over the tokens that are not pad. */
@@ -105,7 +105,7 @@ static void number_positions(const struct ech_spec *s, struct ech_work *w, int64
 
 /* y (T, cols) = norm(x); y may be x. */
 static int norm(const struct ech_net *net, struct ech_work *w, int64_t rows, int64_t cols, const float *x,
-                enum ech_piece gain, int64_t layer, float *y)
+                enum ech_packed_piece gain, int64_t layer, float *y)
 {
     struct ech_norm_args args = {.size = sizeof args,
                                  .rows = rows,
@@ -113,7 +113,7 @@ static int norm(const struct ech_net *net, struct ech_work *w, int64_t rows, int
                                  .x = x,
                                  .ldx = cols,
                                  .gain = vector(net, gain, layer),
-                                 .shift = vector(net, (enum ech_piece)(gain + 1), layer),
+                                 .shift = vector(net, (enum ech_packed_piece)(gain + 1), layer),
                                  .eps = net->spec.norm_eps,
                                  .y = y,
                                  .ldy = cols};
@@ -121,7 +121,7 @@ static int norm(const struct ech_net *net, struct ech_work *w, int64_t rows, int
 }
 
 struct product {
-    enum ech_piece piece; /* its bias is the next piece */
+    enum ech_packed_piece piece; /* its bias is the next piece */
     int64_t layer, n, k;
     enum ech_act act;
     const float *residual; /* (T, n) or NULL */
@@ -136,8 +136,8 @@ static int multiply(const struct ech_net *net, struct ech_work *w, int64_t rows,
                                    .k = p.k,
                                    .x = x,
                                    .ldx = p.k,
-                                   .packed = ech_layout_at(&net->layout, net->packed, p.piece, p.layer),
-                                   .bias = vector(net, (enum ech_piece)(p.piece + 1), p.layer),
+                                   .packed = ech_packing_at(&net->packing, net->packed, p.piece, p.layer),
+                                   .bias = vector(net, (enum ech_packed_piece)(p.piece + 1), p.layer),
                                    .act = p.act,
                                    .residual = p.residual,
                                    .ldr = p.n,
@@ -153,11 +153,11 @@ static int embed(const struct ech_net *net, struct ech_work *w, int64_t tokens)
     bool project = s->embed != s->hidden;
     float *to = project ? w->wide : w->x;
     struct ech_embed_args args = {.size = sizeof args, .count = tokens, .cols = s->embed, .y = to};
-    const enum ech_piece order[] = {ECH_P_WORD, ECH_P_TYPE, ECH_P_POSITION};
+    const enum ech_packed_piece order[] = {ECH_P_WORD, ECH_P_TYPE, ECH_P_POSITION};
     const int32_t *ids[] = {w->words, w->types, w->positions};
     const int64_t rows[] = {s->vocab, s->types, s->positions};
     for (int i = 0; i < 3; i++) {
-        const void *table = ech_layout_at(&net->layout, net->packed, order[i], 0);
+        const void *table = ech_packing_at(&net->packing, net->packed, order[i], 0);
         if (!table)
             continue;
         int64_t t = args.tables_count++;
@@ -193,7 +193,7 @@ static int attend(const struct ech_net *net, struct ech_work *w, int64_t sequenc
                                       .ldk = 3 * s->hidden,
                                       .ldv = 3 * s->hidden,
                                       .bias = vector(net, ECH_P_RELATIVE, 0),
-                                      .bias_span = net->layout.span,
+                                      .bias_span = net->packing.span,
                                       .scale = 1.0f / sqrtf((float)s->head_dim),
                                       .out = w->y,
                                       .ldo = s->hidden,

@@ -3,12 +3,12 @@
 #ifndef ECH_MODEL_FORWARD_H
 #define ECH_MODEL_FORWARD_H
 
-#include "model/layout.h"
+#include "model/packing.h"
 
 struct ech_net {
     const struct ech_ops *ops;
     struct ech_spec spec;
-    struct ech_layout layout;
+    struct ech_packing packing;
     enum ech_wtype table_types[3]; /* word, position, type */
     const void *packed;
     bool hidden_states; /* no pooling: one vector a token */

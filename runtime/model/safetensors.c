@@ -299,18 +299,18 @@ static float f16_to_f32(uint16_t h)
 int ech_tensor_to_f32(const struct ech_tensor *t, int64_t first, int64_t count, float *out,
                       struct ech_err *err)
 {
-    const unsigned char *from = t->data + (size_t)first * ech_dtype_bytes(t->dtype);
-    if (t->dtype == ECH_DT_F32) {
+    const unsigned char *from = t->data + (size_t)first * ech_stype_bytes(t->dtype);
+    if (t->dtype == ECH_ST_F32) {
         memcpy(out, from, (size_t)count * sizeof *out);
         return ECH_OK;
     }
-    if (t->dtype != ECH_DT_F16 && t->dtype != ECH_DT_BF16)
+    if (t->dtype != ECH_ST_F16 && t->dtype != ECH_ST_BF16)
         return ech_fail(err, ECH_DATA, "tensor %s is stored as %s; f32, f16 and bf16 weights are supported",
-                        t->name, ech_dtype_name(t->dtype));
+                        t->name, ech_stype_name(t->dtype));
     for (int64_t i = 0; i < count; i++) {
         uint16_t half = (uint16_t)(from[2 * i] | from[2 * i + 1] << 8);
         uint32_t bits = (uint32_t)half << 16;
-        if (t->dtype == ECH_DT_F16)
+        if (t->dtype == ECH_ST_F16)
             out[i] = f16_to_f32(half);
         else
             memcpy(&out[i], &bits, sizeof bits);

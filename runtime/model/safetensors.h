@@ -16,30 +16,30 @@
 
 enum { ECH_TENSOR_DIMS = 8 };
 
-enum ech_dtype {
-    ECH_DT_F32,
-    ECH_DT_F16,
-    ECH_DT_BF16, /* the three that are computed with; the others are typed and refused when used */
-    ECH_DT_F64,
-    ECH_DT_I64,
-    ECH_DT_I32,
-    ECH_DT_I16,
-    ECH_DT_I8,
-    ECH_DT_U64,
-    ECH_DT_U32,
-    ECH_DT_U16,
-    ECH_DT_U8,
-    ECH_DT_BOOL,
-    ECH_DT_F8_E5M2,
-    ECH_DT_F8_E4M3,
-    ECH_DTYPES
+enum ech_stype {
+    ECH_ST_F32,
+    ECH_ST_F16,
+    ECH_ST_BF16, /* the three that are computed with; the others are typed and refused when used */
+    ECH_ST_F64,
+    ECH_ST_I64,
+    ECH_ST_I32,
+    ECH_ST_I16,
+    ECH_ST_I8,
+    ECH_ST_U64,
+    ECH_ST_U32,
+    ECH_ST_U16,
+    ECH_ST_U8,
+    ECH_ST_BOOL,
+    ECH_ST_F8_E5M2,
+    ECH_ST_F8_E4M3,
+    ECH_STYPES
 };
-const char *ech_dtype_name(enum ech_dtype type);
-size_t ech_dtype_bytes(enum ech_dtype type);
+const char *ech_stype_name(enum ech_stype type);
+size_t ech_stype_bytes(enum ech_stype type);
 
 struct ech_tensor {
     char *name;
-    enum ech_dtype dtype;
+    enum ech_stype dtype;
     int dims;
     int64_t shape[ECH_TENSOR_DIMS];
     int64_t elements;

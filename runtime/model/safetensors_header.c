@@ -12,20 +12,20 @@ enum { LENGTH_BYTES = 8, HEADER_MOST = 100000000 };
 static const struct {
     const char *name;
     size_t bytes;
-} dtypes[ECH_DTYPES] = {
-    [ECH_DT_F32] = {"F32", 4},   [ECH_DT_F16] = {"F16", 2},         [ECH_DT_BF16] = {"BF16", 2},
-    [ECH_DT_F64] = {"F64", 8},   [ECH_DT_I64] = {"I64", 8},         [ECH_DT_I32] = {"I32", 4},
-    [ECH_DT_I16] = {"I16", 2},   [ECH_DT_I8] = {"I8", 1},           [ECH_DT_U64] = {"U64", 8},
-    [ECH_DT_U32] = {"U32", 4},   [ECH_DT_U16] = {"U16", 2},         [ECH_DT_U8] = {"U8", 1},
-    [ECH_DT_BOOL] = {"BOOL", 1}, [ECH_DT_F8_E5M2] = {"F8_E5M2", 1}, [ECH_DT_F8_E4M3] = {"F8_E4M3", 1},
+} dtypes[ECH_STYPES] = {
+    [ECH_ST_F32] = {"F32", 4},   [ECH_ST_F16] = {"F16", 2},         [ECH_ST_BF16] = {"BF16", 2},
+    [ECH_ST_F64] = {"F64", 8},   [ECH_ST_I64] = {"I64", 8},         [ECH_ST_I32] = {"I32", 4},
+    [ECH_ST_I16] = {"I16", 2},   [ECH_ST_I8] = {"I8", 1},           [ECH_ST_U64] = {"U64", 8},
+    [ECH_ST_U32] = {"U32", 4},   [ECH_ST_U16] = {"U16", 2},         [ECH_ST_U8] = {"U8", 1},
+    [ECH_ST_BOOL] = {"BOOL", 1}, [ECH_ST_F8_E5M2] = {"F8_E5M2", 1}, [ECH_ST_F8_E4M3] = {"F8_E4M3", 1},
 };
 
-const char *ech_dtype_name(enum ech_dtype type)
+const char *ech_stype_name(enum ech_stype type)
 {
     return dtypes[type].name;
 }
 
-size_t ech_dtype_bytes(enum ech_dtype type)
+size_t ech_stype_bytes(enum ech_stype type)
 {
     return dtypes[type].bytes;
 }
@@ -42,9 +42,9 @@ static int read_dtype(const char *path, const char *name, const json_t *item, st
                       struct ech_err *err)
 {
     const char *text = json_string_value(json_object_get(item, "dtype"));
-    for (int i = 0; text && i < ECH_DTYPES; i++)
+    for (int i = 0; text && i < ECH_STYPES; i++)
         if (strcmp(dtypes[i].name, text) == 0) {
-            t->dtype = (enum ech_dtype)i;
+            t->dtype = (enum ech_stype)i;
             return ECH_OK;
         }
     return ech_fail(err, ECH_DATA, "%s: tensor %.100s has the unknown dtype %.40s", path, name,

@@ -110,7 +110,11 @@ static void ids_512(void **state)
     compare_ids("ids512.jsonl", 512, 3);
 }
 
-static void vectors_of(const char *backend)
+/* Texts below this length go through the plain C backend where a faster one is there, too: it takes half a
+ * minute for the long ones. */
+enum { SHORT_BYTES = 200 };
+
+static void vectors_of(const char *backend, bool whole)
 {
     struct texts t = read_texts();
     struct ech_err err = ECH_ERR_NONE;
@@ -121,16 +125,26 @@ static void vectors_of(const char *backend)
         open_engine(&(struct ech_engine_options){.model = model(), .backend = backend, .threads = 2});
     assert_int_equal(ech_engine_dim(engine), 384);
     assert_int_equal(ech_engine_max_tokens(engine), 256);
-    struct ech_batch *batch;
-    must(ech_engine_prepare(engine, (unsigned char *)t.bytes.data, t.offsets, t.rows, &batch, &err), &err);
-    struct ech_result *r = run_batch(engine, batch);
-    double far = distance(r->values, want.f, want.elements);
+    double far = 0;
+    int64_t compared = 0;
+    for (int64_t first = 0; first < t.rows; first += whole ? t.rows : 1) {
+        int64_t rows = whole ? t.rows : 1;
+        if (!whole && t.offsets[first + 1] - t.offsets[first] > SHORT_BYTES)
+            continue;
+        struct ech_batch *batch;
+        must(ech_engine_prepare(engine, (unsigned char *)t.bytes.data, t.offsets + first, rows, &batch, &err),
+             &err);
+        struct ech_result *r = run_batch(engine, batch);
+        for (int64_t i = 0; i < rows; i++)
+            assert_null(r->errors[i]);
+        far = fmax(far, distance(r->values, want.f + first * 384, rows * 384));
+        compared += rows;
+        ech_result_destroy(r);
+    }
+    assert_true(compared == t.rows || (!whole && compared > 40));
     fprintf(stderr, "%s (%s): max |difference| %.2e\n", backend, ech_engine_numerics(engine), far);
     if (!(far <= 2e-6))
         fail_msg("%s is %.2e from the reference, 2e-6 is allowed", backend, far);
-    for (int64_t i = 0; i < r->rows; i++)
-        assert_null(r->errors[i]);
-    ech_result_destroy(r);
     ech_engine_close(engine);
     npy_free(&want);
     ech_str_fini(&t.bytes);
@@ -142,7 +156,7 @@ static void vectors(void **state)
     const char *names[8];
     int count = backends(names);
     for (int i = 0; i < count; i++)
-        vectors_of(names[i]);
+        vectors_of(names[i], count == 1 || strcmp(names[i], "ref_exact") != 0);
 }
 
 static void hidden_states(void **state)

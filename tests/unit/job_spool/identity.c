@@ -261,7 +261,7 @@ static void hostile_cache(void **state)
         "for f in *; do truncate -s 95 $f; done",
         "for f in *; do : > $f; done",
         "for f in *; do rm $f; mkdir $f; done",
-        "rm -rf *; ",
+        "rm -rf *",
         "for f in *; do head -c 96 /dev/urandom > $f; done",
         "for f in *; do printf '\\377' | dd of=$f bs=1 seek=80 conv=notrunc 2>/dev/null; done"};
     for (size_t i = 0; i < sizeof spoil / sizeof spoil[0]; i++) {

@@ -1,5 +1,5 @@
-/* The packed segment: see layout.h. */
-#include "model/layout.h"
+/* The packed segment: see packing.h. */
+#include "model/packing.h"
 
 #include "base/mem.h"
 
@@ -37,7 +37,7 @@ static const struct {
 static const int fused_step = ECH_T_K_W - ECH_T_Q_W;
 enum { FUSED_PARTS = 3, ALIGN = 64 };
 
-static size_t index_of(enum ech_piece piece, int64_t layer)
+static size_t index_of(enum ech_packed_piece piece, int64_t layer)
 {
     return (size_t)(piece < ECH_P_LAYER ? piece : piece + layer * ECH_P_PER_LAYER);
 }
@@ -62,55 +62,55 @@ static size_t piece_bytes(enum kind kind, const struct ech_tensor *t, const stru
     return 0;
 }
 
-static void place(struct ech_layout *layout, const struct ech_spec *s, const struct ech_bound *bound,
-                  const struct ech_ops *ops, enum ech_piece piece, int64_t layer)
+static void place(struct ech_packing *packing, const struct ech_spec *s, const struct ech_bound *bound,
+                  const struct ech_ops *ops, enum ech_packed_piece piece, int64_t layer)
 {
     const struct ech_tensor *t = ech_bound_at(bound, pieces[piece].slot, layer);
-    size_t *offset = &layout->offsets[index_of(piece, layer)];
-    *offset = t ? layout->bytes : SIZE_MAX;
+    size_t *offset = &packing->offsets[index_of(piece, layer)];
+    *offset = t ? packing->bytes : SIZE_MAX;
     if (t)
-        layout->bytes +=
-            (piece_bytes(pieces[piece].kind, t, s, ops, layout->span) + ALIGN - 1) / ALIGN * ALIGN;
+        packing->bytes +=
+            (piece_bytes(pieces[piece].kind, t, s, ops, packing->span) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-int ech_layout_make(const struct ech_spec *s, const struct ech_bound *bound, const struct ech_ops *ops,
-                    int64_t span, struct ech_layout *out, struct ech_err *err)
+int ech_packing_make(const struct ech_spec *s, const struct ech_bound *bound, const struct ech_ops *ops,
+                    int64_t span, struct ech_packing *out, struct ech_err *err)
 {
-    struct ech_layout layout = {.span = span};
-    layout.offsets =
-        ech_calloc((size_t)(ECH_P_LAYER + s->layers * ECH_P_PER_LAYER), sizeof *layout.offsets, err);
-    if (!layout.offsets)
+    struct ech_packing packing = {.span = span};
+    packing.offsets =
+        ech_calloc((size_t)(ECH_P_LAYER + s->layers * ECH_P_PER_LAYER), sizeof *packing.offsets, err);
+    if (!packing.offsets)
         return ECH_UNAVAILABLE;
     for (int piece = 0; piece < ECH_P_LAYER; piece++)
-        place(&layout, s, bound, ops, (enum ech_piece)piece, 0);
+        place(&packing, s, bound, ops, (enum ech_packed_piece)piece, 0);
     for (int64_t layer = 0; layer < s->layers; layer++)
         for (int piece = ECH_P_LAYER; piece < ECH_PIECES; piece++)
-            place(&layout, s, bound, ops, (enum ech_piece)piece, layer);
-    *out = layout;
+            place(&packing, s, bound, ops, (enum ech_packed_piece)piece, layer);
+    *out = packing;
     return ECH_OK;
 }
 
-void ech_layout_fini(struct ech_layout *layout)
+void ech_packing_fini(struct ech_packing *packing)
 {
-    ech_free(layout->offsets);
-    layout->offsets = NULL;
+    ech_free(packing->offsets);
+    packing->offsets = NULL;
 }
 
-const void *ech_layout_at(const struct ech_layout *layout, const void *base, enum ech_piece piece,
+const void *ech_packing_at(const struct ech_packing *packing, const void *base, enum ech_packed_piece piece,
                           int64_t layer)
 {
-    size_t offset = layout->offsets[index_of(piece, layer)];
+    size_t offset = packing->offsets[index_of(piece, layer)];
     return offset == SIZE_MAX ? NULL : (const char *)base + offset;
 }
 
-struct packing {
+struct share {
     const struct ech_spec *spec;
     const struct ech_bound *bound;
     const struct ech_ops *ops;
     int64_t span, part, parts;
 };
 
-static void pack_table(const struct packing *p, const struct ech_tensor *t, char *to)
+static void pack_table(const struct share *p, const struct ech_tensor *t, char *to)
 {
     size_t step = (t->bytes + (size_t)p->parts - 1) / (size_t)p->parts;
     size_t first = step * (size_t)p->part, end = first + step;
@@ -121,7 +121,7 @@ static void pack_table(const struct packing *p, const struct ech_tensor *t, char
 
 /* The product of `count` tensors, fused_step slots apart, stacked by rows. One aligned f32 tensor is packed
  * in place; anything else goes through a widened copy. */
-static int pack_matrix(const struct packing *p, enum ech_slot slot, int64_t layer, int count, void *to,
+static int pack_matrix(const struct share *p, enum ech_slot slot, int64_t layer, int count, void *to,
                        struct ech_err *err)
 {
     const struct ech_tensor *first = ech_bound_at(p->bound, slot, layer);
@@ -129,7 +129,7 @@ static int pack_matrix(const struct packing *p, enum ech_slot slot, int64_t laye
     const void *from = first->data;
     float *copy = NULL;
     int code = ECH_OK;
-    if (count > 1 || first->dtype != ECH_DT_F32 || (uintptr_t)from % sizeof(float) != 0) {
+    if (count > 1 || first->dtype != ECH_ST_F32 || (uintptr_t)from % sizeof(float) != 0) {
         copy = ech_alloc_aligned((size_t)(count * n * k) * sizeof *copy, err);
         if (!copy)
             return ECH_UNAVAILABLE;
@@ -147,7 +147,7 @@ static int pack_matrix(const struct packing *p, enum ech_slot slot, int64_t laye
     return code;
 }
 
-static int pack_vectors(const struct packing *p, enum ech_slot slot, int64_t layer, int count, float *to,
+static int pack_vectors(const struct share *p, enum ech_slot slot, int64_t layer, int count, float *to,
                         struct ech_err *err)
 {
     int code = ECH_OK;
@@ -160,7 +160,7 @@ static int pack_vectors(const struct packing *p, enum ech_slot slot, int64_t lay
 }
 
 /* Bias of head h between positions i and j, from the bucket of their distance. */
-static int pack_spread(const struct packing *p, const struct ech_tensor *t, float *to, struct ech_err *err)
+static int pack_spread(const struct share *p, const struct ech_tensor *t, float *to, struct ech_err *err)
 {
     int64_t heads = p->spec->heads, span = p->span;
     float *table = ech_calloc((size_t)t->elements, sizeof *table, err);
@@ -177,7 +177,7 @@ static int pack_spread(const struct packing *p, const struct ech_tensor *t, floa
     return code;
 }
 
-static int pack_piece(const struct packing *p, enum ech_piece piece, int64_t layer, char *to,
+static int pack_piece(const struct share *p, enum ech_packed_piece piece, int64_t layer, char *to,
                       struct ech_err *err)
 {
     enum ech_slot slot = pieces[piece].slot;
@@ -202,17 +202,17 @@ static int pack_piece(const struct packing *p, enum ech_piece piece, int64_t lay
     return ECH_OK;
 }
 
-int ech_layout_pack(const struct ech_layout *layout, const struct ech_spec *s, const struct ech_bound *bound,
+int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *s, const struct ech_bound *bound,
                     const struct ech_ops *ops, void *base, int64_t part, int64_t parts, struct ech_err *err)
 {
-    struct packing p = {
-        .spec = s, .bound = bound, .ops = ops, .span = layout->span, .part = part, .parts = parts};
+    struct share p = {
+        .spec = s, .bound = bound, .ops = ops, .span = packing->span, .part = part, .parts = parts};
     int code = ECH_OK;
     for (int64_t layer = 0; layer < s->layers; layer++)
         for (int piece = layer ? ECH_P_LAYER : 0; code == ECH_OK && piece < ECH_PIECES; piece++) {
-            size_t offset = layout->offsets[index_of((enum ech_piece)piece, layer)];
+            size_t offset = packing->offsets[index_of((enum ech_packed_piece)piece, layer)];
             if (offset != SIZE_MAX)
-                code = pack_piece(&p, (enum ech_piece)piece, layer, (char *)base + offset, err);
+                code = pack_piece(&p, (enum ech_packed_piece)piece, layer, (char *)base + offset, err);
         }
     return code;
 }

@@ -1,12 +1,12 @@
 /* The packed segment: everything that computing needs of a model, in one block that processes may share.
  * Products in the backend's packing, vectors as f32, embedding tables as stored, each 64-byte aligned.
  * Grows with the model; nothing in it points outside. */
-#ifndef ECH_MODEL_LAYOUT_H
-#define ECH_MODEL_LAYOUT_H
+#ifndef ECH_MODEL_PACKING_H
+#define ECH_MODEL_PACKING_H
 
 #include "model/spec.h"
 
-enum ech_piece {
+enum ech_packed_piece {
     ECH_P_WORD,
     ECH_P_POSITION,
     ECH_P_TYPE,
@@ -32,21 +32,21 @@ enum ech_piece {
 };
 enum { ECH_P_PER_LAYER = ECH_PIECES - ECH_P_LAYER };
 
-struct ech_layout {
+struct ech_packing {
     size_t *offsets; /* of every piece; SIZE_MAX: the model has none */
     size_t bytes;
     int64_t span; /* longest sequence: side of the spread biases */
 };
 
-int ech_layout_make(const struct ech_spec *spec, const struct ech_bound *bound, const struct ech_ops *ops,
-                    int64_t span, struct ech_layout *out, struct ech_err *err);
-void ech_layout_fini(struct ech_layout *layout);
+int ech_packing_make(const struct ech_spec *spec, const struct ech_bound *bound, const struct ech_ops *ops,
+                    int64_t span, struct ech_packing *out, struct ech_err *err);
+void ech_packing_fini(struct ech_packing *packing);
 /* Write this part's share of every piece at `base` (64-byte aligned). */
-int ech_layout_pack(const struct ech_layout *layout, const struct ech_spec *spec,
+int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *spec,
                     const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
                     int64_t parts, struct ech_err *err);
 /* A piece, or NULL where the model has none. */
-const void *ech_layout_at(const struct ech_layout *layout, const void *base, enum ech_piece piece,
+const void *ech_packing_at(const struct ech_packing *packing, const void *base, enum ech_packed_piece piece,
                           int64_t layer);
 
 #endif
