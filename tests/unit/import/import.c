@@ -29,7 +29,7 @@ static void put_file(const char *path, const char *text, size_t bytes)
 
 static void put_text(const char *path, const char *text)
 {
-    put_text(path, text);
+    put_file(path, text, strlen(text));
 }
 
 static int import_one(const char *source, const char *columns, struct ech_import_options *options,
