@@ -140,7 +140,7 @@ static void soften(const struct head *h, int64_t i, int64_t rows, float *x, floa
     for (int64_t j = 0; j < last; j += 16) {
         struct v16 e[GROUP];
         EACH(r) e[r] = v16_sub(v16_load(x + r * span + j), most[r]);
-        v16_exp(e);
+        v16_exp_below(e);
         EACH(r)
         {
             v16_store(x + r * span + j, e[r]);

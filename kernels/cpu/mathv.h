@@ -8,16 +8,16 @@
 
 enum { GROUP = 4 };
 
-#define EACH(i) _Pragma("GCC unroll 4") for (int i = 0; i < GROUP; i++)
+#define EACH(i) FOR(i, GROUP)
 
 /* p[i] = c[0] t^(terms-1) + ... + c[terms-1], by Horner. */
 INLINE void v16_polynomial(struct v16 p[GROUP], const struct v16 t[GROUP], const float *c, const int terms)
 {
     EACH(i) p[i] = v16_set(c[0]);
-    _Pragma("GCC unroll 16") for (int term = 1; term < terms; term++)
+    FOR(next, terms - 1)
     {
-        struct v16 next = v16_set(c[term]);
-        EACH(i) p[i] = v16_fma(p[i], t[i], next);
+        struct v16 constant = v16_set(c[next + 1]);
+        EACH(i) p[i] = v16_fma(p[i], t[i], constant);
     }
 }
 
@@ -42,12 +42,19 @@ INLINE void v16_exp_reduce(struct v16 x[GROUP], struct v16 n[GROUP])
     EACH(i) x[i] = v16_fma(p[i], v16_mul(r[i], r[i]), r[i]);
 }
 
-INLINE void v16_exp(struct v16 x[GROUP])
+/* For x below ECH_EXP_HIGH or NaN, as after subtracting a maximum: the upper clamp would change nothing. */
+INLINE void v16_exp_below(struct v16 x[GROUP])
 {
     struct v16 n[GROUP];
-    EACH(i) x[i] = v16_clamp(x[i], ECH_EXP_LOW, ECH_EXP_HIGH);
+    EACH(i) x[i] = v16_maximum(v16_set(ECH_EXP_LOW), x[i]);
     v16_exp_reduce(x, n);
     EACH(i) x[i] = v16_scale2(v16_add(x[i], v16_set(1.0f)), n[i]);
+}
+
+INLINE void v16_exp(struct v16 x[GROUP])
+{
+    EACH(i) x[i] = v16_minimum(v16_set(ECH_EXP_HIGH), x[i]);
+    v16_exp_below(x);
 }
 
 INLINE void v16_erf(struct v16 z[GROUP])

@@ -25,25 +25,25 @@ struct tile {
 
 INLINE void tile_run(const struct tile *t, const int rows, const int vectors)
 {
-    struct v16 sum[12][4];
-    _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[r][v] =
-            t->resume ? v16_load(t->c + r * t->ldc + 16 * v) : v16_zero();
+    struct v16 sum[12][4], column[4];
     const float *a = t->a, *b = t->b;
     const int64_t lda = t->lda, ldb = t->ldb;
+    FOR(r, rows)
+    {
+        FOR(v, vectors) sum[r][v] = t->resume ? v16_load(t->c + r * t->ldc + 16 * v) : v16_zero();
+    }
     for (int64_t k = t->k; k > 0; k--, a++, b += ldb) {
-        struct v16 column[4];
-        _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) column[v] = v16_load(b + 16 * v);
-        _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++)
+        FOR(v, vectors) column[v] = v16_load(b + 16 * v);
+        FOR(r, rows)
         {
             struct v16 x = v16_set(a[r * lda]);
-            _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++) sum[r][v] =
-                v16_fma(x, column[v], sum[r][v]);
+            FOR(v, vectors) sum[r][v] = v16_fma(x, column[v], sum[r][v]);
         }
     }
-    _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++)
-            v16_store(t->c + r * t->ldc + 16 * v, sum[r][v]);
+    FOR(r, rows)
+    {
+        FOR(v, vectors) v16_store(t->c + r * t->ldc + 16 * v, sum[r][v]);
+    }
 }
 
 #define TILE(rows, vectors)                                                                                  \
@@ -62,7 +62,10 @@ INLINE void tile_run(const struct tile *t, const int rows, const int vectors)
 TILES_12(1)
 TILES_12(2)
 TILES_6(3)
-TILE(7, 3) TILE(8, 3) TILES_6(4) static void (*const TILE_TABLE[TILE_VECTORS][12])(const struct tile *) = {
+TILE(7, 3)
+TILE(8, 3)
+TILES_6(4)
+static void (*const TILE_TABLE[TILE_VECTORS][12])(const struct tile *) = {
     {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1, tile_9x1, tile_10x1,
      tile_11x1, tile_12x1},
     {tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2, tile_9x2, tile_10x2,

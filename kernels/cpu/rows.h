@@ -65,7 +65,7 @@ INLINE struct v16 exp_group(float *x, int64_t cols, struct v16 max, struct v16 s
         e[v] = lanes >= 16 ? v16_load(x + 16 * v) : v16_load_part(x + 16 * v, lanes < 0 ? 0 : lanes);
         e[v] = v16_sub(e[v], max);
     }
-    v16_exp(e);
+    v16_exp_below(e);
     EACH(v)
     {
         int64_t lanes = cols - 16 * v;

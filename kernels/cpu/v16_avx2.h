@@ -5,7 +5,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/cpu/inline.h"
 
 struct v16 {
     __m256 lo, hi;

@@ -48,18 +48,34 @@ static void place(const char *text, size_t at, int *line, int *column)
     }
 }
 
-/* Column of a tab that indents the given line, 0 where there is none. */
-static int tab_in_indent(const char *text, size_t bytes, int line)
+/* Start of a line (from 1), or NULL. */
+static const char *line_start(const char *text, size_t bytes, int line)
 {
     const char *p = text, *end = text + bytes;
     for (int i = 1; i < line && p; i++) {
         p = memchr(p, '\n', (size_t)(end - p));
         p = p ? p + 1 : NULL;
     }
+    return p;
+}
+
+/* Column of a tab that indents the given line, 0 where there is none. */
+static int tab_in_indent(const char *text, size_t bytes, int line)
+{
+    const char *p = line_start(text, bytes, line), *end = text + bytes;
     for (int column = 1; p && p < end && (*p == ' ' || *p == '\t'); p++, column++)
         if (*p == '\t')
             return column;
     return 0;
+}
+
+/* "key: {a} {b}": a text that begins with a brace and has no quotes. */
+static bool has_bare_braces(const char *text, size_t bytes, int line)
+{
+    const char *p = line_start(text, bytes, line), *end = text + bytes;
+    while (p && p + 3 < end && *p != '\n' && !(p[0] == ':' && p[1] == ' ' && p[2] == '{'))
+        p++;
+    return p && p + 3 < end && *p == ':';
 }
 
 static int syntax_error(struct reader *r)
@@ -81,8 +97,10 @@ static int syntax_error(struct reader *r)
     char context[200] = "";
     if (p->context)
         snprintf(context, sizeof context, " %s (begun in line %d)", p->context, line_of(p->context_mark));
-    ech_problem_add(r->problems, line, column, "not valid YAML: %s%s", p->problem ? p->problem : "unreadable",
-                    context);
+    const char *hint =
+        has_bare_braces(r->text, r->bytes, line) ? "; a text that begins with { needs quotes" : "";
+    ech_problem_add(r->problems, line, column, "not valid YAML: %s%s%s",
+                    p->problem ? p->problem : "unreadable", context, hint);
     return ECH_CONFIG;
 }
 

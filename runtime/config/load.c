@@ -11,21 +11,27 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* "embed, retrieve", and the names for a search. */
+static void list_kinds(char *list, size_t bytes, const char **names, int most)
+{
+    int n = 0;
+    list[0] = '\0';
+    for (; ech_kinds()[n] && n < most; n++) {
+        names[n] = ech_kinds()[n]->name;
+        snprintf(list + strlen(list), bytes - strlen(list), "%s%s", n ? ", " : "", names[n]);
+    }
+    names[n] = NULL;
+}
+
 static const struct ech_kind *note_kind(struct ech_loader *l, const struct ech_given *given)
 {
     const char *word = given->node->kind == ECH_NODE_SCALAR ? given->node->text : "";
     const struct ech_kind *kind = ech_kind_find(word);
-    const char *later = ech_schema_later_value("kind", word);
     if (kind)
         return kind;
-    const char *names[32];
-    char list[256] = "";
-    int n = 0;
-    for (; ech_kinds()[n] && n < 31; n++) {
-        names[n] = ech_kinds()[n]->name;
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", n ? ", " : "", names[n]);
-    }
-    names[n] = NULL;
+    const char *names[32], *later = ech_schema_later_value("kind", word);
+    char list[256];
+    list_kinds(list, sizeof list, names, 31);
     const char *near = ech_nearest(word, names);
     if (later)
         ech_setting_problem(&given->place, &l->problems, "%s (this one has %s)", later, list);
@@ -75,6 +81,10 @@ static void note_unknown(struct ech_loader *l, const struct ech_kind *kind, cons
 {
     const char *later = ech_schema_later_key(given->path);
     l->later = l->later || later;
+    if (l->problems.count == ECH_PROBLEMS_MOST) {
+        l->problems.more++; /* not shown: spare the search for a near name */
+        return;
+    }
     if (later)
         ech_setting_problem(&given->place, &l->problems, "%s: %s", given->path, later);
     else if (is_dotted(given) && ech_schema_find(kind, given->node->key) >= 0)

@@ -5,6 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Words of a hostile file end on a terminal: nothing that moves its cursor. */
+static void tame(char *text)
+{
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7F)
+            *p = '?';
+}
+
 void ech_problem_add(struct ech_problems *problems, int line, int column, const char *fmt, ...)
 {
     if (problems->count == ECH_PROBLEMS_MOST) {
@@ -18,6 +26,7 @@ void ech_problem_add(struct ech_problems *problems, int line, int column, const 
     va_start(args, fmt);
     vsnprintf(problem->text, sizeof problem->text, fmt, args);
     va_end(args);
+    tame(problem->text);
 }
 
 /* Those of the file first, by position; the others keep their order. */

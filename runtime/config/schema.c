@@ -78,6 +78,8 @@ static const struct ech_field tail[] = {
      .doc = "A rank that is silent for longer counts as dead"},
     {"limits.phase", ECH_F_TIME, AT(limits.phase), .fallback = "300s", .least = 0.1, .most = YEAR,
      .doc = "Deadline of a step that all ranks take together (open, verify, seal)"},
+    {"limits.disk_full", ECH_F_TIME, AT(limits.disk_full), .fallback = "30s", .most = 86400,
+     .doc = "How long a full disk is waited for before the job stops with status 74"},
     {"limits.spool_sync", ECH_F_TIME, AT(limits.spool_sync), .fallback = "2s", .most = 86400,
      .doc = "Results are on disk at the latest after this time"},
     {"limits.spool_sync_bytes", ECH_F_BYTES, AT(limits.spool_sync_bytes), .fallback = "64MiB", .least = KIB,
@@ -208,36 +210,6 @@ static const char *last_word(const char *path)
     return dot ? dot + 1 : path;
 }
 
-/* The field whose whole path, or last word, is nearest to `word`. */
-static const char *nearest_by(const struct ech_kind *kind, const char *word, bool by_last)
-{
-    enum { MOST = 128 };
-    const char *names[MOST + 1];
-    int n = 0;
-    for (; n < ech_schema_count(kind) && n < MOST; n++)
-        names[n] = by_last ? last_word(ech_schema_at(kind, n)->path) : ech_schema_at(kind, n)->path;
-    names[n] = NULL;
-    const char *near = ech_nearest(word, names);
-    for (int i = 0; near && i < n; i++)
-        if (names[i] == near)
-            return ech_schema_at(kind, i)->path;
-    return NULL;
-}
-
-const char *ech_schema_nearest(const struct ech_kind *kind, const char *path)
-{
-    const char *near = nearest_by(kind, path, false);
-    for (int i = 0; !near && i < ech_schema_count(kind); i++)
-        if (strcmp(last_word(ech_schema_at(kind, i)->path), last_word(path)) == 0)
-            near = ech_schema_at(kind, i)->path;
-    if (!near)
-        near = nearest_by(kind, last_word(path), true);
-    for (size_t i = 0; !near && i < sizeof sections / sizeof sections[0]; i++)
-        if (ech_nearest(path, (const char *const[]){sections[i].name, NULL}))
-            near = sections[i].name;
-    return near;
-}
-
 const struct ech_kind *ech_schema_other_kind(const struct ech_kind *kind, const char *path)
 {
     for (const struct ech_kind *const *other = ech_kinds(); *other; other++)
@@ -245,6 +217,51 @@ const struct ech_kind *ech_schema_other_kind(const struct ech_kind *kind, const 
             if (strcmp(last_word(field->path), last_word(path)) == 0)
                 return *other;
     return NULL;
+}
+
+/* Names to compare a mistyped key with. */
+enum pool { IN_SECTION, LAST_WORDS, WHOLE_PATHS };
+
+static bool same_section(const char *a, const char *b)
+{
+    size_t length = (size_t)(last_word(a) - a);
+    return length == (size_t)(last_word(b) - b) && memcmp(a, b, length) == 0;
+}
+
+static const char *nearest_in(const struct ech_kind *kind, const char *path, enum pool pool)
+{
+    enum { MOST = 128 };
+    const char *names[MOST + 1], *paths[MOST];
+    int n = 0;
+    for (int i = 0; i < ech_schema_count(kind) && n < MOST; i++) {
+        const char *name = ech_schema_at(kind, i)->path;
+        if (pool == IN_SECTION && !same_section(name, path))
+            continue;
+        paths[n] = name;
+        names[n++] = pool == WHOLE_PATHS ? name : last_word(name);
+    }
+    names[n] = NULL;
+    const char *near = ech_nearest(pool == WHOLE_PATHS ? path : last_word(path), names);
+    for (int i = 0; near && i < n; i++)
+        if (names[i] == near)
+            return paths[i];
+    return NULL;
+}
+
+const char *ech_schema_nearest(const struct ech_kind *kind, const char *path)
+{
+    const char *near = nearest_in(kind, path, IN_SECTION);
+    for (int i = 0; !near && i < ech_schema_count(kind); i++)
+        if (strcmp(last_word(ech_schema_at(kind, i)->path), last_word(path)) == 0)
+            near = ech_schema_at(kind, i)->path;
+    if (!near && ech_schema_other_kind(kind, path))
+        return NULL;
+    for (size_t i = 0; !near && !strchr(path, '.') && i < sizeof sections / sizeof sections[0]; i++)
+        if (ech_nearest(path, (const char *const[]){sections[i].name, NULL}))
+            near = sections[i].name;
+    if (!near)
+        near = nearest_in(kind, path, LAST_WORDS);
+    return near ? near : nearest_in(kind, path, WHOLE_PATHS);
 }
 
 bool ech_schema_env_name(const char *path, char *out, size_t bytes)

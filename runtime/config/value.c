@@ -225,8 +225,9 @@ int ech_value_set(const struct ech_field *field, const struct ech_node *node, vo
     bool list = field->type == ECH_F_LIST;
     if (node->kind != ECH_NODE_SCALAR && !(list && node->kind == ECH_NODE_LIST)) {
         char expected[200];
-        snprintf(why, bytes, "%s is a %s, %s was expected", field->path, ech_node_kind_name(node),
-                 ech_value_expected(field, expected, sizeof expected));
+        snprintf(why, bytes, "%s is a %s, %s was expected%s", field->path, ech_node_kind_name(node),
+                 ech_value_expected(field, expected, sizeof expected),
+                 field->type == ECH_F_STRING ? " (a text that begins with { or [ needs quotes)" : "");
         return ECH_CONFIG;
     }
     void *to = member(field, base);

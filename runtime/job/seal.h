@@ -42,7 +42,7 @@ struct ech_seal_job {
     const char *provenance; /* YAML block, indented by two blanks */
 };
 struct ech_sealed {
-    int64_t rows, bytes;
+    int64_t rows, bytes; /* bytes: of the cells, and 8 a row for each ragged column */
     int shards;
 };
 /* Calls   Collective. Errors agreed by all; then rank 0 has removed the partial folder. */

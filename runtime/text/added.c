@@ -23,8 +23,8 @@ int ech_added_add(struct ech_added *added, enum ech_added_where where, const voi
 {
     if (bytes == 0)
         return ECH_OK;
-    int code = ech_grow((void **)&added->tokens, &added->capacity, added->count + 1, sizeof *added->tokens,
-                        err);
+    int code =
+        ech_grow((void **)&added->tokens, &added->capacity, added->count + 1, sizeof *added->tokens, err);
     if (code == ECH_OK)
         code = ech_trie_add(&added->trie, where, text, bytes, (int32_t)added->count, err);
     if (code != ECH_OK)

@@ -30,8 +30,8 @@ static void put(const struct ech_normalizer *n, struct ech_normal *out, int32_t 
 static int flush_marks(const struct ech_normalizer *n, struct ech_normal *out, struct ech_err *err)
 {
     size_t first[ORDERS + 1] = {0};
-    int code = ech_grow((void **)&out->sorted, &out->sorted_capacity, out->marks_count, sizeof *out->sorted,
-                        err);
+    int code =
+        ech_grow((void **)&out->sorted, &out->sorted_capacity, out->marks_count, sizeof *out->sorted, err);
     if (code != ECH_OK)
         return code;
     for (size_t i = 0; i < out->marks_count; i++)

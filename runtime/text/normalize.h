@@ -21,7 +21,7 @@ struct ech_normal {
     struct ech_mark {
         int32_t c;
         int order;
-    } *marks, *sorted;
+    } * marks, *sorted;
     size_t marks_count, marks_capacity, sorted_capacity;
 };
 

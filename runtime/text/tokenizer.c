@@ -64,8 +64,8 @@ int ech_tokenizer_open(const char *folder, struct ech_tokenizer **out, struct ec
     else if (code == ECH_OK && ech_path_exists(vocab))
         code = ech_tokenizer_from_vocab(t, folder, err);
     else if (code == ECH_OK)
-        code = ech_fail(err, ECH_NOINPUT, "%s has no tokenizer: neither tokenizer.json nor vocab.txt is there",
-                        folder);
+        code = ech_fail(err, ECH_NOINPUT,
+                        "%s has no tokenizer: neither tokenizer.json nor vocab.txt is there", folder);
     if (code == ECH_OK)
         *out = t;
     else
@@ -124,8 +124,8 @@ int ech_tokenizer_add_token(struct ech_tokenizer *t, const char *token, int64_t 
         if (code == ECH_OK)
             code = ech_added_add(&t->added, ECH_ADDED_NORMAL, normal.text, normal.bytes, flags, err);
     } else if (code == ECH_OK)
-        code = ech_added_add(&t->added, normalized ? ECH_ADDED_NORMAL : ECH_ADDED_RAW, token, bytes, flags,
-                             err);
+        code =
+            ech_added_add(&t->added, normalized ? ECH_ADDED_NORMAL : ECH_ADDED_RAW, token, bytes, flags, err);
     ech_normal_fini(&normal);
     return code;
 }

@@ -10,13 +10,13 @@
 #include <jansson.h>
 
 enum { ECH_TEMPLATE_MOST = 16, ECH_WORD_CHARS_MOST = 4096 };
-enum ech_token_model { ECH_TOKENS_WORDPIECE };
+enum ech_tokenizer_kind { ECH_TOKENS_WORDPIECE };
 
 struct ech_tokenizer {
     bool lower_first, normalized;
     struct ech_normalizer normalizer;
     struct ech_added added;
-    enum ech_token_model model;
+    enum ech_tokenizer_kind model;
     struct ech_wordpiece pieces;
     int32_t before[ECH_TEMPLATE_MOST], after[ECH_TEMPLATE_MOST];
     int64_t before_count, after_count;

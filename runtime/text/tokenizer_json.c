@@ -177,8 +177,9 @@ static int template_type(const char *name, const json_t *piece, struct ech_err *
     int64_t type = 0;
     int code = ech_json_get_int(piece, name, "type_id", false, &type, err);
     if (code == ECH_OK && type != 0)
-        return ech_fail(err, ECH_DATA, "%s: the template gives a single text type_id %lld, only 0 is supported",
-                        name, (long long)type);
+        return ech_fail(err, ECH_DATA,
+                        "%s: the template gives a single text type_id %lld, only 0 is supported", name,
+                        (long long)type);
     return code;
 }
 
@@ -215,8 +216,9 @@ static int read_template(struct ech_tokenizer *t, const char *name, const json_t
         else if (sequence)
             code = ech_json_get_str(sequence, name, "id", true, &which, err);
         if (code == ECH_OK && !special && strcmp(which, "A") != 0)
-            code = ech_fail(err, ECH_DATA, "%s: the template of a single text has a piece that is neither a "
-                                           "special token nor sequence A",
+            code = ech_fail(err, ECH_DATA,
+                            "%s: the template of a single text has a piece that is neither a "
+                            "special token nor sequence A",
                             name);
         else if (code == ECH_OK && sequence)
             code = template_type(name, sequence, err);
@@ -249,7 +251,8 @@ static int read_post_processor(struct ech_tokenizer *t, const char *name, const 
         return read_template(t, name, part, err);
     if (strcmp(type, "BertProcessing") == 0 || strcmp(type, "RobertaProcessing") == 0)
         return read_pair(t, name, part, err);
-    return unknown(name, "post_processor", part, "TemplateProcessing, BertProcessing, RobertaProcessing", err);
+    return unknown(name, "post_processor", part, "TemplateProcessing, BertProcessing, RobertaProcessing",
+                   err);
 }
 
 static int read_truncation(struct ech_tokenizer *t, const char *name, const json_t *root, struct ech_err *err)

@@ -1,4 +1,5 @@
-/* vocab.txt (one token a line, the line's number is its id) with tokenizer_config.json: older BERT folders. */
+/* vocab.txt (one token a line, the line's number is its id) with tokenizer_config.json: older BERT folders.
+ */
 #include "text/tokenizer_impl.h"
 
 #include "base/io.h"
@@ -22,9 +23,9 @@ static const struct settings defaults = {
     .lower = true, .cjk = true, .special = {"[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"}};
 
 /* The classes whose text is cut by WordPiece. */
-static const char *const classes[] = {
-    "BertTokenizer",        "BertTokenizerFast",  "DistilBertTokenizer", "DistilBertTokenizerFast",
-    "ElectraTokenizer",     "ElectraTokenizerFast", "MPNetTokenizer",    "MPNetTokenizerFast", NULL};
+static const char *const classes[] = {"BertTokenizer",           "BertTokenizerFast",  "DistilBertTokenizer",
+                                      "DistilBertTokenizerFast", "ElectraTokenizer",   "ElectraTokenizerFast",
+                                      "MPNetTokenizer",          "MPNetTokenizerFast", NULL};
 
 /* A special token is a string, or an object with its content. */
 static int read_special(const json_t *config, const char *path, const char *key, char out[128],

@@ -78,7 +78,7 @@ int ech_trie_add(struct ech_trie *trie, uint32_t root, const void *text, size_t 
     for (size_t i = 0; i < bytes; i++) {
         struct ech_trie_edge *edge = edge_at(trie, node << 8 | s[i]);
         if (edge->child == 0) {
-            uint32_t child;
+            uint32_t child = 0;
             int code = new_node(trie, &child, err);
             if (code == ECH_OK && trie->nodes * 2 > trie->slots)
                 code = widen(trie, err);

@@ -12,13 +12,13 @@
 enum { ECH_TRIE_ROOTS = 2 }; /* nodes 0 and 1: two vocabularies in one table */
 
 struct ech_trie_edge {
-    uint32_t key; /* node << 8 | byte */
+    uint32_t key;   /* node << 8 | byte */
     uint32_t child; /* 0: the slot is free */
 };
 
 struct ech_trie {
     struct ech_trie_edge *edges;
-    size_t slots; /* a power of two, at most half full */
+    size_t slots;    /* a power of two, at most half full */
     int32_t *values; /* of each node, -1: no entry ends here */
     size_t nodes, capacity;
 };

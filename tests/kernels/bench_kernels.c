@@ -142,9 +142,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_kernels: %s\n", why);
         return 69;
     }
+    if (!ech_ops_find("avx2", why)) {
+        fprintf(stderr, "bench_kernels: the peak is probed with AVX2: %s\n", why);
+        return 69;
+    }
     size_t need = ops->linear_workspace(2048, 1536, 1536), attend = ops->attention_workspace(512, 32);
     queue = ech_queue_open(ops, need > attend ? need : attend);
-    bits = !strcmp(ops->name, "avx512") ? 512 : 256;
+    bits = strcmp(ops->name, "avx2") && ech_ops_find("avx512", why) ? 512 : 256;
     printf("%s, numerics %s; peak of %d-bit FMA on registers\n", ops->name, ops->numerics, bits);
     for (size_t i = 0; i < sizeof M / sizeof M[0]; i++)
         for (size_t j = 0; j < 3; j++)

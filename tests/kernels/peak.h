@@ -4,6 +4,7 @@
 
 /* GFLOP/s of one thread with 512- or 256-bit registers, the median of several probes. */
 double ech_peak_gflops(int bits);
+/* This thread's own processor time, so that neighbours on the machine count less. */
 double ech_seconds(void);
 
 #endif

@@ -53,6 +53,7 @@ void test_table(void);
 void test_linear(void);
 void test_pack(void);
 void test_moved(void);
+void test_threads(void);
 void test_norm(void);
 void test_softmax(void);
 void test_activate(void);

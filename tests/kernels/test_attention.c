@@ -13,14 +13,14 @@ struct attention_case {
     int64_t pad;
 };
 
-/* 64 keys are a panel, 24 queries a block, 6 and 12 tiles. */
+/* 64 keys are a panel, 24 queries a block (12 past 2688 keys), 6 and 12 tiles. */
 static const struct attention_case CASES[] = {
     {{0, 0, 0, 0}, 2, 2, 4, false, false, 0},     {{1, 0, 2, 3}, 1, 1, 1, false, false, 0},
     {{5, 1, 7, 16}, 2, 2, 8, false, false, 0},    {{5, 1, 7, 16}, 2, 1, 10, true, false, 1},
     {{17, 15, 0, 33}, 3, 1, 12, true, true, 0},   {{23, 24, 25, 1}, 4, 2, 15, false, true, 3},
     {{63, 64, 65, 2}, 2, 2, 32, false, false, 0}, {{63, 64, 65, 2}, 2, 1, 33, true, true, 0},
     {{130, 3, 0, 0}, 2, 2, 64, false, false, 5},  {{100, 12, 6, 13}, 2, 2, 20, true, false, 0},
-    {{49, 0, 0, 0}, 1, 1, 100, true, true, 0},
+    {{49, 0, 0, 0}, 1, 1, 100, true, true, 0},    {{2700, 0, 0, 0}, 1, 1, 2, true, false, 0},
 };
 
 struct attention_data {

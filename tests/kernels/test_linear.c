@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 
 #include "support.h"
 
@@ -233,4 +234,77 @@ void test_moved(void)
             moved_case(*o, 33, 400);
             moved_case(*o, 192, 96);
         }
+}
+
+/* Two threads with a queue each, on the same weights at the same time: the bits of one thread alone. */
+struct thread_job {
+    const struct ech_ops *ops;
+    const void *packed;
+    const struct buffer *x, *want;
+    bool right;
+};
+
+static int thread_run(void *arg)
+{
+    struct thread_job *job = arg;
+    const int64_t m = job->x->rows, k = job->x->cols, n = job->want->cols;
+    struct buffer y = buffer_make(m, n, n);
+    struct ech_queue *queue = ech_queue_open(job->ops, job->ops->linear_workspace(m, n, k));
+    struct ech_linear_args a = {.size = sizeof a,
+                                .m = m,
+                                .n = n,
+                                .k = k,
+                                .x = job->x->x,
+                                .ldx = k,
+                                .packed = job->packed,
+                                .act = ECH_ACT_GELU,
+                                .y = y.x,
+                                .ldy = n};
+    job->right = true;
+    for (int turn = 0; turn < 10; turn++) {
+        job->right = job->right && job->ops->linear(queue, &a) == ECH_OP_OK;
+        for (int64_t i = 0; i < m * n; i++)
+            job->right = job->right && bits_equal(y.x[i], job->want->x[i]);
+    }
+    ech_queue_close(queue);
+    buffer_free(&y);
+    return 0;
+}
+
+void test_threads(void)
+{
+    enum { M = 20, N = 100, K = 64, THREADS = 2 };
+    struct buffer x = buffer_make(M, K, K), w = buffer_make(N, K, K), y = buffer_make(M, N, N);
+    buffer_random(&x, 1), buffer_random(&w, 1);
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
+        if (!usable(*o))
+            continue;
+        void *packed = pack_whole(*o, w.x, N, K);
+        struct ech_queue *queue = ech_queue_open(*o, (*o)->linear_workspace(M, N, K));
+        struct ech_linear_args a = {.size = sizeof a,
+                                    .m = M,
+                                    .n = N,
+                                    .k = K,
+                                    .x = x.x,
+                                    .ldx = K,
+                                    .packed = packed,
+                                    .act = ECH_ACT_GELU,
+                                    .y = y.x,
+                                    .ldy = N};
+        CHECK((*o)->linear(queue, &a) == ECH_OP_OK, "%s: linear", (*o)->name);
+        struct thread_job jobs[THREADS];
+        thrd_t threads[THREADS];
+        for (int i = 0; i < THREADS; i++) {
+            jobs[i] = (struct thread_job){*o, packed, &x, &y, false};
+            if (thrd_create(&threads[i], thread_run, &jobs[i]) != thrd_success)
+                abort();
+        }
+        for (int i = 0; i < THREADS; i++) {
+            thrd_join(threads[i], NULL);
+            CHECK(jobs[i].right, "%s: thread %d of %d got other bits", (*o)->name, i, THREADS);
+        }
+        ech_queue_close(queue);
+        free(packed);
+    }
+    buffer_free(&x), buffer_free(&w), buffer_free(&y);
 }

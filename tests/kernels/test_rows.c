@@ -109,8 +109,9 @@ void test_norm(void)
 {
     for (int i = 0; i < 512; i++)
         gain_and_shift[0][i] = random_float(2), gain_and_shift[1][i] = random_float(1);
+    /* x - mean cancels where a row's few columns are nearly equal: the bound is for those. */
     for (int mode = 0; mode < 3; mode++)
-        compare_all(&(struct row_test){"norm", call_norm, 1e-12, false}, mode, 3);
+        compare_all(&(struct row_test){"norm", call_norm, 1e-10, false}, mode, 3);
 }
 
 static int call_softmax(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode)

@@ -20,7 +20,7 @@ static const struct ech_kind_column outputs[] = {
     {0},
 };
 
-const struct ech_kind ech_kind_embed = {
+const struct ech_kind ech_embed_kind = {
     .name = "embed",
     .version = 1,
     .summary = "one vector for each text",

@@ -11,7 +11,7 @@ const char *const ech_on_long_choices[] = {"truncate", "error", NULL};
 
 const struct ech_kind *const *ech_kinds(void)
 {
-    static const struct ech_kind *const kinds[] = {&ech_kind_embed, &ech_kind_retrieve, NULL};
+    static const struct ech_kind *const kinds[] = {&ech_embed_kind, &ech_retrieve_kind, NULL};
     return kinds;
 }
 

@@ -4,6 +4,6 @@
 
 #include "config/kind.h"
 
-extern const struct ech_kind ech_kind_embed, ech_kind_retrieve;
+extern const struct ech_kind ech_embed_kind, ech_retrieve_kind;
 
 #endif

@@ -38,7 +38,7 @@ static const struct ech_kind_column outputs[] = {
     {0},
 };
 
-const struct ech_kind ech_kind_retrieve = {
+const struct ech_kind ech_retrieve_kind = {
     .name = "retrieve",
     .version = 1,
     .summary = "for each query the nearest rows of a dataset of vectors",
