@@ -187,8 +187,8 @@ void ech_spool_files_fini(struct ech_spool_files *files)
 
 /* ---- reading ---- */
 
-/* Entries a round of the gather brings together, all ranks summed: about 16 MiB. */
-enum { ROUND_BYTES = 16 << 20 };
+/* Entries a round of the gather brings together, all ranks summed: about 4 MiB. */
+enum { ROUND_BYTES = 4 << 20 };
 
 struct verify {
     struct ech_comm *comm;
