@@ -44,6 +44,8 @@ struct ech_publish {
     const char *provenance; /* YAML block, indented by two blanks, or NULL */
     const char *target;     /* final folder */
     bool replace;           /* an existing dataset is moved away, replaced and then removed */
+    const char *append_to;  /* in place of target: a dataset of the same columns gets the shards as its next
+                               generation; its old shards stay as they are. Nothing changes for zero rows */
 };
 /* Calls   Collective. Finishes shards, writes the manifest, fsyncs, renames onto the target. After an error
  *         the partial folder is left for the caller to remove (ech_remove_all by one rank). */
