@@ -1,6 +1,7 @@
 /* Events: one JSON object a line, one writer a file, never reopened for writing. Every event begins with
  * {v, run, attempt, epoch, node, rank, seq, mono_ns, wall, type}; the rest depends on the type (the table is
- * in base/rundir.h). A reader merges the files of all nodes, skips a torn last line and unknown types. */
+ * in base/rundir.h). After a write that failed "lost" (events lost so far) stands before the type. A reader
+ * merges the files of all nodes, skips a torn last line and unknown types. */
 #ifndef ECH_BASE_EVENT_H
 #define ECH_BASE_EVENT_H
 

@@ -12,21 +12,36 @@
  *                  spool-<attempt>-<slot>          results (job/spool.h)
  *     result-<attempt>.json    the ranks' agreed end: {attempt, code, text, state, dataset, rows, errors,
  *                              seconds}; state: "sealed", "stopped" (75), "failed". Written by rank 0
- * (temporary file + rename) as the last act; absent: the attempt died. report.html              (launcher)
+ *                              (temporary file + rename) as the last act; absent: the attempt died.
+ *     report.html              (launcher)
+ *
  *   slot = rank. A sealed run has a result-N.json with state "sealed".
  *
  * Event types (who writes; members beyond the common ones):
- *   start     every rank   {host, pid, threads, backend, numerics, cpu, version}
- *   phase     every rank   {name}: open, probe, run, verify, seal, end
- *   model     every rank   {packed_bytes, workspace_bytes}
- *   plan      rank 0       {rows, rows_done, tokens_estimated, ranks, nodes}: rows_done: from earlier
- * attempts probe     every rank   {tokens_per_s} progress  every rank   each second: {rows, tokens, errors,
- * leases, busy_s, speed, share, rss_bytes, spool_bytes}, all counted since the attempt's start; speed in
- * tokens/s while computing, share of all ranks' speed (0..1) lease     every rank   {first, rows} the first
- * claim only (its time is the start of the clock) todo      rank 0       each second: {rows_done, rows,
- * tokens_done, tokens, left_s}: of the whole job dead      rank 0       {rank: who -> member "who", host,
- * reason} seal      rank 0       {shards, bytes, rows, seconds} end       every rank   {code, text, cpu_s,
- * rss_peak_bytes}
+ *
+ *   start     every rank  {host, pid, threads, backend, numerics, cpu, version}
+ *
+ *   phase     every rank  {name}: open, probe, run, verify, seal, end
+ *
+ *   model     every rank  {packed_bytes, workspace_bytes}
+ *
+ *   plan      rank 0      {rows, rows_done, tokens_estimated, ranks, nodes}; rows_done: of earlier attempts
+ *
+ *   probe     every rank  {tokens_per_s}
+ *
+ *   progress  every rank  each second: {rows, tokens, errors, leases, busy_s, speed, share, rss_bytes,
+ *                         spool_bytes}, all counted since the attempt's start; speed: tokens/s while
+ *                         computing; share: of all ranks' speed (0..1)
+ *
+ *   lease     every rank  {first, rows}: the first claim only (its time is the start of the clock)
+ *
+ *   todo      rank 0      each second: {rows_done, rows, tokens_done, tokens, left_s}: of the whole job
+ *
+ *   dead      rank 0      {who, host, reason}; who: the rank that is dead
+ *
+ *   seal      rank 0      {shards, bytes, rows, seconds}
+ *
+ *   end       every rank  {code, text, cpu_s, rss_peak_bytes}
  */
 #ifndef ECH_BASE_RUNDIR_H
 #define ECH_BASE_RUNDIR_H

@@ -52,6 +52,7 @@ struct ech_job {
     struct {
         double heartbeat;         /* 10 s: a rank silent for longer is dead */
         double phase;             /* 300 s: deadline of open, verify, seal collectives */
+        double disk_full;         /* 30 s: how long a full disk is waited for */
         double spool_sync;        /* 2 s */
         int64_t spool_sync_bytes; /* 64MiB */
         double stop_margin;       /* 30 s before `time`: no new leases */

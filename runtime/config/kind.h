@@ -7,7 +7,7 @@
 #include "config/field.h"
 
 struct ech_kind_column {
-    const char *name;  /* "embedding"; "*": one for each name of the option `each` */
+    const char *name;  /* "embedding"; "hits.*": one for each name of the option `each`, in place of "*" */
     const char *type;  /* "text", "json", "tensor", "ints"; inputs: several, "text|tensor" */
     const char *dtype; /* "f32", "i64", NULL for text */
     const char *dim;   /* "1", "model.dim", "options.top_k"; NULL: ragged */

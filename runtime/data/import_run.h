@@ -1,0 +1,57 @@
+/* Between the files of an import (import.c: the course of it; import_text.c: rows of text; import_npy.c). */
+#ifndef ECH_DATA_IMPORT_RUN_H
+#define ECH_DATA_IMPORT_RUN_H
+
+#include "data/batch.h"
+#include "data/import.h"
+#include "data/npy.h"
+#include "data/source.h"
+
+/* Names of the fields of a CSV file. */
+struct ech_header {
+    char *text; /* the names, each ended by NUL */
+    int64_t bytes, count;
+    const char **names; /* into text */
+};
+void ech_header_fini(struct ech_header *header);
+/* From the first row that there is. Calls   Collective (rank 0 reads). count 0: there is no row at all. */
+int ech_header_read(struct ech_comm *comm, const struct ech_source_file *files, int count, char delimiter,
+                    bool no_header, int64_t row_max, struct ech_header *out, struct ech_err *err);
+
+struct ech_import_run {
+    struct ech_comm *comm;
+    const struct ech_import_options *options;
+    const char *target;
+    enum ech_format format;
+    char delimiter;
+    int64_t row_max, shard_bytes;
+    struct ech_source_file *files;
+    struct ech_piece *pieces;
+    int piece_count;
+    struct ech_header header;
+    struct ech_npy *npy; /* a header a file */
+    /* What was asked for (or, appending, what the dataset has): closed; otherwise all keys are taken. */
+    struct ech_want *wants;
+    int want_count;
+    bool closed, strict; /* strict: a key that is not wanted is an error */
+    /* The columns as they are now believed to be; source names beside them. */
+    struct ech_want *plan;
+    int plan_count;
+    int *fields; /* CSV: field of each column */
+    struct ech_layout *layout;
+    struct ech_tally tally; /* of this rank's rows */
+    int passes;
+};
+
+/* Sets plan and layout (agreed). Calls   Collective. */
+int ech_import_text_plan(struct ech_import_run *run, struct ech_err *err);
+int ech_import_npy_plan(struct ech_import_run *run, struct ech_err *err);
+/* This rank's rows into the batch. Calls   Local. */
+int ech_import_text_rows(struct ech_import_run *run, struct ech_batch *batch, struct ech_err *err);
+int ech_import_npy_rows(struct ech_import_run *run, struct ech_batch *batch, struct ech_err *err);
+/* Appending: the dataset's columns become what is wanted. Calls   Collective. */
+int ech_import_append_wants(struct ech_import_run *run, struct ech_err *err);
+/* A new empty layout for the plan. */
+int ech_import_new_layout(struct ech_import_run *run, struct ech_err *err);
+
+#endif

@@ -1,0 +1,289 @@
+/* Verbs that read a dataset: show, head, verify. Rank 0 does the work; the others wait for its verdict. */
+#include "data/verbs_internal.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "data/blocks.h"
+#include "data/dataset.h"
+#include "data/manifest.h"
+#include "data/text_row.h"
+#include "data/verify.h"
+
+#include <string.h>
+
+enum { HEAD_ROWS = 10, SHOWN_BYTES = 200, SHOWN_VALUES = 8 };
+
+static void describe_type(const struct ech_column *c, char *out, size_t size)
+{
+    if (c->type == ECH_TEXT || c->type == ECH_JSON)
+        snprintf(out, size, "%s", ech_ctype_name(c->type));
+    else if (c->dim == 0)
+        snprintf(out, size, "%s %s[]", ech_ctype_name(c->type), ech_dtype_name(c->dtype));
+    else
+        snprintf(out, size, "%s %s[%lld]", ech_ctype_name(c->type), ech_dtype_name(c->dtype), (long long)c->dim);
+}
+
+static int64_t shard_bytes(const struct ech_manifest *m)
+{
+    int64_t bytes = 0;
+    for (size_t s = 0; s < m->shard_count; s++)
+        bytes += m->shards[s].bytes;
+    return bytes;
+}
+
+static void show_human(const struct ech_dataset *ds, FILE *out)
+{
+    const struct ech_manifest *m = ech_dataset_manifest(ds);
+    char rows[32], bytes[32], type[64], hex[ECH_HASH_HEX];
+    fprintf(out, "%s\n  rows        %s\n  size        %s in %zu shard%s\n  generation  %lld\n  uuid        %s\n",
+            ech_dataset_path(ds), ech_print_count(m->rows, rows, sizeof rows),
+            ech_print_bytes(shard_bytes(m), bytes, sizeof bytes), m->shard_count, m->shard_count == 1 ? "" : "s",
+            (long long)m->generation, ech_hash_print(m->uuid, hex));
+    fprintf(out, "  columns\n");
+    for (size_t c = 0; c < m->column_count; c++) {
+        describe_type(&m->columns[c], type, sizeof type);
+        fprintf(out, "    %-20s %s\n", m->columns[c].name, type);
+    }
+    if (!m->provenance || !m->provenance[0])
+        return;
+    fprintf(out, "  provenance\n");
+    for (const char *line = m->provenance; *line;) {
+        size_t length = strcspn(line, "\n");
+        fprintf(out, "  %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+static void put_columns(struct ech_str *s, const struct ech_manifest *m)
+{
+    ech_json_key(s, "columns");
+    ech_str_addc(s, '[');
+    for (size_t c = 0; c < m->column_count; c++) {
+        if (c > 0)
+            ech_str_addc(s, ',');
+        ech_str_addf(s, "{\"name\":\"%s\",\"type\":\"%s\",\"dtype\":\"%s\",\"dim\":%lld}", m->columns[c].name,
+                     ech_ctype_name(m->columns[c].type), ech_dtype_name(m->columns[c].dtype),
+                     (long long)m->columns[c].dim);
+    }
+    ech_str_addc(s, ']');
+}
+
+static void put_shards(struct ech_str *s, const struct ech_manifest *m)
+{
+    ech_json_key(s, "shards");
+    ech_str_addc(s, '[');
+    for (size_t i = 0; i < m->shard_count; i++) {
+        const struct ech_manifest_shard *shard = &m->shards[i];
+        if (i > 0)
+            ech_str_addc(s, ',');
+        ech_str_addf(s, "{\"file\":\"%s\",\"generation\":%lld,\"first_row\":%lld,\"rows\":%lld,\"bytes\":%lld}",
+                     shard->file, (long long)shard->generation, (long long)shard->first_row, (long long)shard->rows,
+                     (long long)shard->bytes);
+    }
+    ech_str_addc(s, ']');
+}
+
+static int show_json(const struct ech_dataset *ds, FILE *out, struct ech_err *err)
+{
+    const struct ech_manifest *m = ech_dataset_manifest(ds);
+    struct ech_str s = {0};
+    char hex[ECH_HASH_HEX];
+    ech_json_add_str(&s, "path", ech_dataset_path(ds));
+    ech_json_add_str(&s, "uuid", ech_hash_print(m->uuid, hex));
+    ech_json_add_str(&s, "identity", ech_hash_print(ech_dataset_identity(ds), hex));
+    ech_json_add_int(&s, "generation", m->generation);
+    ech_json_add_int(&s, "rows", m->rows);
+    ech_json_add_int(&s, "bytes", shard_bytes(m));
+    put_columns(&s, m);
+    put_shards(&s, m);
+    ech_json_add_str(&s, "provenance", m->provenance ? m->provenance : "");
+    ech_str_addc(&s, '}');
+    int code = ech_str_check(&s, err);
+    if (code == ECH_OK)
+        fprintf(out, "%s\n", s.data);
+    ech_str_fini(&s);
+    return code;
+}
+
+int ech_verb_show(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+{
+    struct ech_dataset *ds;
+    if (ech_comm_rank(comm) == 0 && ech_dataset_open(args->names[0], &ds, err) == ECH_OK) {
+        if (args->values[ECH_OPT_JSON])
+            show_json(ds, out, err);
+        else
+            show_human(ds, out);
+        ech_dataset_close(ds);
+    }
+    return ech_agree(comm, err);
+}
+
+/* Length of at most `most` bytes of a text, not inside a character. */
+static size_t cut_length(const unsigned char *text, size_t bytes, size_t most)
+{
+    if (bytes <= most)
+        return bytes;
+    while (most > 0 && (text[most] & 0xC0) == 0x80)
+        most--;
+    return most;
+}
+
+static void put_short(struct ech_str *s, const struct ech_column *column, const unsigned char *cell, size_t bytes)
+{
+    bool text = column->type == ECH_TEXT || column->type == ECH_JSON;
+    size_t shown = text ? cut_length(cell, bytes, SHOWN_BYTES) : bytes;
+    char whole[32];
+    ech_text_put_json(s, column, cell, shown, SHOWN_VALUES);
+    if (shown < bytes)
+        ech_str_addf(s, "... (%s)", ech_print_bytes((int64_t)bytes, whole, sizeof whole));
+}
+
+static void put_row(struct ech_str *s, const struct ech_blocks *b, int64_t row, bool json)
+{
+    if (!json)
+        ech_str_addf(s, "row %lld\n", (long long)(b->first + row));
+    for (int c = 0; c < b->column_count; c++) {
+        const struct ech_column *column = ech_dataset_column(b->ds, b->columns[c]);
+        size_t bytes;
+        const unsigned char *cell = ech_blocks_cell(b, c, row, &bytes);
+        if (json) {
+            ech_str_addf(s, "%c\"%s\":", c ? ',' : '{', column->name);
+            ech_text_put_json(s, column, cell, bytes, INT64_MAX);
+            continue;
+        }
+        ech_str_addf(s, "  %-16s ", column->name);
+        put_short(s, column, cell, bytes);
+        ech_str_addc(s, '\n');
+    }
+    if (json)
+        ech_str_adds(s, "}\n");
+}
+
+static int print_blocks(const struct ech_dataset *ds, const int *columns, int count, int64_t rows, bool json, FILE *out,
+                        struct ech_err *err)
+{
+    struct ech_blocks blocks;
+    struct ech_str s = {0};
+    int code = ech_blocks_open(&blocks, ds, columns, count, 0, ech_min64(rows, ech_dataset_rows(ds)), err);
+    do {
+        code = code == ECH_OK ? ech_blocks_next(&blocks, err) : code;
+        for (int64_t i = 0; code == ECH_OK && i < blocks.rows; i++) {
+            ech_str_clear(&s);
+            put_row(&s, &blocks, i, json);
+            code = ech_str_check(&s, err);
+            if (code == ECH_OK)
+                fwrite(s.data, 1, s.length, out);
+        }
+    } while (code == ECH_OK && blocks.rows > 0);
+    ech_blocks_close(&blocks);
+    ech_str_fini(&s);
+    return code;
+}
+
+/* Indices of the named columns, or of all. Owner: the caller. */
+static int find_columns(const struct ech_dataset *ds, const char *list, int **columns, int *count, struct ech_err *err)
+{
+    char *copy = NULL;
+    const char **names = NULL;
+    *count = ech_dataset_columns(ds);
+    int code = list ? ech_verb_names(list, &copy, &names, count, err) : ECH_OK;
+    *columns = code == ECH_OK ? ech_calloc((size_t)*count, sizeof(*columns)[0], err) : NULL;
+    if (code == ECH_OK && !*columns)
+        code = ECH_UNAVAILABLE;
+    for (int c = 0; code == ECH_OK && c < *count; c++) {
+        (*columns)[c] = c;
+        if (list)
+            code = ech_dataset_find(ds, names[c], &(*columns)[c], err);
+    }
+    ech_free(copy);
+    ech_free(names);
+    return code;
+}
+
+static int head_local(const struct ech_verb_args *args, FILE *out, struct ech_err *err)
+{
+    struct ech_dataset *ds;
+    int64_t rows = HEAD_ROWS;
+    int *columns = NULL, count;
+    const char *text = args->values[ECH_OPT_COUNT];
+    if (text && (!ech_parse_int(text, &rows) || rows < 0))
+        return ech_fail(err, ECH_USAGE, "-n \"%s\": a number of rows was expected", text);
+    int code = ech_dataset_open(args->names[0], &ds, err);
+    if (code != ECH_OK)
+        return code;
+    code = find_columns(ds, args->values[ECH_OPT_COLUMNS], &columns, &count, err);
+    if (code == ECH_OK)
+        code = print_blocks(ds, columns, count, rows, args->values[ECH_OPT_JSON] != NULL, out, err);
+    ech_free(columns);
+    ech_dataset_close(ds);
+    return code;
+}
+
+int ech_verb_head(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+{
+    if (ech_comm_rank(comm) == 0)
+        head_local(args, out, err);
+    return ech_agree(comm, err);
+}
+
+/* One line for each problem, kept until all ranks have looked at their part. */
+static void note_damage(const struct ech_damage *damage, void *context)
+{
+    struct ech_str *lines = context;
+    ech_str_addf(lines, "%s, column \"%s\", rows %lld to %lld: %s\n", damage->file, damage->column,
+                 (long long)damage->first_row, (long long)damage->end_row - 1, damage->text);
+}
+
+static int verify_local(const char *path, struct ech_comm *comm, struct ech_verify *found, struct ech_str *lines,
+                        struct ech_err *err)
+{
+    struct ech_dataset *ds;
+    int code = ech_dataset_open(path, &ds, err);
+    if (code != ECH_OK)
+        return code;
+    code = ech_verify(ds, ech_comm_rank(comm), ech_comm_size(comm), note_damage, lines, found, err);
+    ech_dataset_close(ds);
+    return code == ECH_OK ? ech_str_check(lines, err) : code;
+}
+
+/* What the ranks noted, in their order. */
+static int print_lines(struct ech_comm *comm, const struct ech_str *lines, FILE *out, struct ech_err *err)
+{
+    void *all = NULL;
+    size_t total = 0, *counts = ech_calloc((size_t)ech_comm_size(comm), sizeof *counts, err);
+    int code = ech_agree(comm, err);
+    if (code == ECH_OK)
+        code = ech_allgatherv(comm, lines->data, lines->length, &all, counts, err);
+    for (int r = 0; code == ECH_OK && r < ech_comm_size(comm); r++)
+        total += counts[r];
+    if (code == ECH_OK && ech_comm_rank(comm) == 0)
+        fwrite(all, 1, total, out);
+    ech_free(all);
+    ech_free(counts);
+    return code;
+}
+
+int ech_verb_verify(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+{
+    struct ech_verify found = {0};
+    struct ech_str lines = {0};
+    char bytes[32], blocks[32];
+    verify_local(args->names[0], comm, &found, &lines, err);
+    int code = ech_agree(comm, err);
+    if (code == ECH_OK)
+        code = print_lines(comm, &lines, out, err);
+    ech_str_fini(&lines);
+    int64_t sums[] = {found.damages, found.bytes, found.blocks};
+    if (code == ECH_OK)
+        code = ech_sum_i64(comm, sums, 3, err);
+    if (code != ECH_OK)
+        return code;
+    if (ech_comm_rank(comm) == 0)
+        fprintf(out, "%s: %s in %s blocks read, %s\n", args->names[0], ech_print_bytes(sums[1], bytes, sizeof bytes),
+                ech_print_count(sums[2], blocks, sizeof blocks), sums[0] ? "DAMAGED" : "whole");
+    return sums[0] ? ech_fail(err, ECH_DATA, "%s is damaged: %lld problem%s", args->names[0], (long long)sums[0],
+                              sums[0] == 1 ? "" : "s")
+                   : ECH_OK;
+}
