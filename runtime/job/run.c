@@ -204,7 +204,7 @@ static int seal(struct ech_attempt *a, struct ech_sealed *sealed, struct ech_err
 static int outcome(struct ech_attempt *a, enum ech_state state, int code, struct ech_err *err)
 {
     if (!code && state == ECH_STATE_STOP)
-        ech_fail(err, ECH_REQUEUE, "stopped as asked; %s", "`echelon resume` goes on from here");
+        ech_fail(err, ECH_REQUEUE, "stopped as asked");
     if (!code && state == ECH_STATE_FAIL && ech_comm_rank(a->comm) == 0 && ech_pool_failed(a->pool) == 0)
         ech_fail(err, ECH_DATA,
                  "more bad rows than max_errors (%" PRId64
