@@ -81,8 +81,14 @@ static int rows_of(struct verifier *v, int64_t shard, int column, bool offsets, 
     int code = row_at(v, shard, column, (uint64_t)from / element, first);
     if (code == ECH_OK)
         code = row_at(v, shard, column, (uint64_t)(to - 1) / element, end);
+    if (code != ECH_OK)
+        return code;
     ++*end;
-    return code;
+    if (*end <= *first) { /* the offsets are damaged too: any row may be meant */
+        *first = 0;
+        *end = v->ds->manifest.shards[shard].rows;
+    }
+    return ECH_OK;
 }
 
 static int check_block(struct verifier *v, int64_t shard, int column, int64_t block)
@@ -169,7 +175,7 @@ static void check_text(struct verifier *v, int64_t shard, int column, int64_t ro
 static int next_rows(struct verifier *v, int64_t shard, int column, int64_t row, int64_t most, int64_t *rows,
                      bool *good)
 {
-    enum { BATCH = 4096 };
+    enum { BATCH = 1024 };
     uint64_t offsets[BATCH + 1];
     struct ech_err bad = ECH_ERR_NONE;
     int64_t n = ech_min64(BATCH, most);
