@@ -16,6 +16,7 @@ struct verifier {
     void (*report)(const struct ech_damage *damage, void *context);
     void *context;
     struct ech_verify sums;
+    bool note; /* what follows is no damage */
     unsigned char *block;
     struct ech_err *err;
 };
@@ -31,13 +32,15 @@ static void damage(struct verifier *v, int64_t shard, int column, int64_t first,
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    v->sums.damages++;
+    v->sums.damages += !v->note;
+    v->sums.notes += v->note;
     const struct ech_damage d = {.file = s->file,
                                  .column = v->ds->manifest.columns[column].name,
                                  .shard = shard,
                                  .first_row = s->first_row + first,
                                  .end_row = s->first_row + ech_min64(end, s->rows),
-                                 .text = text};
+                                 .text = text,
+                                 .note = v->note};
     if (v->report)
         v->report(&d, v->context);
 }
@@ -156,6 +159,7 @@ static int check_blocks(struct verifier *v, int64_t from, int64_t to)
 static void check_text(struct verifier *v, int64_t shard, int column, int64_t row,
                        const struct ech_cells *cells)
 {
+    v->note = true;
     for (int64_t i = 0; i < cells->rows; i++) {
         int64_t bad = ech_utf8_invalid_at((const char *)cells->bytes + cells->offsets[i],
                                           (size_t)(cells->offsets[i + 1] - cells->offsets[i]));
@@ -163,6 +167,7 @@ static void check_text(struct verifier *v, int64_t shard, int column, int64_t ro
             damage(v, shard, column, row + i, row + i + 1, "not valid UTF-8 at its byte %lld",
                    (long long)bad);
     }
+    v->note = false;
 }
 
 /* Rows to read at once: about a MiB, at least one. Damaged offsets are told; *rows is then how many to pass.
