@@ -32,7 +32,8 @@ struct ech_queue; /* opaque: one per compute thread; opened from a backend */
 
 /* y = act(x W^T + bias) [+ residual]. W is (n, k) row-major as in the file, packed beforehand.
  * Shapes  x (m, k) stride ldx; y (m, n) stride ldy; bias (n) or NULL; residual (m, n) stride ldr or NULL
- *         (added after the activation; may be y itself). Strides in elements, >= width. m = 0: success. */
+ *         (added after the activation; may be y itself). Strides in elements, >= width. m = 0: success.
+ *         y may not overlap x. */
 struct ech_linear_args {
     size_t size; /* sizeof *this: old callers keep working when fields are added at the end */
     int64_t m, n, k;
@@ -67,7 +68,9 @@ struct ech_norm_args {
  *         element (h, i, j) by positions in the sequence (bias_span >= longest sequence).
  *         kv_heads divides heads. causal: key j <= query i only.
  * Softmax of a row: max, exp(x - max), sum (16 lanes over key positions from the sequence's start), divide
- * after the value product: out = (sum_j e_j v_j) / sum_j e_j, chain over ascending j. */
+ * after the value product: out = (sum_j e_j v_j) / sum_j e_j, chain over ascending j. A query whose scores
+ * are all -inf gives zeros.
+ * Errors  ECH_OP_MEMORY if workspace is NULL and the queue's scratch is smaller than it must be. */
 struct ech_attention_args {
     size_t size;
     int64_t sequences, heads, kv_heads, head_dim;
@@ -80,7 +83,7 @@ struct ech_attention_args {
     bool causal;
     float *out;
     int64_t ldo;
-    void *workspace; /* ech_ops.attention_workspace bytes, 64-byte aligned */
+    void *workspace; /* ech_ops.attention_workspace bytes, 64-byte aligned; NULL: the queue's */
 };
 
 /* y[i] = sum over t of tables[t][ids[t][i]] (word + position + type embeddings), added in the order of t.
@@ -97,7 +100,8 @@ struct ech_embed_args {
 };
 
 /* One vector a sequence: mean, first row or elementwise maximum of its rows; normalise: divide by
- * max(L2 norm, 1e-12). Shapes  x (tokens, cols) stride ldx; out (sequences, cols). */
+ * max(L2 norm, 1e-12). A sequence without rows gives zeros.
+ * Shapes  x (tokens, cols) stride ldx; out (sequences, cols). */
 struct ech_pool_args {
     size_t size;
     int64_t sequences, cols;
@@ -123,6 +127,8 @@ struct ech_ops {
     size_t (*linear_workspace)(int64_t m, int64_t n, int64_t k);
     size_t (*attention_workspace)(int64_t longest, int64_t head_dim);
 
+    /* Queues that need no scratch may be NULL; `openblas` needs linear_workspace bytes (else ECH_OP_MEMORY).
+     */
     int (*linear)(struct ech_queue *queue, const struct ech_linear_args *args);
     int (*layer_norm)(struct ech_queue *queue, const struct ech_norm_args *args);
     int (*attention)(struct ech_queue *queue, const struct ech_attention_args *args);
@@ -130,7 +136,7 @@ struct ech_ops {
     int (*pool)(struct ech_queue *queue, const struct ech_pool_args *args);
     /* x (count) in place. */
     int (*activate)(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
-    /* Softmax of each row in place, (rows, cols) stride ld; -inf entries become 0. */
+    /* Softmax of each row in place, (rows, cols) stride ld; -inf entries become 0, also where all are. */
     int (*softmax)(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 };
 

@@ -61,7 +61,9 @@ int ech_fail_errno(struct ech_err *err, int code, int saved_errno, const char *f
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    return ech_fail(err, code, "%s: %s%s", what, strerror(saved_errno), advice(saved_errno));
+    ech_fail(err, code, "%s: %s%s", what, strerror(saved_errno), advice(saved_errno));
+    errno = saved_errno;
+    return code;
 }
 
 int ech_prefix(struct ech_err *err, const char *fmt, ...)

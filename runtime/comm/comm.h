@@ -19,6 +19,8 @@ struct ech_comm_options {
 
 /* Calls   Collective over all ranks of the job (MPI_Init_thread FUNNELED) / local. */
 int ech_comm_open_mpi(const struct ech_comm_options *options, struct ech_comm **out, struct ech_err *err);
+/* What MPI this program was linked with, one line; needs no MPI_Init. Returns out. */
+const char *ech_comm_library(char *out, size_t bytes);
 int ech_comm_open_self(struct ech_comm **out, struct ech_err *err);
 /* Finalises MPI unless a member is known dead (ech_comm_abandon). */
 void ech_comm_close(struct ech_comm *comm);

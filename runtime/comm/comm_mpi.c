@@ -518,3 +518,13 @@ int ech_comm_open_mpi(const struct ech_comm_options *options, struct ech_comm **
     *out = &self->base;
     return ECH_OK;
 }
+
+const char *ech_comm_library(char *out, size_t bytes)
+{
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(text, &length);
+    text[strcspn(text, ",\n")] = 0;
+    snprintf(out, bytes, "%s", text);
+    return out;
+}

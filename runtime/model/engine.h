@@ -67,6 +67,9 @@ int ech_engine_submit(struct ech_engine *engine, struct ech_batch *batch, int64_
 /* Wait until a result is there or nothing is in flight, at most `seconds`. */
 int ech_engine_step(struct ech_engine *engine, double seconds);
 
+/* Drop what no lane has begun: those batches never come back from poll. The engine can be used again. */
+void ech_engine_cancel(struct ech_engine *engine);
+
 struct ech_result {
     int64_t tag, rows, tokens;
     int64_t dim;

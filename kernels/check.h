@@ -1,0 +1,21 @@
+/* What every backend asks of its arguments, written once: lengths, strides, pointers, ids.
+ * Each returns ECH_OP_OK or ECH_OP_SHAPE. Nothing is read through a pointer whose length is zero. */
+#ifndef ECH_KERNELS_CHECK_H
+#define ECH_KERNELS_CHECK_H
+
+#include "kernels/ops.h"
+
+int ech_check_pack(const void *w, enum ech_wtype type, int64_t n, int64_t k, const void *packed, int64_t part,
+                   int64_t parts);
+int ech_check_linear(const struct ech_linear_args *args);
+int ech_check_norm(const struct ech_norm_args *args);
+int ech_check_attention(const struct ech_attention_args *args);
+int ech_check_embed(const struct ech_embed_args *args);
+int ech_check_pool(const struct ech_pool_args *args);
+int ech_check_activate(enum ech_act act, const float *x, int64_t count);
+int ech_check_softmax(const float *x, int64_t rows, int64_t cols, int64_t ld);
+
+/* The longest sequence of `starts`. */
+int64_t ech_longest(const int64_t *starts, int64_t sequences);
+
+#endif

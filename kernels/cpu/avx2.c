@@ -1,0 +1,26 @@
+/* The avx2 backend: the kernels of this folder over its vectors. Compiled with its own instruction set;
+ * nothing here runs before ech_avx2_available() said yes. */
+#include "kernels/cpu/v16_avx2.h"
+
+#include "kernels/cpu/mathv.h"
+#include "kernels/cpu/product.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/attention.h"
+
+#include "kernels/backends.h"
+
+const struct ech_ops ech_avx2_entries = {
+    .name = "avx2",
+    .numerics = "cpu-f32-1",
+    .available = ech_avx2_available,
+    .linear_packed_bytes = ech_panels_bytes,
+    .linear_pack = ech_panels_pack,
+    .attention_workspace = attention_workspace,
+    .linear = linear,
+    .layer_norm = layer_norm,
+    .attention = attention,
+    .embed = embed,
+    .pool = pool,
+    .activate = activate,
+    .softmax = softmax,
+};

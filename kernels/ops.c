@@ -1,0 +1,178 @@
+/* The table of backends: filled once with ref_exact's entries, overlaid by each backend, checked to be whole;
+ * then the choice by name or by what this processor can do, and the queues. */
+#include "kernels/ops.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <threads.h>
+
+#include "kernels/backends.h"
+#include "kernels/queue.h"
+
+struct backend {
+    const struct ech_ops *own;
+    const struct ech_ops *under; /* laid below `own` where this machine can run it; NULL: ref_exact alone */
+    bool automatic;              /* `auto` may choose it */
+};
+
+/* Best first. A backend that was not compiled in is absent. */
+static const struct backend BACKENDS[] = {
+#ifdef ECH_HAVE_X86
+    {&ech_avx512_entries, NULL, true},
+    {&ech_avx2_entries, NULL, true},
+#endif
+#ifdef ECH_HAVE_OPENBLAS
+#ifdef ECH_HAVE_X86
+    {&ech_openblas_entries, &ech_avx2_entries, true},
+#else
+    {&ech_openblas_entries, NULL, true},
+#endif
+#endif
+    {&ech_ref_exact_entries, NULL, true},
+    {&ech_ref_entries, NULL, false},
+};
+enum { COUNT = sizeof BACKENDS / sizeof BACKENDS[0] };
+
+static struct ech_ops tables[COUNT];
+static const struct ech_ops *listed[COUNT + 1];
+static once_flag filled = ONCE_FLAG_INIT;
+
+static bool complete(const struct ech_ops *o)
+{
+    return o->name && o->numerics && o->available && o->linear_packed_bytes && o->linear_pack &&
+           o->linear_workspace && o->attention_workspace && o->linear && o->layer_norm && o->attention &&
+           o->embed && o->pool && o->activate && o->softmax;
+}
+
+/* Every entry that `over` has replaces the one below. */
+static void overlay(struct ech_ops *ops, const struct ech_ops *over)
+{
+#define TAKE(entry) ops->entry = over->entry ? over->entry : ops->entry
+    TAKE(name);
+    TAKE(numerics);
+    TAKE(available);
+    TAKE(linear_packed_bytes);
+    TAKE(linear_pack);
+    TAKE(linear_workspace);
+    TAKE(attention_workspace);
+    TAKE(linear);
+    TAKE(layer_norm);
+    TAKE(attention);
+    TAKE(embed);
+    TAKE(pool);
+    TAKE(activate);
+    TAKE(softmax);
+#undef TAKE
+}
+
+static void fill(void)
+{
+    for (int i = 0; i < COUNT; i++) {
+        const struct backend *b = &BACKENDS[i];
+        overlay(&tables[i], &ech_ref_exact_entries);
+        if (b->under && !b->under->available())
+            overlay(&tables[i], b->under);
+        overlay(&tables[i], b->own);
+#ifdef ECH_HAVE_OPENBLAS
+        if (b->own == &ech_openblas_entries)
+            tables[i].numerics = ech_openblas_numerics();
+#endif
+        assert(complete(&tables[i]));
+        listed[i] = &tables[i];
+    }
+}
+
+const struct ech_ops *const *ech_ops_all(void)
+{
+    call_once(&filled, fill);
+    return listed;
+}
+
+static const struct ech_ops *find_auto(void)
+{
+    const struct ech_ops *const *all = ech_ops_all();
+    for (int i = 0; i < COUNT; i++)
+        if (BACKENDS[i].automatic && !all[i]->available())
+            return all[i];
+    return NULL; /* not reached: ref_exact is always there */
+}
+
+/* "a, b, c" of every name compiled in. */
+static void name_all(char *out, size_t bytes)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (int i = 0; i < COUNT && used < bytes; i++)
+        used += (size_t)snprintf(out + used, bytes - used, "%s%s", i ? ", " : "", BACKENDS[i].own->name);
+}
+
+const struct ech_ops *ech_ops_find(const char *name, char *why)
+{
+    if (!name || strcmp(name, "auto") == 0)
+        return find_auto();
+    char names[96];
+    name_all(names, sizeof names);
+    const struct ech_ops *const *all = ech_ops_all();
+    for (int i = 0; i < COUNT; i++) {
+        if (strcmp(name, all[i]->name) != 0)
+            continue;
+        const char *missing = all[i]->available();
+        if (!missing)
+            return all[i];
+        if (why)
+            snprintf(why, 256, "backend '%s' cannot be used here: %.140s; built in: auto, %s", all[i]->name,
+                     missing, names);
+        return NULL;
+    }
+    if (why)
+        snprintf(why, 256, "there is no backend '%.60s' in this build; built in: auto, %s", name, names);
+    return NULL;
+}
+
+const char *ech_ops_explain(char *out, size_t bytes)
+{
+    if (bytes == 0)
+        return out;
+    const struct ech_ops *chosen = find_auto();
+    size_t used = (size_t)snprintf(out, bytes, "kernels: %s (%s)", chosen->name, chosen->numerics);
+    for (const struct ech_ops *const *o = ech_ops_all(); *o && *o != chosen && used < bytes; o++)
+        used += (size_t)snprintf(out + used, bytes - used, "; refused %s: %s", (*o)->name, (*o)->available());
+    return out;
+}
+
+struct ech_queue *ech_queue_open(const struct ech_ops *ops, size_t workspace_bytes)
+{
+    if (!ops || workspace_bytes > SIZE_MAX - 63)
+        return NULL;
+    struct ech_queue *queue = calloc(1, sizeof *queue);
+    if (!queue)
+        return NULL;
+    queue->ops = ops;
+    queue->bytes = (workspace_bytes + 63) / 64 * 64;
+    if (queue->bytes && !(queue->workspace = aligned_alloc(64, queue->bytes))) {
+        free(queue);
+        return NULL;
+    }
+    return queue;
+}
+
+void ech_queue_close(struct ech_queue *queue)
+{
+    if (!queue)
+        return;
+    free(queue->workspace);
+    free(queue);
+}
+
+void *ech_queue_workspace(struct ech_queue *queue)
+{
+    return queue ? queue->workspace : NULL;
+}
+
+int ech_queue_sync(struct ech_queue *queue)
+{
+    (void)queue;
+    return ECH_OP_OK;
+}

@@ -1,0 +1,164 @@
+/* The verb `doctor`: first what the launcher needs, then the rank program's own part. */
+#include "launcher/argv.h"
+#include "launcher/child.h"
+#include "launcher/cores.h"
+#include "launcher/mpirun.h"
+#include "launcher/verbs.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static const struct ech_exit exits[] = {{0, "everything that is needed is there"},
+                                        {ECH_USAGE, NULL},
+                                        {ECH_UNAVAILABLE, "something is lacking"},
+                                        {0, NULL}};
+
+const struct ech_command ech_doctor_command = {
+    .name = "echelon doctor",
+    .usage = "",
+    .summary =
+        "Says what is here and what is missing, and how to mend it: mpirun, echelon-rank, shared memory,\n"
+        "limits, cores, a folder to write in; then MPI, HDF5, BLAS and instruction sets.",
+    .operands_most = -1,
+    .example = "echelon doctor",
+    .exits = exits};
+
+enum verdict { GOOD, WARN, LACKING };
+
+static void line(enum verdict verdict, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void line(enum verdict verdict, const char *what, const char *fmt, ...)
+{
+    static const char *const words[] = {"ok", "warn", "lacking"};
+    va_list args;
+    printf("%-8s %-14s ", words[verdict], what);
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+}
+
+static enum verdict check_mpirun(void)
+{
+    char *mpirun = NULL;
+    struct ech_err err = ECH_ERR_NONE;
+    int status = 1;
+    if (ech_find_mpirun(&mpirun, &err) != ECH_OK) {
+        line(LACKING, "mpirun", "%s", err.text);
+        return LACKING;
+    }
+    char *argv[] = {mpirun, "--version", NULL}, *text = ech_child_output(argv, &status);
+    enum verdict verdict = text && status == 0 ? GOOD : LACKING;
+    if (verdict == GOOD && !strstr(text, "Open MPI")) {
+        verdict = WARN;
+        line(WARN, "mpirun", "%s is not Open MPI's; its options may not be understood", mpirun);
+    } else
+        line(verdict, "mpirun", "%s: %.*s", mpirun, text ? (int)strcspn(text, "\n") : 0, text ? text : "");
+    ech_free(text);
+    ech_free(mpirun);
+    return verdict;
+}
+
+static enum verdict check_rank(void)
+{
+    char *rank = NULL;
+    struct ech_err err = ECH_ERR_NONE;
+    enum verdict verdict = ech_find_rank_program(&rank, &err) == ECH_OK ? GOOD : LACKING;
+    line(verdict, "echelon-rank", "%s", verdict == GOOD ? rank : err.text);
+    ech_free(rank);
+    return verdict;
+}
+
+static enum verdict check_shm(void)
+{
+    const int64_t little = 64 << 20;
+    struct statvfs fs;
+    char size[32], room[32];
+    if (statvfs("/dev/shm", &fs) != 0) {
+        line(WARN, "/dev/shm", "%s: ranks of a node share memory in /tmp", strerror(errno));
+        return WARN;
+    }
+    int64_t bytes = (int64_t)(fs.f_blocks * fs.f_frsize), left = (int64_t)(fs.f_bavail * fs.f_frsize);
+    enum verdict verdict = left < little ? WARN : GOOD;
+    line(verdict, "/dev/shm", "%s, %s free%s", ech_print_bytes(bytes, size, sizeof size),
+         ech_print_bytes(left, room, sizeof room),
+         verdict == GOOD ? "" : ": weights shared by the ranks of a node may not fit (docker: --shm-size)");
+    return verdict;
+}
+
+static enum verdict check_limits(void)
+{
+    struct rlimit files, memory;
+    char text[32] = "unlimited";
+    getrlimit(RLIMIT_NOFILE, &files);
+    getrlimit(RLIMIT_AS, &memory);
+    if (memory.rlim_cur != RLIM_INFINITY)
+        ech_print_bytes((int64_t)memory.rlim_cur, text, sizeof text);
+    enum verdict verdict = files.rlim_cur < 256 || memory.rlim_cur != RLIM_INFINITY ? WARN : GOOD;
+    line(verdict, "limits", "%llu open files, address space %s%s", (unsigned long long)files.rlim_cur, text,
+         verdict == GOOD ? "" : " (ulimit -n, ulimit -v)");
+    return verdict;
+}
+
+static enum verdict check_cores(void)
+{
+    struct ech_place place;
+    ech_place_find(&place);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    line(GOOD, "cores", "%lld usable of %ld (affinity and cgroup quota counted)",
+         (long long)ech_usable_cores(), online);
+    if (place.allocation)
+        line(GOOD, "slurm", "inside an allocation of %lld node%s, at least %lld cores each",
+             (long long)place.nodes, place.nodes == 1 ? "" : "s", (long long)place.node_cores);
+    return GOOD;
+}
+
+static enum verdict check_folder(void)
+{
+    char here[4096], name[] = ".echelon-doctor-XXXXXX";
+    if (!getcwd(here, sizeof here))
+        snprintf(here, sizeof here, "the working folder");
+    if (!mkdtemp(name)) {
+        line(WARN, "folder", "%s cannot be written (%s): runs/ is made in the working folder", here,
+             strerror(errno));
+        return WARN;
+    }
+    rmdir(name);
+    line(GOOD, "folder", "%s can be written", here);
+    return GOOD;
+}
+
+int ech_verb_doctor(int argc, char **argv, struct ech_err *err)
+{
+    static enum verdict (*const checks[])(void) = {check_mpirun, check_rank,  check_shm,
+                                                   check_limits, check_cores, check_folder};
+    struct ech_args args = {0};
+    bool done = false;
+    if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
+        int code = ech_verb_args(&ech_doctor_command, argc, argv, &args, &done, err);
+        ech_args_fini(&args);
+        return code;
+    }
+    if (argc > 0) /* --version, --json: the rank program's alone */
+        return ech_solo("doctor", argc, argv, err);
+    bool lacking = false;
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+        lacking = checks[i]() == LACKING || lacking;
+    char *rank = NULL;
+    int code = ECH_OK;
+    if (ech_find_rank_program(&rank, NULL) == ECH_OK)
+        code = ech_solo("doctor", argc, argv, err);
+    ech_free(rank);
+    return lacking ? ech_fail(err, ECH_UNAVAILABLE, "something is lacking (see above)") : code;
+}

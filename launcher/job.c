@@ -1,0 +1,148 @@
+/* Before the start: see job.h. */
+#include "launcher/job.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MANIFEST "dataset.yaml"
+
+void ech_ready_fini(struct ech_ready *ready)
+{
+    ech_config_destroy(ready->config);
+    ech_free(ready->mpirun);
+    ech_free(ready->rank_program);
+    *ready = (struct ech_ready){0};
+}
+
+int ech_ready_make(const struct ech_config_request *request, int64_t ranks, struct ech_ready *out,
+                   struct ech_err *err)
+{
+    struct ech_ready ready = {0};
+    int code = ech_config_load(request, &ready.config, err);
+    if (code != ECH_OK)
+        return code;
+    ready.job = ech_config_job(ready.config);
+    ech_place_find(&ready.place);
+    struct ech_asked asked = {.ranks = ranks,
+                              .nodes = ready.job->resources.nodes,
+                              .ranks_per_node = ready.job->resources.ranks_per_node,
+                              .threads = ready.job->resources.threads};
+    code = ech_layout_decide(&ready.place, &asked, &ready.layout, err);
+    if (code == ECH_OK)
+        code = ech_find_rank_program(&ready.rank_program, err);
+    if (code == ECH_OK)
+        code = ech_find_mpirun(&ready.mpirun, err);
+    if (code != ECH_OK)
+        ech_ready_fini(&ready);
+    else
+        *out = ready;
+    return code;
+}
+
+static int check_dataset(const char *key, const char *path, struct ech_err *err)
+{
+    char *manifest = ech_path_join(path, MANIFEST, err);
+    int code = manifest ? ECH_OK : ECH_UNAVAILABLE;
+    if (manifest && !ech_path_exists(path))
+        code = ech_fail(err, ECH_NOINPUT, "%s: %s does not exist (echelon data import makes a dataset)", key,
+                        path);
+    else if (manifest && !ech_path_exists(manifest))
+        code = ech_fail(err, ECH_NOINPUT,
+                        "%s: %s is not a dataset, it has no %s (echelon data import makes one)", key, path,
+                        MANIFEST);
+    ech_free(manifest);
+    return code;
+}
+
+/* The value of a path option of the job's kind; NULL where it has none. */
+static const char *path_option(const struct ech_job *job, const char *path)
+{
+    for (const struct ech_field *f = job->kind->options; f && f->path; f++)
+        if (f->type == ECH_F_PATH && strcmp(f->path, path) == 0)
+            return *(char *const *)(const void *)((const char *)job->options + f->offset);
+    return NULL;
+}
+
+int ech_job_check_inputs(const struct ech_job *job, struct ech_err *err)
+{
+    const char *index = path_option(job, "options.index");
+    if (job->model && !ech_path_exists(job->model))
+        return ech_fail(err, ECH_NOINPUT,
+                        "model: %s does not exist (ci/get-model NAME fetches one; any local folder will do)",
+                        job->model);
+    int code = job->input.dataset ? check_dataset("input.dataset", job->input.dataset, err) : ECH_OK;
+    if (code == ECH_OK && index)
+        code = check_dataset("options.index", index, err);
+    return code;
+}
+
+/* Can a folder be made in `parent`? Tried, since permission bits do not tell (root, read-only mounts). */
+static int try_folder(const char *parent, const char *output, struct ech_err *err)
+{
+    char *probe = ech_sprintf(err, "%s/.echelon-probe-%d", parent, (int)getpid());
+    if (!probe)
+        return ECH_UNAVAILABLE;
+    int code = ECH_OK;
+    if (mkdir(probe, 0700) != 0)
+        code = ech_fail_errno(err, errno == ENOSPC || errno == EDQUOT ? ECH_IO : ECH_EXISTS, errno,
+                              "output.dataset %s cannot be created in %s", output, parent);
+    else
+        rmdir(probe);
+    ech_free(probe);
+    return code;
+}
+
+/* The nearest folder above `path` that is there. Owner: the caller. */
+static char *nearest_folder(const char *path, struct ech_err *err)
+{
+    char *folder = ech_path_dir(path, err);
+    while (folder && !ech_path_exists(folder)) {
+        char *above = ech_path_dir(folder, err);
+        ech_free(folder);
+        folder = above;
+    }
+    return folder;
+}
+
+int ech_job_check_output(const struct ech_job *job, struct ech_err *err)
+{
+    const char *output = job->output.dataset;
+    if (ech_path_exists(output) && job->output.exists == ECH_EXISTS_ERROR)
+        return ech_fail(err, ECH_EXISTS,
+                        "output.dataset %s exists already: name another one, remove it, or set output.exists "
+                        "to replace",
+                        output);
+    char *folder = nearest_folder(output, err);
+    int code = folder ? try_folder(folder, output, err) : ECH_UNAVAILABLE;
+    ech_free(folder);
+    return code;
+}
+
+int ech_job_make_parent(const struct ech_job *job, struct ech_err *err)
+{
+    char *parent = ech_path_dir(job->output.dataset, err);
+    int code = parent ? ech_mkdir_all(parent, err) : ECH_UNAVAILABLE;
+    ech_free(parent);
+    return code;
+}
+
+int ech_job_same(const char *before, const char *after, struct ech_err *err)
+{
+    while (*before || *after) {
+        size_t a = strcspn(before, "\n"), b = strcspn(after, "\n");
+        if (a != b || memcmp(before, after, a) != 0)
+            return ech_fail(
+                err, ECH_CONFIG,
+                "the run began with %.*s, now it is %.*s: an option that changes the result cannot "
+                "change on resume; start a new run",
+                a ? (int)a : 7, a ? before : "nothing", b ? (int)b : 7, b ? after : "nothing");
+        before += a + (before[a] == '\n');
+        after += b + (after[b] == '\n');
+    }
+    return ECH_OK;
+}

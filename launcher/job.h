@@ -1,0 +1,31 @@
+/* What a run needs before mpirun starts: the checked job, programs, layout. */
+#ifndef ECH_LAUNCHER_JOB_H
+#define ECH_LAUNCHER_JOB_H
+
+#include "config/config.h"
+#include "launcher/mpirun.h"
+
+struct ech_ready {
+    struct ech_config *config;
+    const struct ech_job *job; /* borrowed from config */
+    char *mpirun, *rank_program;
+    struct ech_place place;
+    struct ech_layout layout;
+};
+
+/* Load, find programs, decide the layout. `ranks`: --ranks, -1 where not given. */
+int ech_ready_make(const struct ech_config_request *request, int64_t ranks, struct ech_ready *out,
+                   struct ech_err *err);
+void ech_ready_fini(struct ech_ready *ready);
+
+/* Model and datasets are there (ECH_NOINPUT), the output is not and can be made (ECH_EXISTS). Nothing is
+ * made. */
+int ech_job_check_inputs(const struct ech_job *job, struct ech_err *err);
+int ech_job_check_output(const struct ech_job *job, struct ech_err *err);
+/* The folders above the output. */
+int ech_job_make_parent(const struct ech_job *job, struct ech_err *err);
+
+/* Compares two texts of ech_config_affecting; ECH_CONFIG names the first line that differs. */
+int ech_job_same(const char *before, const char *after, struct ech_err *err);
+
+#endif

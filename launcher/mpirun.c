@@ -1,0 +1,111 @@
+/* The mpirun command line: see mpirun.h. Why each option is there:
+ *   --bind-to none, mpi_yield_when_idle   waiting ranks must not hold a core that computes
+ *   --oversubscribe                       more ranks than cores is the user's choice
+ *   --enable-recovery                     a dead rank leaves the others running
+ *   sharedfp ^sm                          parallel I/O after a death does not complain about a shared pointer
+ *   *_backing_directory, orte_tmpdir_base all files of one start lie in one folder, removed after it */
+#include "launcher/mpirun.h"
+
+#include "launcher/cores.h"
+
+#include "base/num.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_RANKS = 1000000 };
+
+int ech_layout_decide(const struct ech_place *place, const struct ech_asked *asked, struct ech_layout *out,
+                      struct ech_err *err)
+{
+    struct ech_layout l = {.nodes = ech_max64(asked->nodes, 1)};
+    int64_t cores = ech_max64(place->node_cores, 1);
+    if (asked->ranks == 0 || asked->ranks < -1 || asked->ranks > MOST_RANKS)
+        return ech_fail(err, ECH_USAGE, "--ranks %lld: from 1 to %d ranks can be started",
+                        (long long)asked->ranks, MOST_RANKS);
+    if (place->allocation && l.nodes > place->nodes)
+        return ech_fail(
+            err, ECH_UNAVAILABLE,
+            "resources.nodes is %lld, the Slurm allocation has %lld: ask for more nodes or lower it",
+            (long long)l.nodes, (long long)place->nodes);
+    l.per_node = asked->ranks_per_node;
+    if (asked->ranks > 0)
+        l.per_node = (asked->ranks + l.nodes - 1) / l.nodes;
+    else if (l.per_node == 0) /* auto threads: one rank a node, all its cores */
+        l.per_node = asked->threads ? ech_max64(cores / asked->threads, 1) : 1;
+    l.ranks = asked->ranks > 0 ? asked->ranks : l.per_node * l.nodes;
+    if (l.ranks > MOST_RANKS)
+        return ech_fail(err, ECH_CONFIG, "resources ask for %lld ranks, %d is the most", (long long)l.ranks,
+                        MOST_RANKS);
+    int64_t sharing = place->allocation ? l.per_node : l.ranks; /* ranks on one machine */
+    l.threads = asked->threads ? asked->threads : ech_max64(cores / sharing, 1);
+    *out = l;
+    return ECH_OK;
+}
+
+int64_t ech_slurm_least_cores(const char *text)
+{
+    int64_t least = 0;
+    while (*text) {
+        char *end;
+        long long cores = strtoll(text, &end, 10);
+        if (end == text || cores < 1)
+            return 0;
+        least = least ? ech_min64(least, cores) : cores;
+        text = end + strcspn(end, ",");
+        text += *text == ',';
+    }
+    return least;
+}
+
+void ech_place_find(struct ech_place *out)
+{
+    const char *nodes = getenv("SLURM_JOB_NUM_NODES"), *cores = getenv("SLURM_JOB_CPUS_PER_NODE");
+    int64_t count = 0;
+    *out = (struct ech_place){.nodes = 1, .node_cores = ech_usable_cores()};
+    if (!getenv("SLURM_JOB_ID") || !getenv("SLURM_JOB_NODELIST") || !nodes || !ech_parse_int(nodes, &count) ||
+        count < 1)
+        return;
+    out->allocation = true;
+    out->nodes = count;
+    int64_t least = cores ? ech_slurm_least_cores(cores) : 0;
+    if (least > 0)
+        out->node_cores = least;
+}
+
+static void mca(struct ech_argv *out, const char *name, const char *value)
+{
+    ech_argv_add(out, "--mca");
+    ech_argv_add(out, name);
+    ech_argv_add(out, value);
+}
+
+void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
+{
+    static const char *const exported[] = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "ECH_RUN_DIR"};
+    ech_argv_add(out, m->mpirun);
+    ech_argv_add(out, "-n");
+    ech_argv_addf(out, "%lld", (long long)m->layout->ranks);
+    if (m->recovery)
+        ech_argv_add(out, "--enable-recovery");
+    ech_argv_add(out, "--oversubscribe");
+    ech_argv_add(out, "--bind-to");
+    ech_argv_add(out, "none");
+    if (m->allocation) {
+        ech_argv_add(out, "--map-by");
+        ech_argv_addf(out, "ppr:%lld:node", (long long)m->layout->per_node);
+    }
+    mca(out, "mpi_yield_when_idle", "1");
+    mca(out, "sharedfp", "^sm");
+    if (m->shm_dir) {
+        mca(out, "btl_vader_backing_directory", m->shm_dir);
+        mca(out, "osc_sm_backing_directory", m->shm_dir);
+        mca(out, "orte_tmpdir_base", m->shm_dir);
+    }
+    for (size_t i = 0; i < sizeof exported / sizeof exported[0]; i++) {
+        ech_argv_add(out, "-x");
+        ech_argv_add(out, exported[i]);
+    }
+    ech_argv_add(out, m->program);
+    ech_argv_add_all(out, m->arguments);
+}

@@ -1,0 +1,43 @@
+/* The mpirun command line and the rank count, as pure functions. */
+#ifndef ECH_LAUNCHER_MPIRUN_H
+#define ECH_LAUNCHER_MPIRUN_H
+
+#include "launcher/argv.h"
+
+#include <stdint.h>
+
+/* What the surroundings offer. */
+struct ech_place {
+    bool allocation;    /* inside a Slurm job: mpirun takes its nodes */
+    int64_t nodes;      /* of the allocation; 1 without */
+    int64_t node_cores; /* usable cores of a node (the smallest of the allocation) */
+};
+
+/* What was asked: 0 = auto. `ranks`: --ranks, -1 where it was not given. */
+struct ech_asked {
+    int64_t ranks, nodes, ranks_per_node, threads;
+};
+
+struct ech_layout {
+    int64_t ranks, per_node, threads, nodes;
+};
+
+/* ECH_USAGE for --ranks 0 or beyond 1,000,000; ECH_UNAVAILABLE where the allocation has fewer nodes than
+ * asked. Without an allocation all ranks of all nodes run on this host. */
+int ech_layout_decide(const struct ech_place *place, const struct ech_asked *asked, struct ech_layout *out,
+                      struct ech_err *err);
+/* Smallest count of SLURM_JOB_CPUS_PER_NODE ("16(x3),8"); 0 where it cannot be read. */
+int64_t ech_slurm_least_cores(const char *text);
+void ech_place_find(struct ech_place *out);
+
+struct ech_mpirun {
+    const char *mpirun, *program; /* absolute paths */
+    const struct ech_layout *layout;
+    const char *shm_dir; /* folder of this start for what MPI maps, NULL: MPI's own choice */
+    bool allocation;
+    bool recovery;          /* the others go on when a rank dies */
+    char *const *arguments; /* of the program, NULL-terminated */
+};
+void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out);
+
+#endif

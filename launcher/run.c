@@ -1,0 +1,267 @@
+/* The verbs `run` and `resume`. */
+#include "launcher/attempt.h"
+#include "launcher/rundirs.h"
+#include "launcher/verbs.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const struct ech_option run_options[] = {
+    {"set", "KEY=VALUE", true, "overrides a value of the job file"},
+    {"ranks", "N", false, "MPI ranks (default: resources.nodes x resources.ranks_per_node)"},
+    {"dry-run", NULL, false, "check everything and print the command; nothing is made or started"},
+    {"cluster", "FILE", false, "comes in a later version"},
+    {"hosts", "FILE", false, "comes in a later version"},
+    {NULL, NULL, false, NULL}};
+
+static const struct ech_exit run_exits[] = {
+    {0, "sealed: the output dataset is complete"},
+    {ECH_USAGE, NULL},
+    {ECH_DATA, "more bad rows than max_errors, or a damaged file"},
+    {ECH_NOINPUT, NULL},
+    {ECH_UNAVAILABLE, "a program, device or memory is lacking (mpirun, ...)"},
+    {ECH_BUG, NULL},
+    {ECH_EXISTS, NULL},
+    {ECH_IO, "reading or writing failed (disk full, ...); resume goes on"},
+    {ECH_REQUEUE, "stopped, or the ranks were lost: resume goes on"},
+    {ECH_CONFIG, NULL},
+    {0, NULL}};
+
+const struct ech_command ech_run_command = {
+    .name = "echelon run",
+    .usage = "JOB.yaml [--set KEY=VALUE]... [--ranks N] [--dry-run]",
+    .summary =
+        "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
+        "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
+        "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.",
+    .options = run_options,
+    .operands_least = 1,
+    .operands_most = 1,
+    .example = "echelon run job.yaml --ranks 2 --set options.normalize=yes",
+    .exits = run_exits};
+
+static const struct ech_option resume_options[] = {
+    {"ranks", "N", false, "MPI ranks; any number goes on with what others began"},
+    {"set", "KEY=VALUE", true, "changes a value that does not affect the result"},
+    {NULL, NULL, false, NULL}};
+
+const struct ech_command ech_resume_command = {
+    .name = "echelon resume",
+    .usage = "RUN [--ranks N] [--set KEY=VALUE]...",
+    .summary =
+        "Goes on with a run after any stop: a signal, a crash, a lost machine. RUN is a run directory or\n"
+        "its name below runs/. A sealed run is left as it is.",
+    .options = resume_options,
+    .operands_least = 1,
+    .operands_most = 1,
+    .example = "echelon resume runs/job-20260101-120000 --ranks 4",
+    .exits = run_exits};
+
+static int get_ranks(const struct ech_args *args, int64_t *ranks, struct ech_err *err)
+{
+    *ranks = -1;
+    return ech_args_get_int(args, "ranks", 1, 1000000, ranks, err);
+}
+
+static int later(const struct ech_args *args, const char *name, struct ech_err *err)
+{
+    if (!ech_args_given(args, name))
+        return ECH_OK;
+    return ech_fail(err, ECH_USAGE,
+                    "--%s comes in a later version; inside a Slurm allocation the nodes of the "
+                    "allocation are used",
+                    name);
+}
+
+/* job.yaml of a run directory: effective values with their origins. */
+static int write_job(const char *run_dir, const struct ech_config *config, struct ech_err *err)
+{
+    struct ech_str text;
+    ech_str_init(&text);
+    char *path = ech_run_path(err, run_dir, "%s", ECH_RUN_JOB);
+    int code = path ? ech_config_print(config, true, &text, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK)
+        code = ech_str_check(&text, err);
+    if (code == ECH_OK)
+        code = ech_write_file(path, text.data, text.length, err);
+    ech_free(path);
+    ech_str_fini(&text);
+    return code;
+}
+
+static int dry_run(const struct ech_ready *ready, struct ech_err *err)
+{
+    char *arguments[] = {"run", "RUN", "--attempt", "1", NULL};
+    struct ech_session session = {.mpirun = ready->mpirun,
+                                  .program = ready->rank_program,
+                                  .layout = &ready->layout,
+                                  .allocation = ready->place.allocation,
+                                  .recovery = true,
+                                  .arguments = arguments};
+    struct ech_argv command;
+    ech_argv_init(&command);
+    ech_session_command(&session, NULL, &command);
+    int code = ech_argv_check(&command, err);
+    for (size_t i = 0; code == ECH_OK && i < command.count; i++)
+        printf("%s%s", i ? " " : "", command.items[i]);
+    if (code == ECH_OK) {
+        putchar('\n');
+        ech_say("dry run: %s, %lld rank%s x %lld thread%s, output %s; nothing was started", ready->job->name,
+                (long long)ready->layout.ranks, ready->layout.ranks == 1 ? "" : "s",
+                (long long)ready->layout.threads, ready->layout.threads == 1 ? "" : "s",
+                ready->job->output.dataset);
+    }
+    ech_argv_fini(&command);
+    return code;
+}
+
+static int start(const struct ech_ready *ready, struct ech_err *err)
+{
+    char *run_dir = NULL, *nodes = NULL;
+    int lock = -1;
+    ech_session_block_signals();
+    int code = ech_rundir_create(ready->job->runs, ready->job->name, &run_dir, err);
+    if (code == ECH_OK)
+        code = ech_rundir_lock(run_dir, &lock, err);
+    if (code == ECH_OK)
+        code = write_job(run_dir, ready->config, err);
+    if (code == ECH_OK)
+        code = ech_job_make_parent(ready->job, err);
+    nodes = code == ECH_OK ? ech_run_path(err, run_dir, "%s", ECH_RUN_NODES) : NULL;
+    if (code == ECH_OK)
+        code = nodes ? ech_mkdir_all(nodes, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK) {
+        printf("%s\n", run_dir);
+        fflush(stdout);
+        code = ech_attempts_run(ready, run_dir, 1, err);
+    }
+    if (lock >= 0)
+        close(lock);
+    ech_free(nodes);
+    ech_free(run_dir);
+    return code;
+}
+
+int ech_verb_run(int argc, char **argv, struct ech_err *err)
+{
+    struct ech_args args = {0};
+    struct ech_ready ready = {0};
+    int64_t ranks;
+    bool done;
+    ech_session_early_signals();
+    int code = ech_verb_args(&ech_run_command, argc, argv, &args, &done, err);
+    if (code != ECH_OK || done)
+        goto out;
+    if ((code = later(&args, "cluster", err)) != ECH_OK || (code = later(&args, "hosts", err)) != ECH_OK ||
+        (code = get_ranks(&args, &ranks, err)) != ECH_OK)
+        goto out;
+    struct ech_config_request request = {
+        .path = args.operands[0], .sets = ech_args_all(&args, "set"), .env = (const char *const *)environ};
+    if ((code = ech_ready_make(&request, ranks, &ready, err)) != ECH_OK ||
+        (code = ech_job_check_inputs(ready.job, err)) != ECH_OK ||
+        (code = ech_job_check_output(ready.job, err)) != ECH_OK)
+        goto out;
+    code = ech_args_given(&args, "dry-run") ? dry_run(&ready, err) : start(&ready, err);
+out:
+    ech_ready_fini(&ready);
+    ech_args_fini(&args);
+    return code;
+}
+
+/* The result of the newest attempt that sealed the run; false: it is not sealed. */
+static bool is_sealed(const char *run_dir, int attempts, struct ech_run_result *result)
+{
+    for (int n = attempts; n > 0; n--)
+        if (ech_run_result_read(run_dir, n, result, NULL) == ECH_OK && strcmp(result->state, "sealed") == 0)
+            return true;
+    return false;
+}
+
+/* With --set: only what does not affect the result may differ; then job.yaml is written anew. */
+static int change_job(const char *run_dir, const char *job_path, const struct ech_ready *ready,
+                      struct ech_err *err)
+{
+    struct ech_config_request request = {.path = job_path, .saved = true};
+    struct ech_config *before = NULL;
+    struct ech_str old, new;
+    ech_str_init(&old);
+    ech_str_init(&new);
+    int code = ech_config_load(&request, &before, err);
+    if (code == ECH_OK)
+        code = ech_config_affecting(before, &old, err);
+    if (code == ECH_OK)
+        code = ech_config_affecting(ready->config, &new, err);
+    if (code == ECH_OK)
+        code = ech_job_same(old.data ? old.data : "", new.data ? new.data : "", err);
+    if (code == ECH_OK && strcmp(ech_config_job(before)->output.dataset, ready->job->output.dataset) != 0)
+        code = ech_fail(err, ECH_CONFIG, "output.dataset cannot change on resume (it is %s)",
+                        ech_config_job(before)->output.dataset);
+    if (code == ECH_OK)
+        code = write_job(run_dir, ready->config, err);
+    ech_config_destroy(before);
+    ech_str_fini(&old);
+    ech_str_fini(&new);
+    return code;
+}
+
+static int go_on(const char *run_dir, const char *const *sets, int64_t ranks, struct ech_err *err)
+{
+    struct ech_ready ready = {0};
+    struct ech_run_result result;
+    int lock = -1, attempts = 0;
+    char *job_path = NULL;
+    ech_session_block_signals();
+    int code = ech_rundir_lock(run_dir, &lock, err);
+    if (code == ECH_OK)
+        code = ech_run_attempts(run_dir, &attempts, err);
+    if (code == ECH_OK && is_sealed(run_dir, attempts, &result)) {
+        printf("%s\n", run_dir);
+        ech_say("sealed already: %s", result.dataset);
+        goto out;
+    }
+    job_path = code == ECH_OK ? ech_run_path(err, run_dir, "%s", ECH_RUN_JOB) : NULL;
+    if (!job_path)
+        goto out;
+    struct ech_config_request request = {.path = job_path, .sets = sets, .saved = true};
+    code = ech_ready_make(&request, ranks, &ready, err);
+    if (code == ECH_OK && sets[0])
+        code = change_job(run_dir, job_path, &ready, err);
+    if (code == ECH_OK)
+        code = ech_job_check_inputs(ready.job, err);
+    if (code == ECH_OK) {
+        printf("%s\n", run_dir);
+        fflush(stdout);
+        code = ech_attempts_run(&ready, run_dir, attempts + 1, err);
+    }
+out:
+    ech_ready_fini(&ready);
+    ech_free(job_path);
+    if (lock >= 0)
+        close(lock);
+    return code;
+}
+
+int ech_verb_resume(int argc, char **argv, struct ech_err *err)
+{
+    struct ech_args args = {0};
+    char *run_dir = NULL;
+    int64_t ranks = -1;
+    bool done;
+    ech_session_early_signals();
+    int code = ech_verb_args(&ech_resume_command, argc, argv, &args, &done, err);
+    if (code == ECH_OK && !done)
+        code = get_ranks(&args, &ranks, err);
+    if (code == ECH_OK && !done)
+        code = ech_rundir_find(args.operands[0], &run_dir, err);
+    if (code == ECH_OK && !done)
+        code = go_on(run_dir, ech_args_all(&args, "set"), ranks, err);
+    ech_free(run_dir);
+    ech_args_fini(&args);
+    return code;
+}

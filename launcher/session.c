@@ -1,0 +1,240 @@
+/* A start of mpirun: see session.h. */
+#include "launcher/session.h"
+
+#include "launcher/child.h"
+#include "launcher/ending.h"
+#include "launcher/guard.h"
+#include "launcher/sweep.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TICK_MS = 200 };
+/* What mpirun and the ranks get once the end is decided and nothing is to be saved any more. */
+#define SWEEP_GRACE_S 1.0
+/* The pipe is read this long after mpirun has gone (a lost rank may still hold its other end). */
+#define DRAIN_S 0.3
+
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+
+static sigset_t taken_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        sigaddset(&set, stop_signals[i]);
+    return set;
+}
+
+static void leave_early(int number)
+{
+    (void)number;
+    _exit(ECH_REQUEUE);
+}
+
+void ech_session_early_signals(void)
+{
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        signal(stop_signals[i], leave_early);
+}
+
+void ech_session_block_signals(void)
+{
+    sigset_t set = taken_signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int ech_session_pending_signal(void)
+{
+    sigset_t set = taken_signals();
+    struct timespec none = {0, 0};
+    int number = sigtimedwait(&set, NULL, &none);
+    return number > 0 ? number : 0;
+}
+
+void ech_session_command(const struct ech_session *session, const char *shm_dir, struct ech_argv *out)
+{
+    bool local = !session->allocation || session->layout->nodes == 1; /* elsewhere the folder is not there */
+    struct ech_mpirun m = {.mpirun = session->mpirun,
+                           .program = session->program,
+                           .layout = session->layout,
+                           .shm_dir = local ? shm_dir : NULL,
+                           .allocation = session->allocation,
+                           .recovery = session->recovery,
+                           .arguments = session->arguments};
+    ech_mpirun_command(&m, out);
+}
+
+/* Everything that lives while mpirun runs. */
+struct live {
+    const struct ech_session *session;
+    const char *marker;
+    struct ech_shm shm;
+    struct ech_guard guard;
+    pid_t pid;
+    int signals, log; /* descriptors, -1 closed */
+    struct ech_ending ending;
+    enum ech_step done; /* the last step taken */
+    struct ech_session_end end;
+};
+
+static int start_mpirun(struct live *l, struct ech_err *err)
+{
+    struct ech_argv argv;
+    char run_env[4200], threads_env[64];
+    int ends[2] = {-1, -1};
+    snprintf(run_env, sizeof run_env, ECH_RUN_ENV "=%s", l->marker);
+    snprintf(threads_env, sizeof threads_env, "OMP_NUM_THREADS=%lld", (long long)l->session->layout->threads);
+    bool root = geteuid() == 0;
+    const char *env[] = {run_env, /* the list ends early where we are not root */
+                         threads_env,
+                         "OMP_WAIT_POLICY=passive",
+                         root ? "OMPI_ALLOW_RUN_AS_ROOT=1" : NULL,
+                         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+                         NULL};
+    ech_argv_init(&argv);
+    ech_session_command(l->session, l->shm.path, &argv);
+    int code = ech_argv_check(&argv, err);
+    if (code == ECH_OK && l->session->output && pipe2(ends, O_CLOEXEC) != 0)
+        code = ech_fail_errno(err, ECH_UNAVAILABLE, errno, "a pipe for the output of mpirun");
+    struct ech_child_spec spec = {
+        .argv = argv.items, .env = env, .output = ends[1], .session = true, .death_signal = SIGTERM};
+    if (code == ECH_OK)
+        code = ech_child_start(&spec, &l->pid, err);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    l->log = ends[0];
+    if (l->log >= 0)
+        fcntl(l->log, F_SETFL, O_NONBLOCK);
+    ech_argv_fini(&argv);
+    return code;
+}
+
+/* True while the pipe is open. */
+static bool pump(struct live *l)
+{
+    char data[16384];
+    ssize_t got;
+    while (l->log >= 0 && (got = read(l->log, data, sizeof data)) != 0) {
+        if (got < 0)
+            return errno == EAGAIN || errno == EINTR;
+        l->session->output(l->session->context, data, (size_t)got);
+    }
+    if (l->log >= 0)
+        close(l->log);
+    l->log = -1;
+    return false;
+}
+
+static void take_signals(struct live *l, double now)
+{
+    struct signalfd_siginfo info;
+    while (read(l->signals, &info, sizeof info) == sizeof info) {
+        bool again = l->ending.stop_at > 0;
+        if (again && info.ssi_signo != SIGINT && info.ssi_signo != SIGTERM)
+            continue; /* only these mean haste when repeated */
+        if (again)
+            l->ending.stop_again = l->ending.stop_again > 0 ? l->ending.stop_again : now;
+        else {
+            l->ending.stop_at = now;
+            l->end.stop_signal = (int)info.ssi_signo;
+            l->ending.asks = l->session->begun && l->session->begun(l->session->context);
+        }
+        if (l->session->stopping)
+            l->session->stopping(l->session->context, (int)info.ssi_signo, again);
+    }
+}
+
+/* Take the step that is due, once. */
+static void take_step(struct live *l, double now)
+{
+    enum ech_step step = ech_ending_step(&l->ending, now);
+    if (step <= l->done)
+        return;
+    l->done = step;
+    if (step == ECH_STEP_ASK)
+        kill(l->pid, SIGUSR1); /* mpirun passes it on to every rank */
+    else if (step == ECH_STEP_TERM)
+        kill(l->pid, SIGTERM);
+    else
+        ech_sweep_signal(l->marker, SIGKILL);
+}
+
+static bool mpirun_ended(struct live *l)
+{
+    int status;
+    pid_t got = waitpid(l->pid, &status, WNOHANG);
+    if (got == l->pid) {
+        l->end.ended = true;
+        l->end.status = status;
+    }
+    return got == l->pid || (got < 0 && errno == ECHILD);
+}
+
+static void follow(struct live *l)
+{
+    const struct ech_session *s = l->session;
+    while (!mpirun_ended(l)) {
+        struct pollfd wait[2] = {{.fd = l->signals, .events = POLLIN}, {.fd = l->log, .events = POLLIN}};
+        poll(wait, 2, TICK_MS);
+        double now = ech_mono_s();
+        if (s->output)
+            pump(l);
+        take_signals(l, now);
+        if (l->ending.result_at <= 0 && s->finished && s->finished(s->context))
+            l->ending.result_at = now;
+        if (s->tick)
+            s->tick(s->context, now);
+        take_step(l, now);
+    }
+}
+
+static void finish(struct live *l)
+{
+    l->end.leftovers = !ech_sweep_end(l->marker, SWEEP_GRACE_S);
+    double until = ech_mono_s() + DRAIN_S;
+    while (l->session->output && l->log >= 0 && pump(l) && ech_mono_s() < until)
+        ech_sleep_us(10000);
+    if (l->log >= 0)
+        close(l->log);
+}
+
+int ech_session_run(const struct ech_session *session, struct ech_session_end *out, struct ech_err *err)
+{
+    sigset_t set = taken_signals();
+    struct live l = {.session = session, .log = -1, .ending.grace_s = session->grace_s};
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* ranks whose mpirun was killed become ours to wait for */
+    ech_shm_remove_stale();
+    int code = ech_shm_create(&l.shm, err);
+    if (code != ECH_OK)
+        return code;
+    l.marker = session->marker ? session->marker : l.shm.path;
+    l.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (l.signals < 0)
+        code = ech_fail_errno(err, ECH_UNAVAILABLE, errno, "a descriptor for signals");
+    if (code == ECH_OK)
+        code = ech_guard_start(l.marker, &l.shm, &l.guard, err);
+    if (code == ECH_OK)
+        code = start_mpirun(&l, err);
+    if (code == ECH_OK) {
+        follow(&l);
+        finish(&l);
+        *out = l.end;
+    }
+    if (l.signals >= 0)
+        close(l.signals);
+    ech_shm_remove(&l.shm);
+    ech_guard_leave(&l.guard);
+    return code;
+}

@@ -1,0 +1,197 @@
+/* Verbs that echelon-rank does: in one process (--solo), or under mpirun where --ranks asks for it. */
+#include "launcher/argv.h"
+#include "launcher/child.h"
+#include "launcher/session.h"
+#include "launcher/verbs.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static const struct ech_exit exits[] = {{0, "success"},      {ECH_USAGE, NULL},       {ECH_DATA, NULL},
+                                        {ECH_NOINPUT, NULL}, {ECH_UNAVAILABLE, NULL}, {ECH_EXISTS, NULL},
+                                        {ECH_IO, NULL},      {ECH_CONFIG, NULL},      {0, NULL}};
+
+const struct ech_command ech_data_command = {
+    .name = "echelon data",
+    .usage = "{import|export|append|show|head|verify} ...",
+    .summary = "Makes and reads datasets: import, export and append (.jsonl, .csv, .txt, .npy), show, head, "
+               "verify.\n"
+               "import, export and append take --ranks N: the same bytes, made by N ranks under mpirun.\n"
+               "echelon data WHAT --help says more.",
+    .operands_most = -1,
+    .example = "echelon data import reviews.jsonl data/reviews\nechelon data head data/reviews",
+    .exits = exits};
+const struct ech_command ech_model_command = {
+    .name = "echelon model",
+    .usage = "{show|check} PATH",
+    .summary = "Says what a model folder is and what it needs, and checks that it is whole.",
+    .operands_most = -1,
+    .example = "echelon model show models/all-MiniLM-L6-v2",
+    .exits = exits};
+const struct ech_command ech_plan_command = {
+    .name = "echelon plan",
+    .usage = "JOB.yaml [--set KEY=VALUE]... [--ranks N]",
+    .summary = "Shows the shares of the ranks, their memory and the finish time; nothing runs.",
+    .operands_most = -1,
+    .example = "echelon plan job.yaml --ranks 4",
+    .exits = exits};
+const struct ech_command ech_bench_command = {
+    .name = "echelon bench",
+    .usage = "{kernels|embed|io|dispatch} ...",
+    .summary = "Measures a part of the system, with its ratio to a limit measured in the same run.\n"
+               "embed and dispatch take --ranks N.",
+    .operands_most = -1,
+    .example = "echelon bench dispatch --ranks 2",
+    .exits = exits};
+
+int ech_solo(const char *verb, int argc, char **argv, struct ech_err *err)
+{
+    char *rank = NULL;
+    struct ech_argv words;
+    int code = ech_find_rank_program(&rank, err);
+    if (code != ECH_OK)
+        return code;
+    ech_argv_init(&words);
+    ech_argv_add(&words, rank);
+    ech_argv_add(&words, "--solo");
+    ech_argv_add(&words, verb);
+    for (int i = 0; i < argc; i++)
+        ech_argv_add(&words, argv[i]);
+    fflush(stdout);
+    code = ech_argv_check(&words, err);
+    struct ech_child_spec spec = {.argv = words.items, .output = -1, .death_signal = SIGTERM};
+    if (code == ECH_OK)
+        code = ech_child_wait(&spec, err);
+    ech_argv_fini(&words);
+    ech_free(rank);
+    return code;
+}
+
+/* Take "--ranks N" out of the words. *ranks stays -1 where it is not there. */
+static int take_ranks(int argc, char **argv, int64_t *ranks, struct ech_argv *rest, struct ech_err *err)
+{
+    *ranks = -1;
+    for (int i = 0; i < argc; i++) {
+        const char *value = NULL;
+        if (strncmp(argv[i], "--ranks=", 8) == 0)
+            value = argv[i] + 8;
+        else if (strcmp(argv[i], "--ranks") == 0)
+            value = i + 1 < argc ? argv[++i] : "";
+        if (!value)
+            ech_argv_add(rest, argv[i]);
+        else if (!ech_parse_int(value, ranks) || *ranks < 1 || *ranks > 1000000)
+            return ech_fail(err, ECH_USAGE, "--ranks %s: an integer from 1 to 1000000 was expected", value);
+    }
+    return ECH_OK;
+}
+
+static void say_stopping(void *context, int signal_number, bool again)
+{
+    (void)context;
+    ech_say("%s: %s", strsignal(signal_number), again ? "ending the ranks now" : "stopping");
+}
+
+static int status_of(const struct ech_session_end *end, struct ech_err *err)
+{
+    if (end->stop_signal)
+        return ech_fail(err, ECH_REQUEUE, "stopped by a signal; start it again");
+    if (!end->ended || WIFSIGNALED(end->status))
+        return ech_fail(err, ECH_REQUEUE, "mpirun was killed; start it again");
+    int status = WEXITSTATUS(end->status);
+    return status <= ECH_CONFIG
+               ? status
+               : ech_fail(err, ECH_REQUEUE, "a rank was lost (mpirun ended with %d); start it again", status);
+}
+
+/* A death ends such a start as a whole: its work is collective and its output appears only at its end. */
+static int spread(const struct ech_argv *words, int64_t ranks, struct ech_err *err)
+{
+    char *rank = NULL, *mpirun = NULL;
+    struct ech_place place;
+    struct ech_layout layout;
+    struct ech_session_end end = {0};
+    ech_place_find(&place);
+    struct ech_asked asked = {.ranks = ranks, .nodes = place.nodes};
+    int code = ech_layout_decide(&place, &asked, &layout, err);
+    if (code == ECH_OK)
+        code = ech_find_rank_program(&rank, err);
+    if (code == ECH_OK)
+        code = ech_find_mpirun(&mpirun, err);
+    if (code == ECH_OK)
+        code = ech_argv_check(words, err);
+    struct ech_session session = {.mpirun = mpirun,
+                                  .program = rank,
+                                  .layout = &layout,
+                                  .allocation = place.allocation,
+                                  .arguments = words->items,
+                                  .stopping = say_stopping};
+    fflush(stdout);
+    if (code == ECH_OK) {
+        ech_session_block_signals();
+        code = ech_session_run(&session, &end, err);
+    }
+    if (code == ECH_OK)
+        code = status_of(&end, err);
+    ech_free(rank);
+    ech_free(mpirun);
+    return code;
+}
+
+/* `parallel`: names of the parts that take --ranks; NULL-terminated. */
+static int pass(const struct ech_command *command, const char *const *parallel, int argc, char **argv,
+                struct ech_err *err)
+{
+    const char *verb = command->name + strlen("echelon ");
+    struct ech_args args = {0};
+    bool done = false;
+    int64_t ranks;
+    if (argc == 0)
+        return ech_fail(err, ECH_USAGE, "usage: %s %s", command->name, command->usage);
+    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+        int helped = ech_verb_args(command, argc, argv, &args, &done, err);
+        ech_args_fini(&args);
+        return helped;
+    }
+    bool spreads = false;
+    for (; *parallel; parallel++)
+        spreads = spreads || strcmp(argv[0], *parallel) == 0;
+    if (!spreads)
+        return ech_solo(verb, argc, argv, err);
+    struct ech_argv words;
+    ech_argv_init(&words);
+    ech_argv_add(&words, verb);
+    int code = take_ranks(argc, argv, &ranks, &words, err);
+    if (code == ECH_OK)
+        code = ranks < 0 ? ech_solo(verb, argc, argv, err) : spread(&words, ranks, err);
+    ech_argv_fini(&words);
+    return code;
+}
+
+int ech_verb_data(int argc, char **argv, struct ech_err *err)
+{
+    static const char *const parallel[] = {"import", "export", "append", NULL};
+    return pass(&ech_data_command, parallel, argc, argv, err);
+}
+
+int ech_verb_bench(int argc, char **argv, struct ech_err *err)
+{
+    static const char *const parallel[] = {"dispatch", "embed", NULL};
+    return pass(&ech_bench_command, parallel, argc, argv, err);
+}
+
+int ech_verb_model(int argc, char **argv, struct ech_err *err)
+{
+    static const char *const none[] = {NULL};
+    return pass(&ech_model_command, none, argc, argv, err);
+}
+
+int ech_verb_plan(int argc, char **argv, struct ech_err *err)
+{
+    static const char *const none[] = {NULL};
+    return pass(&ech_plan_command, none, argc, argv, err);
+}

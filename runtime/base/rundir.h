@@ -1,0 +1,76 @@
+/* The run directory: what `echelon run` makes, the ranks fill, and status, logs, report and resume read.
+ *
+ *   runs/<job>-<YYYYMMDD-HHMMSS>[-N]/
+ *     job.yaml                 effective configuration with origins; absolute paths (launcher, first attempt)
+ *     lock                     flock: one launcher at a time
+ *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
+ *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
+ *     plan.json                the plan of the newest attempt (rank 0)
+ *     mpirun-<attempt>.log     what mpirun and the ranks said on stdout and stderr (launcher)
+ *     nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
+ *                  log-<attempt>-<slot>            ech_log lines, info and above
+ *                  spool-<attempt>-<slot>          results (job/spool.h)
+ *     result-<attempt>.json    the ranks' agreed end: {attempt, code, text, state, dataset, rows, errors,
+ *                              seconds}; state: "sealed", "stopped" (75), "failed". Written by rank 0
+ *                              (temporary file + rename) as the last act; absent: the attempt died.
+ *     report.html              (launcher)
+ *
+ *   slot = rank. A sealed run has a result-N.json with state "sealed".
+ *
+ * Event types (who writes; members beyond the common ones):
+ *
+ *   start     every rank  {host, pid, threads, backend, numerics, cpu, version}
+ *
+ *   phase     every rank  {name}: open, probe, run, verify, seal, end
+ *
+ *   model     every rank  {packed_bytes, workspace_bytes}
+ *
+ *   plan      rank 0      {rows, rows_done, tokens_estimated, ranks, nodes}; rows_done: of earlier attempts
+ *
+ *   probe     every rank  {tokens_per_s}
+ *
+ *   progress  every rank  each second: {rows, tokens, errors, leases, busy_s, speed, share, rss_bytes,
+ *                         spool_bytes}, all counted since the attempt's start; speed: tokens/s while
+ *                         computing; share: of all ranks' speed (0..1)
+ *
+ *   lease     every rank  {first, rows}: the first claim only (its time is the start of the clock)
+ *
+ *   todo      rank 0      each second: {rows_done, rows, tokens_done, tokens, left_s}: of the whole job
+ *
+ *   dead      rank 0      {who, host, reason}; who: the rank that is dead
+ *
+ *   seal      rank 0      {shards, bytes, rows, seconds}
+ *
+ *   end       every rank  {code, text, cpu_s, rss_peak_bytes}
+ */
+#ifndef ECH_BASE_RUNDIR_H
+#define ECH_BASE_RUNDIR_H
+
+#include "base/err.h"
+
+#define ECH_RUN_JOB      "job.yaml"
+#define ECH_RUN_LOCK     "lock"
+#define ECH_RUN_IDENTITY "identity.json"
+#define ECH_RUN_PLAN     "plan.json"
+#define ECH_RUN_REPORT   "report.html"
+#define ECH_RUN_NODES    "nodes"
+
+/* RUN/name with printf arguments; owner: the caller, ech_free. NULL on failure. */
+char *ech_run_path(struct ech_err *err, const char *run_dir, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Highest attempt that has left any trace in the directory (0: none). ECH_NOINPUT: not a run directory. */
+int ech_run_attempts(const char *run_dir, int *attempts, struct ech_err *err);
+
+struct ech_run_result {
+    int attempt, code;
+    char state[16]; /* "sealed", "stopped", "failed" */
+    char text[1536];
+    char dataset[4096];
+    int64_t rows, errors;
+    double seconds;
+};
+int ech_run_result_write(const char *run_dir, const struct ech_run_result *result, struct ech_err *err);
+/* ECH_NOINPUT where the attempt left none. */
+int ech_run_result_read(const char *run_dir, int attempt, struct ech_run_result *out, struct ech_err *err);
+
+#endif

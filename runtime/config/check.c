@@ -1,0 +1,199 @@
+/* Rules that join several keys of a job: see state.h. One function a rule. */
+#include "config/state.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "config/kinds/retrieve.h"
+#include "config/template.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct check {
+    struct ech_config *config;
+    struct ech_job *job;
+    struct ech_problems *problems;
+    struct ech_err *err;
+};
+
+/* Note a problem at the place of a key. */
+#define NOTE(c, path, ...)                                                                                   \
+    ech_setting_problem(ech_setting_find((c)->config, path), (c)->problems, __VA_ARGS__)
+
+static int check_name(struct check *c)
+{
+    const char *name = c->job->name;
+    size_t length = strlen(name);
+    bool good = length > 0 && length <= 100 && (isalnum((unsigned char)name[0]) || name[0] == '_');
+    for (size_t i = 0; i < length; i++)
+        good = good && (isalnum((unsigned char)name[i]) || memchr("._-", name[i], 3));
+    if (!good)
+        NOTE(c, "name",
+             "name is \"%.60s\": letters, digits, \".\", \"_\" and \"-\" were expected, a letter, "
+             "digit or \"_\" first, at most 100",
+             name);
+    return ECH_OK;
+}
+
+/* A template replaces the column. */
+static int check_input(struct check *c)
+{
+    struct ech_job *job = c->job;
+    if (!job->input.template_) {
+        if (!ech_column_word(job->input.column, strlen(job->input.column)))
+            NOTE(c, "input.column", "input.column is \"%.60s\", which is not the name of a column",
+                 job->input.column);
+        return ECH_OK;
+    }
+    if (ech_setting_given(c->config, "input.column"))
+        NOTE(c, "input.template",
+             "input.column and input.template are both given: one of them says what a "
+             "row's input is");
+    ech_free(job->input.column);
+    job->input.column = NULL;
+    struct ech_err why = ECH_ERR_NONE;
+    struct ech_template parsed;
+    int code = ech_template_parse(job->input.template_, &parsed, &why);
+    if (code == ECH_OK)
+        ech_template_fini(&parsed);
+    else if (code == ECH_CONFIG)
+        NOTE(c, "input.template", "input.template: %s", why.text);
+    else
+        return ech_fail(c->err, code, "%s", why.text);
+    return ECH_OK;
+}
+
+static int check_needs(struct check *c)
+{
+    const struct ech_kind *kind = c->job->kind;
+    if (kind->needs_input && !c->job->input.dataset)
+        NOTE(c, "input.dataset", "input.dataset is missing: kind %s reads a dataset", kind->name);
+    if (kind->needs_model && !c->job->model)
+        NOTE(c, "model", "model is missing: kind %s needs the folder of a model", kind->name);
+    return ECH_OK;
+}
+
+/* The same folder, by name or, where both are there, by what they are. */
+static bool same_place(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (!a || !b)
+        return false;
+    return strcmp(a, b) == 0 ||
+           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+static int check_places(struct check *c)
+{
+    if (same_place(c->job->input.dataset, c->job->output.dataset))
+        NOTE(c, "output.dataset", "output.dataset and input.dataset are the same folder, %s",
+             c->job->output.dataset);
+    return ECH_OK;
+}
+
+static int find_text(const struct ech_list *list, const char *text, int before)
+{
+    for (int i = 0; i < before; i++)
+        if (strcmp(list->items[i], text) == 0)
+            return i;
+    return -1;
+}
+
+/* Names of columns, none twice, each with room for a prefix. */
+static void check_columns(struct check *c, const char *path, const struct ech_list *list, size_t prefix)
+{
+    for (int i = 0; i < list->count; i++) {
+        const char *name = list->items[i];
+        if (!ech_column_word(name, strlen(name)) || strlen(name) + prefix > 63)
+            NOTE(c, path, "%s: \"%.60s\" is not the name of a column", path, name);
+        else if (find_text(list, name, i) >= 0)
+            NOTE(c, path, "%s: \"%s\" is given twice", path, name);
+    }
+}
+
+/* Does the kind produce a column of this name? "hits.*" stands for hits.<each of the option's names>. */
+static bool produces(struct check *c, const struct ech_kind_column *column, const char *name)
+{
+    const char *star = strchr(column->name, '*');
+    if (!star)
+        return strcmp(column->name, name) == 0;
+    const struct ech_setting *each = ech_setting_find(c->config, column->each);
+    const struct ech_list *list =
+        (const void *)((const char *)ech_schema_base(c->job, each->field) + each->field->offset);
+    size_t prefix = (size_t)(star - column->name);
+    return strncmp(column->name, name, prefix) == 0 && find_text(list, name + prefix, list->count) >= 0;
+}
+
+static int check_keep(struct check *c)
+{
+    const struct ech_list *keep = &c->job->output.keep;
+    check_columns(c, "output.keep", keep, 0);
+    if (keep->count && !c->job->input.dataset)
+        NOTE(c, "output.keep", "output.keep copies columns of input.dataset, which is not given");
+    for (int i = 0; i < keep->count; i++)
+        for (const struct ech_kind_column *column = c->job->kind->outputs; column->name; column++)
+            if (produces(c, column, keep->items[i]))
+                NOTE(c, "output.keep", "output.keep: kind %s makes a column \"%s\" itself",
+                     c->job->kind->name, keep->items[i]);
+    return ECH_OK;
+}
+
+static int check_numbers(struct check *c)
+{
+    const struct ech_job *job = c->job;
+    if (job->balance.lease_rows && job->balance.lease_rows_max &&
+        job->balance.lease_rows > job->balance.lease_rows_max)
+        NOTE(c, "balance.lease_rows_max",
+             "balance.lease_rows_max is %lld, at least balance.lease_rows (%lld) "
+             "was expected",
+             (long long)job->balance.lease_rows_max, (long long)job->balance.lease_rows);
+    if (job->resources.time > 0 && job->resources.time <= job->limits.stop_margin)
+        NOTE(c, "resources.time",
+             "resources.time is %.15g s, more than limits.stop_margin (%.15g s) was "
+             "expected: no row could begin",
+             job->resources.time, job->limits.stop_margin);
+    return ECH_OK;
+}
+
+static int check_retrieve(struct check *c)
+{
+    const struct ech_retrieve_options *options = c->job->options;
+    check_columns(c, "options.join", &options->join, strlen("hits."));
+    if (!ech_column_word(options->column, strlen(options->column)))
+        NOTE(c, "options.column", "options.column is \"%.60s\", which is not the name of a column",
+             options->column);
+    if (c->job->input.dataset && options->query.count)
+        NOTE(c, "options.query",
+             "options.query and input.dataset are both given: queries come from one of "
+             "them");
+    if (!c->job->input.dataset && !options->query.count)
+        NOTE(c, "options.query", "there are no queries: give input.dataset or options.query");
+    if (options->query.count && !c->job->model)
+        NOTE(c, "model", "model is missing: options.query are texts, a model turns them into vectors");
+    if (same_place(options->index, c->job->output.dataset))
+        NOTE(c, "output.dataset", "output.dataset and options.index are the same folder, %s",
+             c->job->output.dataset);
+    return ECH_OK;
+}
+
+static int (*const rules[])(struct check *) = {check_name,   check_input, check_needs,
+                                               check_places, check_keep,  check_numbers};
+
+static const struct {
+    const char *kind;
+    int (*rule)(struct check *);
+} kind_rules[] = {{"retrieve", check_retrieve}};
+
+int ech_check_job(struct ech_config *config, struct ech_problems *problems, struct ech_err *err)
+{
+    struct check c = {config, &config->job, problems, err};
+    int code = ECH_OK;
+    for (size_t i = 0; code == ECH_OK && i < sizeof rules / sizeof rules[0]; i++)
+        code = rules[i](&c);
+    for (size_t i = 0; code == ECH_OK && i < sizeof kind_rules / sizeof kind_rules[0]; i++)
+        if (strcmp(kind_rules[i].kind, config->job.kind->name) == 0)
+            code = kind_rules[i].rule(&c);
+    return code;
+}

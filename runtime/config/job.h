@@ -1,0 +1,63 @@
+/* A job as typed structs, filled from the schema (config/schema.c: the rows of these members). */
+#ifndef ECH_CONFIG_JOB_H
+#define ECH_CONFIG_JOB_H
+
+#include "config/kind.h"
+
+enum ech_exists { ECH_EXISTS_ERROR, ECH_EXISTS_REPLACE };
+enum ech_backend {
+    ECH_BACKEND_AUTO,
+    ECH_BACKEND_AVX512,
+    ECH_BACKEND_AVX2,
+    ECH_BACKEND_OPENBLAS,
+    ECH_BACKEND_REF_EXACT
+};
+enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU };
+enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
+
+struct ech_job {
+    char *kind_name; /* kind */
+    const struct ech_kind *kind;
+    char *name; /* default: the file's name without ending; [A-Za-z0-9._-]+ */
+    char *model;
+    struct {
+        char *dataset, *column; /* column: default "text" */
+        char *template_;        /* input.template: "{title} {text}"; instead of column */
+    } input;
+    struct {
+        char *dataset;
+        struct ech_list keep; /* input columns copied to the output */
+        int exists;           /* enum ech_exists */
+        int64_t shard_bytes;  /* 256MiB */
+    } output;
+    void *options; /* struct ech_<kind>_options (config/kinds/<kind>.h) */
+    struct {
+        int64_t nodes, ranks_per_node; /* 1, auto (= usable cores / threads; auto threads: 1 rank a node) */
+        int64_t threads;               /* a rank; auto = the node's usable cores / ranks_per_node */
+        int device;                    /* enum ech_device */
+        int backend;                   /* enum ech_backend */
+        double time;                   /* walltime, 0: none */
+        int64_t memory;                /* of a node, 0: none */
+    } resources;
+    int precision; /* choice: f32 (later bf16, int8) */
+    int numerics;  /* choice: strict (later mixed) */
+    struct {
+        int policy;             /* enum ech_policy */
+        int64_t lease_rows;     /* rows of the smallest batch, auto */
+        int64_t lease_rows_max; /* rows of the largest, auto */
+        bool probe;             /* measure speeds at the start */
+    } balance;
+    int64_t max_errors; /* 1000 */
+    int64_t retries;    /* 0 */
+    struct {
+        double heartbeat;         /* 10 s: a rank silent for longer is dead */
+        double phase;             /* 300 s: deadline of open, verify, seal collectives */
+        double disk_full;         /* 30 s: how long a full disk is waited for */
+        double spool_sync;        /* 2 s */
+        int64_t spool_sync_bytes; /* 64MiB */
+        double stop_margin;       /* 30 s before `time`: no new leases */
+    } limits;
+    char *runs; /* folder of run directories, default "runs" */
+};
+
+#endif

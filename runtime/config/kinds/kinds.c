@@ -1,0 +1,24 @@
+/* The list of kinds, and the choices that several of them share. */
+#include "config/kinds/kinds.h"
+
+#include "config/kinds/encode.h"
+
+#include <string.h>
+
+const char *const ech_pooling_choices[] = {"model", "mean", "cls", "max", NULL};
+const char *const ech_tristate_choices[] = {"auto", "no", "yes", NULL};
+const char *const ech_on_long_choices[] = {"truncate", "error", NULL};
+
+const struct ech_kind *const *ech_kinds(void)
+{
+    static const struct ech_kind *const kinds[] = {&ech_embed_kind, &ech_retrieve_kind, NULL};
+    return kinds;
+}
+
+const struct ech_kind *ech_kind_find(const char *name)
+{
+    for (const struct ech_kind *const *kind = ech_kinds(); *kind; kind++)
+        if (strcmp((*kind)->name, name) == 0)
+            return *kind;
+    return NULL;
+}

@@ -1,0 +1,57 @@
+/* The state of an attempt, shared by the files of its phases: attempt_open.c, attempt_plan.c, run.c. */
+#ifndef ECH_JOB_ATTEMPT_H
+#define ECH_JOB_ATTEMPT_H
+
+#include "base/event.h"
+#include "config/config.h"
+#include "job/dispatch.h"
+#include "job/run.h"
+#include "job/seal.h"
+#include "plan/shares.h"
+
+#include <stdatomic.h>
+
+struct ech_attempt {
+    const struct ech_run_options *o;
+    struct ech_comm *comm;      /* all ranks */
+    struct ech_comm *survivors; /* the living, once somebody died; else NULL */
+    struct ech_config *config;
+    const struct ech_job *job;
+    char *node_dir;
+    int log_fd;
+    struct ech_events *events;
+    struct ech_dataset *input;
+    struct ech_source *source;
+    const struct ech_kind_ops *kind;
+    struct ech_stream *stream;
+    int threads;
+    int keep[ECH_COLUMNS_MAX], keep_count;
+    struct ech_column columns[16]; /* produced */
+    int columns_count;
+    struct ech_identity identity;
+    struct ech_spool_head head;
+    struct ech_spool_files files;
+    struct ech_spool_index index;
+    struct ech_rowset done; /* rows that good records cover */
+    void *shared, *pool_memory;
+    size_t shared_bytes, pool_bytes;
+    struct ech_pool *pool;
+    struct ech_dispatch dispatch;
+    _Atomic double beat_at;
+    double started, deadline;
+    int round;
+};
+
+/* Phases. Each is collective over the living ranks and returns the agreed code. */
+int ech_attempt_open(struct ech_attempt *a, struct ech_err *err);   /* files, model, dataset, identity */
+int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err); /* node-shared weights, pool, budget */
+int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err);   /* sample, probe, plan.json */
+void ech_attempt_close(struct ech_attempt *a);
+
+/* The living ranks' communicator, and a phase: event, watchdog. */
+struct ech_comm *ech_attempt_comm(const struct ech_attempt *a);
+void ech_attempt_phase(struct ech_attempt *a, const char *name);
+/* Texts of the job file that are the rows where there is no input dataset (retrieve's queries), or NULL. */
+const struct ech_list *ech_attempt_texts(const struct ech_job *job);
+
+#endif

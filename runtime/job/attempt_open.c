@@ -1,0 +1,341 @@
+/* Opening: the run directory's files, configuration, input, model, identity, the node's shared memory. */
+#include "job/attempt.h"
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "comm/watchdog.h"
+#include "config/kinds/retrieve.h"
+#include "job/usage.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct ech_comm *ech_attempt_comm(const struct ech_attempt *a)
+{
+    return a->survivors ? a->survivors : a->comm;
+}
+
+void ech_attempt_phase(struct ech_attempt *a, const char *name)
+{
+    ech_watchdog_phase(name, a->job ? a->job->limits.phase : 300);
+    struct ech_str *s = ech_event_begin(a->events, "phase");
+    if (s)
+        ech_json_add_str(s, "name", name);
+    ech_event_end(a->events);
+    ech_log(ECH_LOG_INFO, "job", "phase %s", name);
+}
+
+const struct ech_list *ech_attempt_texts(const struct ech_job *job)
+{
+    if (strcmp(job->kind_name, "retrieve") != 0)
+        return NULL;
+    const struct ech_retrieve_options *options = job->options;
+    return options->query.count ? &options->query : NULL;
+}
+
+static int open_files(struct ech_attempt *a, struct ech_err *err)
+{
+    int rank = ech_comm_rank(a->comm), attempt = a->o->attempt;
+    struct ech_event_source source = {ech_path_base(a->o->run_dir), attempt, ech_comm_node(a->comm), rank};
+    a->node_dir = ech_run_path(err, a->o->run_dir, "%s/%s", ECH_RUN_NODES, ech_comm_host(a->comm));
+    if (!a->node_dir)
+        return ECH_UNAVAILABLE;
+    int code = ech_mkdir_all(a->node_dir, err);
+    char *log = code ? NULL : ech_sprintf(err, "%s/log-%d-%d", a->node_dir, attempt, rank);
+    char *events = code ? NULL : ech_sprintf(err, "%s/events-%d-%d.jsonl", a->node_dir, attempt, rank);
+    if (!code && (!log || !events))
+        code = ECH_UNAVAILABLE;
+    if (!code)
+        code = ech_open(log, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, &a->log_fd, err);
+    if (!code) {
+        ech_log_to(a->log_fd);
+        code = ech_events_open(events, &source, &a->events, err);
+    }
+    ech_free(log);
+    ech_free(events);
+    return code;
+}
+
+static int load_config(struct ech_attempt *a, struct ech_err *err)
+{
+    char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_JOB);
+    if (!path)
+        return ECH_UNAVAILABLE;
+    struct ech_config_request request = {.path = path, .saved = true};
+    int code = ech_config_load(&request, &a->config, err);
+    ech_free(path);
+    if (code)
+        return code;
+    a->job = ech_config_job(a->config);
+    a->threads = (int)a->job->resources.threads;
+    if (a->threads == 0) { /* auto: this rank's part of what the node's ranks may use */
+        a->threads = ech_usage_cores() / ech_comm_node_size(a->comm);
+        a->threads = a->threads < 1 ? 1 : a->threads;
+    }
+    if (a->job->resources.time > 0) {
+        double margin = a->job->limits.stop_margin;
+        double most = a->job->resources.time / 2;
+        a->deadline = a->started + a->job->resources.time - (margin < most ? margin : most);
+    }
+    return ECH_OK;
+}
+
+static int open_input(struct ech_attempt *a, struct ech_err *err)
+{
+    const struct ech_job *job = a->job;
+    if (job->input.dataset) {
+        int code = ech_dataset_open(job->input.dataset, &a->input, err);
+        if (code)
+            return ech_prefix(err, "input.dataset");
+    }
+    for (int i = 0; i < job->output.keep.count; i++) {
+        if (!a->input)
+            return ech_fail(err, ECH_CONFIG, "output.keep: there is no input dataset to keep columns of");
+        int code = ech_dataset_find(a->input, job->output.keep.items[i], &a->keep[a->keep_count++], err);
+        if (code)
+            return ech_prefix(err, "output.keep");
+    }
+    return ech_source_open(job, a->input, ech_attempt_texts(job), &a->source, err);
+}
+
+static int open_local(struct ech_attempt *a, struct ech_err *err)
+{
+    int code = open_files(a, err);
+    if (!code)
+        code = load_config(a, err);
+    if (!code)
+        code = open_input(a, err);
+    if (code)
+        return code;
+    a->kind = ech_kind_ops_find(a->job->kind_name);
+    if (!a->kind)
+        return ech_fail(err, ECH_BUG, "kind %s has a table and no code", a->job->kind_name);
+    int64_t memory = a->job->resources.memory / ech_comm_node_size(a->comm);
+    struct ech_stream_env env = {a->job, a->source, a->threads, memory};
+    return a->kind->open(&env, &a->stream, err);
+}
+
+static void start_event(struct ech_attempt *a)
+{
+    struct ech_str *s = ech_event_begin(a->events, "start");
+    if (s) {
+        ech_json_add_str(s, "host", ech_comm_host(a->comm));
+        ech_json_add_int(s, "pid", getpid());
+        ech_json_add_int(s, "threads", a->threads);
+        ech_json_add_str(s, "backend", a->kind->backend(a->stream));
+        ech_json_add_str(s, "numerics", a->kind->numerics(a->stream));
+        ech_json_add_str(s, "version", a->o->version);
+    }
+    ech_event_end(a->events);
+}
+
+/* One numerics class for all ranks: otherwise equal bytes could not be promised. */
+static int agree_numerics(struct ech_attempt *a, struct ech_err *err)
+{
+    int size = ech_comm_size(a->comm);
+    char mine[64] = "", *all = ech_calloc((size_t)size, sizeof mine, err);
+    int code = all ? ECH_OK : ECH_UNAVAILABLE;
+    code = ech_agree(a->comm, err);
+    snprintf(mine, sizeof mine, "%s", a->kind->numerics(a->stream));
+    if (!code)
+        code = ech_allgather(a->comm, mine, sizeof mine, all, err);
+    for (int r = 1; !code && r < size; r++)
+        if (strcmp(all, all + (size_t)r * sizeof mine) != 0)
+            code =
+                ech_fail(err, ECH_UNAVAILABLE,
+                         "rank 0 computes in class %.60s, rank %d in %.60s: their bytes would differ; choose "
+                         "resources.backend or nodes alike",
+                         all, r, all + (size_t)r * sizeof mine);
+    ech_free(all);
+    return code;
+}
+
+static int add_input_parts(struct ech_attempt *a, struct ech_identity *id, struct ech_err *err)
+{
+    char text[64], hex[ECH_HASH_HEX];
+    snprintf(text, sizeof text, "%" PRId64, ech_source_rows(a->source));
+    int code = ech_identity_add(id, "rows", text, err);
+    if (!code && a->input)
+        code = ech_identity_add(id, "input", ech_hash_print(ech_dataset_identity(a->input), hex), err);
+    return code;
+}
+
+/* "key=value" lines become parts of their own, so that a difference is named by its key. */
+static int add_options(struct ech_attempt *a, struct ech_identity *id, struct ech_err *err)
+{
+    struct ech_str lines;
+    ech_str_init(&lines);
+    int code = ech_config_affecting(a->config, &lines, err);
+    for (char *at = lines.data; !code && at && *at;) {
+        char *end = strchr(at, '\n'), *equals = strchr(at, '=');
+        if (end)
+            *end = 0;
+        if (equals) {
+            *equals = 0;
+            code = ech_identity_add(id, at, equals + 1, err);
+        }
+        at = end ? end + 1 : NULL;
+    }
+    ech_str_fini(&lines);
+    return code;
+}
+
+static int add_columns(struct ech_attempt *a, struct ech_identity *id, struct ech_err *err)
+{
+    int code = ECH_OK;
+    for (int i = 0; !code && i < a->columns_count; i++) {
+        const struct ech_column *c = &a->columns[i];
+        char text[128];
+        snprintf(text, sizeof text, "%s %s %s %" PRId64, c->name, ech_ctype_name(c->type),
+                 ech_dtype_name(c->dtype), c->dim);
+        code = ech_identity_add(id, "column", text, err);
+    }
+    return code;
+}
+
+/* Rank 0 keeps the identity of the first attempt; later ones must be the same. */
+static int compare_identity(struct ech_attempt *a, struct ech_err *err)
+{
+    struct ech_identity saved = {0};
+    char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_IDENTITY);
+    int code = path ? ECH_OK : ECH_UNAVAILABLE;
+    if (!code && !ech_path_exists(path))
+        code = ech_identity_save(path, &a->identity, err);
+    else if (!code) {
+        code = ech_identity_load(path, &saved, err);
+        if (!code)
+            code = ech_identity_compare(&saved, &a->identity, err);
+    }
+    ech_identity_fini(&saved);
+    ech_free(path);
+    return code;
+}
+
+static int make_identity(struct ech_attempt *a, struct ech_err *err)
+{
+    struct ech_identity *id = &a->identity;
+    a->columns_count = a->kind->columns(a->stream, a->columns);
+    int code = ech_identity_add(id, "numerics", a->kind->numerics(a->stream), err);
+    if (!code)
+        code = add_input_parts(a, id, err);
+    if (!code)
+        code = add_options(a, id, err);
+    if (!code)
+        code = add_columns(a, id, err);
+    if (!(code = ech_agree(a->comm, err)))
+        code = a->kind->identify(a->stream, a->comm, id, err);
+    if (!(code = ech_agree(a->comm, err)) && ech_comm_rank(a->comm) == 0)
+        code = compare_identity(a, err);
+    if ((code = ech_agree(a->comm, err)))
+        return code;
+    a->head = (struct ech_spool_head){.identity = ech_identity_hash(id),
+                                      .attempt = a->o->attempt,
+                                      .rank = ech_comm_rank(a->comm),
+                                      .columns = a->columns,
+                                      .columns_count = a->columns_count};
+    snprintf(a->head.numerics, sizeof a->head.numerics, "%s", a->kind->numerics(a->stream));
+    return ECH_OK;
+}
+
+int ech_attempt_open(struct ech_attempt *a, struct ech_err *err)
+{
+    ech_attempt_phase(a, "open");
+    open_local(a, err);
+    int code = ech_agree(a->comm, err);
+    if (code)
+        return code;
+    start_event(a);
+    agree_numerics(a, err);
+    if ((code = ech_agree(a->comm, err)))
+        return code;
+    return make_identity(a, err);
+}
+
+/* --- memory --- */
+
+static int check_budget(struct ech_attempt *a, struct ech_err *err)
+{
+    if (a->job->resources.memory <= 0)
+        return ECH_OK;
+    int64_t n = ech_comm_node_size(a->comm), budget = a->job->resources.memory / n;
+    int64_t weights = (int64_t)a->kind->shared_bytes(a->stream) / n;
+    int64_t work = (int64_t)a->kind->workspace_bytes(a->stream), process = ech_usage_rss();
+    if (weights + work + process <= budget)
+        return ECH_OK;
+    char sum[32], b[32], w[32], s[32], p[32];
+    return ech_fail(err, ECH_UNAVAILABLE,
+                    "this rank needs %s (its part of the weights %s, workspace %s, process %s); its share of "
+                    "resources.memory is %s: give more memory, fewer threads or fewer ranks a node",
+                    ech_print_bytes(weights + work + process, sum, sizeof sum),
+                    ech_print_bytes(weights, w, sizeof w), ech_print_bytes(work, s, sizeof s),
+                    ech_print_bytes(process, p, sizeof p), ech_print_bytes(budget, b, sizeof b));
+}
+
+static void model_event(struct ech_attempt *a)
+{
+    struct ech_str *s = ech_event_begin(a->events, "model");
+    if (s) {
+        ech_json_add_int(s, "packed_bytes", (int64_t)a->shared_bytes);
+        ech_json_add_int(s, "workspace_bytes", (int64_t)a->kind->workspace_bytes(a->stream));
+    }
+    ech_event_end(a->events);
+}
+
+int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
+{
+    int place = ech_comm_node_rank(a->comm), places = ech_comm_node_size(a->comm);
+    check_budget(a, err);
+    int code = ech_agree(a->comm, err);
+    if (code)
+        return code;
+    a->shared_bytes = a->kind->shared_bytes(a->stream);
+    a->pool_bytes = ech_pool_bytes(places, ech_comm_size(a->comm));
+    /* Two collectives of the node; a failure in one is agreed before the next. */
+    ech_shm_open(a->comm, a->shared_bytes ? a->shared_bytes : 64, &a->shared, err);
+    if ((code = ech_agree(a->comm, err)))
+        return code;
+    ech_shm_open(a->comm, a->pool_bytes, &a->pool_memory, err);
+    if ((code = ech_agree(a->comm, err)))
+        return code;
+    code = ech_pool_open(a->pool_memory, places, ech_comm_size(a->comm), place, &a->pool, err);
+    if (!code)
+        code = a->kind->pack(a->stream, a->shared, place, places, err);
+    if ((code = ech_agree(a->comm, err))) /* also the barrier behind which all parts are packed */
+        return code;
+    a->kind->start(a->stream, err);
+    model_event(a);
+    return ech_agree(a->comm, err);
+}
+
+void ech_attempt_close(struct ech_attempt *a)
+{
+    if (a->stream)
+        a->kind->close(a->stream);
+    ech_source_close(a->source);
+    if (a->input)
+        ech_dataset_close(a->input);
+    ech_pool_close(a->pool);
+    if (a->pool_memory)
+        ech_shm_close(a->pool_memory, a->pool_bytes);
+    if (a->shared)
+        ech_shm_close(a->shared, a->shared_bytes ? a->shared_bytes : 64);
+    ech_spool_files_fini(&a->files);
+    ech_spool_index_fini(&a->index);
+    ech_rowset_fini(&a->done);
+    ech_identity_fini(&a->identity);
+    if (a->survivors)
+        ech_comm_close(a->survivors);
+    if (a->config)
+        ech_config_destroy(a->config);
+    ech_events_close(a->events);
+    ech_free(a->node_dir);
+    if (a->log_fd > 0) {
+        ech_log_to(-1);
+        close(a->log_fd);
+    }
+}

@@ -1,0 +1,132 @@
+/* Planning: tokens from a seeded sample, speeds from a probe, plan.json. */
+#include "job/attempt.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "plan/tokens.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SAMPLE_ROWS = 1000 };
+#define PROBE_S 0.3
+
+/* Rank r takes each size-th row of the sample. */
+static int sample_local(struct ech_attempt *a, struct ech_token_sums *sums, struct ech_err *err)
+{
+    int64_t *rows = ech_calloc(SAMPLE_ROWS, sizeof *rows, err);
+    struct ech_cells cells = {0};
+    if (!rows)
+        return ECH_UNAVAILABLE;
+    int64_t n = ech_sample_rows(ech_source_rows(a->source), SAMPLE_ROWS, 1, rows);
+    int code = ECH_OK;
+    for (int64_t i = ech_comm_rank(a->comm); !code && i < n; i += ech_comm_size(a->comm)) {
+        int64_t tokens = 0;
+        code = ech_source_read(a->source, rows[i], 1, &cells, err);
+        if (!code)
+            code = a->kind->count_tokens(a->stream, &cells, &tokens, err);
+        if (!code)
+            ech_token_sums_add(sums, (int64_t)cells.offsets[1], tokens);
+    }
+    ech_cells_fini(&cells);
+    ech_free(rows);
+    return code;
+}
+
+struct rank_speed {
+    double speed;
+    int64_t memory;
+    int node;
+    char host[64];
+};
+
+static int probe_local(struct ech_attempt *a, struct rank_speed *mine, struct ech_err *err)
+{
+    double speed = 0;
+    int code = a->job->balance.probe
+                   ? a->kind->probe(a->stream, a->dispatch.tokens_a_row, PROBE_S, &speed, err)
+                   : ECH_OK;
+    *mine = (struct rank_speed){.speed = speed, .node = ech_comm_node(a->comm)};
+    mine->memory =
+        (int64_t)a->kind->workspace_bytes(a->stream) + (int64_t)a->shared_bytes / ech_comm_node_size(a->comm);
+    strncpy(mine->host, ech_comm_host(a->comm), sizeof mine->host - 1);
+    return code;
+}
+
+static void plan_events(struct ech_attempt *a, double speed)
+{
+    struct ech_str *s = ech_event_begin(a->events, "probe");
+    if (s)
+        ech_json_add_float(s, "tokens_per_s", speed);
+    ech_event_end(a->events);
+    if (ech_comm_rank(a->comm) != 0 || !(s = ech_event_begin(a->events, "plan")))
+        return;
+    ech_json_add_int(s, "rows", ech_source_rows(a->source));
+    ech_json_add_int(s, "rows_done", a->done.rows);
+    ech_json_add_float(s, "tokens_estimated", a->dispatch.tokens_job);
+    ech_json_add_int(s, "ranks", ech_comm_size(a->comm));
+    ech_json_add_int(s, "nodes", ech_comm_nodes(a->comm));
+    ech_event_end(a->events);
+}
+
+static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struct ech_err *err)
+{
+    int size = ech_comm_size(a->comm);
+    struct ech_plan plan = {.kind = a->job->kind_name,
+                            .backend = a->kind->backend(a->stream),
+                            .numerics = a->kind->numerics(a->stream),
+                            .policy = a->job->balance.policy == ECH_POLICY_EQUAL ? "equal" : "adaptive",
+                            .rows = ech_source_rows(a->source),
+                            .rows_done = a->done.rows,
+                            .tokens = a->dispatch.tokens_job,
+                            .time_limit = a->job->resources.time,
+                            .ranks_count = size,
+                            .nodes = ech_comm_nodes(a->comm)};
+    plan.ranks = ech_calloc((size_t)size, sizeof *plan.ranks, err);
+    if (!plan.ranks)
+        return ECH_UNAVAILABLE;
+    for (int r = 0; r < size; r++)
+        plan.ranks[r] = (struct ech_plan_rank){.rank = r,
+                                               .node = all[r].node,
+                                               .host = all[r].host,
+                                               .speed = all[r].speed,
+                                               .memory = all[r].memory};
+    ech_plan_fill(&plan, a->job->balance.policy == ECH_POLICY_EQUAL);
+    struct ech_str text;
+    ech_str_init(&text);
+    ech_plan_print_json(&plan, &text);
+    int code = ech_str_check(&text, err);
+    char *path = code ? NULL : ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_PLAN);
+    code = path ? ech_write_file(path, text.data, text.length, err) : ECH_UNAVAILABLE;
+    ech_free(path);
+    ech_str_fini(&text);
+    ech_free(plan.ranks);
+    return code;
+}
+
+int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err)
+{
+    struct ech_token_sums sums = {0};
+    struct rank_speed mine = {0}, *all = NULL;
+    sample_local(a, &sums, err);
+    int code = ech_agree(a->comm, err);
+    if (!code)
+        code = ech_sum_i64(a->comm, (int64_t *)(void *)&sums, (int)(sizeof sums / sizeof(int64_t)), err);
+    if ((code = ech_agree(a->comm, err)))
+        return code;
+    double rows = (double)(ech_source_rows(a->source) - a->done.rows);
+    a->dispatch.tokens_a_row = sums.rows ? fmax(1, (double)sums.tokens / (double)sums.rows) : 1;
+    a->dispatch.tokens_job = rows * a->dispatch.tokens_a_row;
+    ech_attempt_phase(a, "probe");
+    code = rows > 0 ? probe_local(a, &mine, err) : ECH_OK;
+    all = ech_calloc((size_t)ech_comm_size(a->comm), sizeof *all, err);
+    if ((code = ech_agree(a->comm, err)) == ECH_OK)
+        code = ech_allgather(a->comm, &mine, sizeof mine, all, err);
+    a->dispatch.speed = mine.speed;
+    if (!code && ech_comm_rank(a->comm) == 0)
+        code = write_plan(a, all, err);
+    if (!(code = ech_agree(a->comm, err)))
+        plan_events(a, mine.speed);
+    ech_free(all);
+    return code;
+}

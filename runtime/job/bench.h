@@ -1,0 +1,26 @@
+/* What the benches share: a line of a table, and their parts. */
+#ifndef ECH_JOB_BENCH_H
+#define ECH_JOB_BENCH_H
+
+#include "base/args.h"
+#include "comm/comm.h"
+
+struct ech_bench {
+    struct ech_comm *comm;
+    const char *folder; /* for files; removed by the caller */
+    const char *model;  /* or NULL */
+    const char *backend;
+    int64_t mib, rows, threads;
+    double seconds;
+    struct ech_str *table; /* Markdown rows, rank 0 prints them */
+};
+
+/* Each appends rows "| what | value | limit | ratio |". Calls   Collective. */
+int ech_bench_dispatch(struct ech_bench *bench, struct ech_err *err);
+int ech_bench_io(struct ech_bench *bench, struct ech_err *err);
+int ech_bench_embed(struct ech_bench *bench, struct ech_err *err);
+
+void ech_bench_row(struct ech_bench *bench, const char *what, double value, const char *unit, double limit,
+                   const char *limit_name);
+
+#endif

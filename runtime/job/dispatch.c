@@ -1,0 +1,320 @@
+#include "job/dispatch.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "comm/watchdog.h"
+#include "job/lead.h"
+#include "job/usage.h"
+#include "plan/lease.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
+
+enum { LEASES_OPEN_MOST = 48, TOKENS_IN_FLIGHT = 1200 };
+#define TURN_S       0.002 /* longest wait in a turn */
+#define DRAIN_S      5.0   /* after a stop: how long begun work may still end */
+#define SPEED_MEMORY 0.7   /* weight of what was known against the newest measurement */
+
+struct loop {
+    struct ech_dispatch *d;
+    struct ech_feeder *feeder;
+    struct ech_lead *lead;
+    struct ech_spooled told; /* safe, not yet in the ring */
+    bool untold, flushed;
+    int64_t in_flight_leases, in_flight_rows;
+    int64_t least, most;
+    double started, progress_at, busy_before, stop_at, last_turn;
+    int64_t tokens_before;
+    int code; /* this rank's first failure */
+    struct ech_err *err;
+};
+
+/* The first failure of this rank ends the job for all; the text travels by the agreement after the loop. */
+static void failed(struct loop *l, int code)
+{
+    if (!code)
+        return;
+    if (!l->code)
+        l->code = code;
+    ech_pool_fail(l->d->pool, code);
+}
+
+static void set_bounds(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    struct ech_lease_bounds_view view = {d->job->balance.lease_rows, d->job->balance.lease_rows_max,
+                                         d->tokens_a_row, d->speed, d->threads};
+    ech_lease_bounds(&view, &l->least, &l->most);
+    ech_pool_set_speed(d->pool, d->speed, d->tokens_a_row > 0 ? d->speed / d->tokens_a_row : 0);
+}
+
+static bool wants_lease(const struct loop *l)
+{
+    if (l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
+        return false;
+    double tokens = (double)l->in_flight_rows * l->d->tokens_a_row;
+    return l->in_flight_leases < 2 ||
+           (l->in_flight_leases < LEASES_OPEN_MOST && tokens < (double)(TOKENS_IN_FLIGHT * l->d->threads));
+}
+
+static void took(struct loop *l, struct ech_range range)
+{
+    struct ech_dispatch *d = l->d;
+    if (d->leases++ == 0) {
+        struct ech_str *s = ech_event_begin(d->events, "lease");
+        if (s) {
+            ech_json_add_int(s, "first", range.first);
+            ech_json_add_int(s, "rows", range.end - range.first);
+        }
+        ech_event_end(d->events);
+    }
+    l->in_flight_leases++;
+    l->in_flight_rows += range.end - range.first;
+    l->flushed = false;
+    failed(l, ech_feeder_put(l->feeder, range, l->err));
+}
+
+/* Claims until enough is in flight; with nothing left to claim, a copy of a slow neighbour's rows. */
+static bool claim(struct loop *l)
+{
+    struct ech_pool *pool = l->d->pool;
+    struct ech_range range;
+    bool any = false;
+    while (wants_lease(l)) {
+        struct ech_lease_view view = {ech_pool_unclaimed(pool), ech_pool_share(pool), l->least, l->most};
+        if (!ech_pool_claim(pool, ech_lease_rows(&view), &range))
+            break;
+        took(l, range);
+        any = true;
+    }
+    bool adaptive = l->d->job->balance.policy == ECH_POLICY_ADAPTIVE;
+    if (adaptive && !any && l->in_flight_leases == 0 && wants_lease(l) && l->d->tokens_a_row > 0 &&
+        ech_pool_copy(pool, l->d->speed / l->d->tokens_a_row, &range)) {
+        took(l, range);
+        any = true;
+    }
+    return any;
+}
+
+static void first_bad_row(struct loop *l, const struct ech_block *block)
+{
+    const struct ech_cells *errors = &block->columns[block->columns_count - 1];
+    for (int64_t i = 0; i < block->rows; i++) {
+        int length = (int)ech_min64((int64_t)(errors->offsets[i + 1] - errors->offsets[i]), 400);
+        if (length == 0)
+            continue;
+        ech_fail(l->err, ECH_DATA, "row %" PRId64 ": %.*s (more bad rows than max_errors: %" PRId64 ")",
+                 block->first + i, length, (const char *)errors->bytes + errors->offsets[i],
+                 l->d->job->max_errors);
+        return;
+    }
+}
+
+/* Speed while computing: tokens over seconds of all threads. Batches of a few tokens say little: they are
+ * summed. */
+static void learn_speed(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    double busy = d->busy_s - l->busy_before;
+    int64_t tokens = d->done_tokens - l->tokens_before;
+    if (busy < 0.25 || tokens <= 0)
+        return;
+    double now = (double)tokens / busy;
+    d->speed = d->speed > 0 ? SPEED_MEMORY * d->speed + (1 - SPEED_MEMORY) * now : now;
+    if (d->done_rows > 0)
+        d->tokens_a_row = (double)d->done_tokens / (double)d->done_rows;
+    l->busy_before = d->busy_s;
+    l->tokens_before = d->done_tokens;
+    set_bounds(l);
+}
+
+static bool collect(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    struct ech_finished f;
+    bool any = false;
+    for (;;) {
+        int code = d->kind->poll(d->stream, &f, l->err);
+        failed(l, code);
+        if (code || !f.block)
+            return any;
+        any = true;
+        l->in_flight_leases--;
+        l->in_flight_rows -= f.block->rows;
+        d->done_rows += f.block->rows;
+        d->done_tokens += f.block->tokens;
+        d->done_errors += f.block->errors;
+        d->busy_s += f.seconds / d->threads;
+        learn_speed(l);
+        if (d->errors_before + d->done_errors > d->job->max_errors && f.block->errors && !l->code) {
+            first_bad_row(l, f.block);
+            failed(l, ECH_DATA);
+        }
+        failed(l, ech_spooler_put(d->spooler, f.block, ech_pool_epoch(d->pool), l->err));
+    }
+}
+
+static bool tell_safe(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    bool any = false;
+    while (l->untold || ech_spooler_poll(d->spooler, &l->told)) {
+        l->untold = !ech_pool_done(d->pool, &l->told);
+        if (l->untold)
+            break;
+        any = true;
+    }
+    return any;
+}
+
+static void check_threads(struct loop *l)
+{
+    if (!l->code)
+        failed(l, ech_feeder_failed(l->feeder, l->err));
+    if (!l->code)
+        failed(l, ech_spooler_failed(l->d->spooler, l->err));
+}
+
+static void progress_event(struct loop *l, double now)
+{
+    struct ech_dispatch *d = l->d;
+    struct ech_str *s = ech_event_begin(d->events, "progress");
+    if (s) {
+        ech_json_add_int(s, "rows", d->done_rows);
+        ech_json_add_int(s, "tokens", d->done_tokens);
+        ech_json_add_int(s, "errors", d->done_errors);
+        ech_json_add_int(s, "leases", d->leases);
+        ech_json_add_float(s, "busy_s", d->busy_s);
+        ech_json_add_float(s, "speed", d->speed);
+        ech_json_add_float(s, "share", ech_pool_share(d->pool));
+        ech_json_add_int(s, "rss_bytes", ech_usage_rss());
+        ech_json_add_int(s, "spool_bytes", ech_spooler_written_bytes(d->spooler));
+    }
+    ech_event_end(d->events);
+    if (d->coord && (s = ech_event_begin(d->events, "todo")) != NULL) {
+        int64_t tokens = ech_coord_tokens(d->coord), rows = ech_coord_done(d->coord)->rows;
+        double rate = now > l->started ? (double)tokens / (now - l->started) : 0;
+        ech_json_add_int(s, "rows_done", rows);
+        ech_json_add_int(s, "rows", d->rows);
+        ech_json_add_int(s, "tokens_done", tokens);
+        ech_json_add_float(s, "tokens", d->tokens_job);
+        ech_json_add_float(s, "left_s", rate > 0 ? fmax(0, d->tokens_job - (double)tokens) / rate : NAN);
+        ech_event_end(d->events);
+    }
+    l->progress_at = now;
+}
+
+/* Signals, the walltime, and this process having been stopped itself (SIGSTOP): then others took over. */
+static void watch_self(struct loop *l, double now)
+{
+    struct ech_dispatch *d = l->d;
+    bool late = now - l->last_turn > d->job->limits.heartbeat && ech_comm_size(d->comm) > 1;
+    if (late || ech_pool_fenced(d->pool)) {
+        ech_log(ECH_LOG_WARN, "job",
+                "this rank was silent for %.1f s and counts as dead: leaving, writing nothing",
+                now - l->last_turn);
+        d->fenced = true;
+        return;
+    }
+    l->last_turn = now;
+    atomic_store(d->beat_at, now);
+    ech_pool_beat(d->pool);
+    ech_watchdog_beat();
+    if ((*d->stop || (d->deadline > 0 && now > d->deadline)) && l->stop_at == 0) {
+        ech_pool_ask_stop(d->pool);
+        l->stop_at = now;
+    }
+}
+
+static bool idle(struct loop *l)
+{
+    return l->in_flight_leases == 0 && ech_pool_unclaimed(l->d->pool) == 0;
+}
+
+static bool turn(struct loop *l, bool *finished)
+{
+    struct ech_dispatch *d = l->d;
+    bool any = collect(l);
+    any |= tell_safe(l);
+    any |= claim(l);
+    check_threads(l);
+    if (idle(l) && !l->flushed) {
+        ech_spooler_flush(d->spooler);
+        l->flushed = true;
+    }
+    struct ech_lead_view view = {idle(l), l->stop_at > 0, l->least, l->most, d->tokens_a_row};
+    bool silent;
+    failed(l, ech_lead_turn(l->lead, &view, finished, &silent, l->err));
+    if (silent) {
+        ech_log(ECH_LOG_WARN, "job",
+                "the coordinator (rank 0) was not heard for too long: leaving, the run can be resumed");
+        d->fenced = true;
+    }
+    return any;
+}
+
+/* After the last turn: what has begun may end (a stop), the rest is dropped. What is finished is spooled. */
+static void drain(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    double until = ech_mono_s() + (ech_pool_state(d->pool) == ECH_STATE_STOP ? DRAIN_S : 0);
+    while (!l->code && l->in_flight_leases > 0 && ech_mono_s() < until) {
+        d->kind->step(d->stream, 0.01);
+        collect(l);
+        check_threads(l);
+        ech_pool_beat(d->pool);
+        ech_watchdog_beat();
+    }
+    ech_feeder_cancel(l->feeder);
+    d->kind->cancel(d->stream);
+    double quiet =
+        ech_mono_s() + DRAIN_S; /* a range that is being read is submitted still: cancel it as well */
+    while (!ech_feeder_idle(l->feeder) && ech_mono_s() < quiet)
+        ech_sleep_us(1000);
+    d->kind->cancel(d->stream);
+}
+
+int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
+{
+    double now = ech_mono_s();
+    struct loop l = {.d = d,
+                     .err = err,
+                     .started = now,
+                     .progress_at = now,
+                     .last_turn = now,
+                     .busy_before = d->busy_s,
+                     .tokens_before = d->done_tokens};
+    struct ech_lead_options lead = {d->comm, d->pool, d->coord, d->job->limits.heartbeat,
+                                    d->job->balance.policy == ECH_POLICY_EQUAL};
+    failed(&l, ech_feeder_open(d->kind, d->stream, d->source, &l.feeder, err));
+    int code = ech_lead_open(&lead, &l.lead, err);
+    if (!l.feeder || code) { /* this rank cannot even report: its silence will be noticed */
+        ech_feeder_close(l.feeder);
+        ech_lead_close(l.lead);
+        d->fenced = true;
+        return code ? code : l.code;
+    }
+    set_bounds(&l);
+    bool finished = false;
+    while (!finished && !d->fenced) {
+        watch_self(&l, ech_mono_s());
+        bool any = d->fenced || turn(&l, &finished);
+        now = ech_mono_s();
+        if (now - l.progress_at >= 1)
+            progress_event(&l, now);
+        if (!any && !finished) {
+            d->kind->step(d->stream, TURN_S);
+            if (ech_mono_s() - now < TURN_S / 2)
+                ech_sleep_us((int64_t)(TURN_S * 5e5));
+        }
+    }
+    if (!d->fenced) {
+        drain(&l);
+        progress_event(&l, ech_mono_s());
+    }
+    ech_feeder_close(l.feeder);
+    ech_lead_close(l.lead);
+    return l.code;
+}

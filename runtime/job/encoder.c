@@ -1,0 +1,120 @@
+#include "job/encoder.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+const char *ech_backend_name(const struct ech_job *job)
+{
+    static const char *const names[] = {"auto", "avx512", "avx2", "openblas", "ref_exact"};
+    return names[job->resources.backend];
+}
+
+int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_options *options,
+                     struct ech_engine **out, struct ech_err *err)
+{
+    struct ech_engine_options engine = {
+        .model = env->job->model,
+        .backend = ech_backend_name(env->job),
+        .threads = env->threads,
+        .memory_bytes = env->memory,
+        .pooling = (enum ech_pooling)options->pooling,
+        .normalize = (enum ech_tristate)options->normalize,
+        .max_tokens = options->max_tokens,
+        .on_long_error = options->on_long == 1,
+        .prompt = options->prompt,
+        .prefix = options->prefix,
+    };
+    return ech_engine_load(&engine, out, err);
+}
+
+int ech_encoder_identify(const struct ech_engine *engine, const char *model, struct ech_comm *comm,
+                         struct ech_identity *identity, struct ech_err *err)
+{
+    struct ech_hash hash;
+    char hex[ECH_HASH_HEX];
+    int code = ech_files_hash(comm, model, ech_engine_files(engine), &hash, err);
+    return code ? code : ech_identity_add(identity, "model", ech_hash_print(hash, hex), err);
+}
+
+int ech_encoder_count_tokens(const struct ech_engine *engine, const struct ech_cells *rows, int64_t *tokens,
+                             struct ech_err *err)
+{
+    struct ech_batch *batch;
+    int code = ech_engine_prepare(engine, rows->bytes, rows->offsets, rows->rows, &batch, err);
+    if (code)
+        return code;
+    *tokens = ech_batch_tokens(batch);
+    ech_batch_destroy(batch);
+    return ECH_OK;
+}
+
+int ech_encoder_submit(struct ech_engine *engine, int64_t first, const struct ech_cells *rows,
+                       struct ech_err *err)
+{
+    struct ech_batch *batch;
+    int code = ech_engine_prepare(engine, rows->bytes, rows->offsets, rows->rows, &batch, err);
+    return code ? code : ech_engine_submit(engine, batch, first, err);
+}
+
+static int made_up_batch(const struct ech_engine *engine, int64_t length, int64_t rows,
+                         struct ech_batch **out, struct ech_err *err)
+{
+    int32_t *ids = ech_calloc((size_t)(length * rows), sizeof *ids, err);
+    uint64_t *offsets = ech_calloc((size_t)rows + 1, sizeof *offsets, err);
+    int code = ids && offsets ? ECH_OK : ECH_UNAVAILABLE;
+    for (int64_t i = 0; !code && i <= rows; i++)
+        offsets[i] = (uint64_t)(i * length);
+    if (!code)
+        code = ech_engine_prepare_ids(engine, ids, NULL, offsets, rows, out, err);
+    ech_free(ids);
+    ech_free(offsets);
+    return code;
+}
+
+/* One batch through the engine and back; its tokens and compute seconds are added. */
+static int run_one(struct ech_engine *engine, struct ech_batch *batch, int64_t *tokens, double *seconds,
+                   struct ech_err *err)
+{
+    int code = ech_engine_submit(engine, batch, 0, err);
+    struct ech_result *result = NULL;
+    while (!code && !result) {
+        ech_engine_step(engine, 0.1);
+        struct ech_err failed = ECH_ERR_NONE;
+        result = ech_engine_poll(engine, &failed);
+        if (failed.code) {
+            code = failed.code;
+            if (err)
+                *err = failed;
+        }
+    }
+    if (result) {
+        *tokens += result->tokens;
+        *seconds += result->seconds;
+    }
+    ech_result_destroy(result);
+    return code;
+}
+
+int ech_encoder_probe(struct ech_engine *engine, int threads, double tokens_a_row, double seconds,
+                      double *speed, struct ech_err *err)
+{
+    int64_t limit = ech_engine_max_tokens(engine);
+    int64_t length = ech_min64(ech_max64((int64_t)(tokens_a_row + 0.5), 2), limit);
+    int64_t rows = ech_max64(480 * threads / length, threads), tokens = 0;
+    double busy = 0, start = ech_mono_s();
+    for (int pass = 0; pass < 2 || ech_mono_s() - start < seconds; pass++) {
+        struct ech_batch *batch;
+        int code = made_up_batch(engine, length, rows, &batch, err);
+        if (!code)
+            code = run_one(engine, batch, &tokens, &busy, err);
+        if (code)
+            return code;
+        if (pass == 0) { /* the first warms caches and pages up */
+            tokens = 0;
+            busy = 0;
+        }
+    }
+    *speed = busy > 0 ? (double)tokens / (busy / threads) : 0;
+    return ECH_OK;
+}

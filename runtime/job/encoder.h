@@ -1,0 +1,23 @@
+/* Text to vectors for the kinds that need it: the engine with a job's options, and its probe. */
+#ifndef ECH_JOB_ENCODER_H
+#define ECH_JOB_ENCODER_H
+
+#include "config/kinds/embed.h"
+#include "job/kind.h"
+#include "model/engine.h"
+
+int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_options *options,
+                     struct ech_engine **out, struct ech_err *err);
+int ech_encoder_identify(const struct ech_engine *engine, const char *model, struct ech_comm *comm,
+                         struct ech_identity *identity, struct ech_err *err);
+int ech_encoder_count_tokens(const struct ech_engine *engine, const struct ech_cells *rows, int64_t *tokens,
+                             struct ech_err *err);
+int ech_encoder_submit(struct ech_engine *engine, int64_t first, const struct ech_cells *rows,
+                       struct ech_err *err);
+/* Runs made-up rows of about `tokens_a_row` tokens for about `seconds`. */
+int ech_encoder_probe(struct ech_engine *engine, int threads, double tokens_a_row, double seconds,
+                      double *speed, struct ech_err *err);
+/* Name of a backend choice as the kernels know it. */
+const char *ech_backend_name(const struct ech_job *job);
+
+#endif

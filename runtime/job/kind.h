@@ -1,0 +1,60 @@
+/* What a job kind does, as a stream over an engine; the kind's plain data (columns, options) is in
+ * config/kinds/. One file a kind: kind_<name>.c. A kind knows no MPI but for `identify`, and no dispatch.
+ *
+ * Threads: open .. start, probe, poll, step, cancel, close on main; submit on the feeder's thread, beside
+ * poll. */
+#ifndef ECH_JOB_KIND_H
+#define ECH_JOB_KIND_H
+
+#include "job/identity.h"
+#include "job/source.h"
+#include "job/spool.h"
+
+struct ech_stream;
+
+struct ech_stream_env {
+    const struct ech_job *job;
+    const struct ech_source *source; /* rows of the job */
+    int threads;
+    int64_t memory; /* bytes for this rank beyond shared weights, 0: unlimited */
+};
+
+struct ech_finished {
+    struct ech_block *block; /* owner: the caller */
+    double seconds;          /* of computing, summed over the stream's threads */
+};
+
+struct ech_kind_ops {
+    const char *name;
+    /* Local: opens the model and what else is read, allocates nothing large. */
+    int (*open)(const struct ech_stream_env *env, struct ech_stream **out, struct ech_err *err);
+    void (*close)(struct ech_stream *stream);
+    /* Produced columns in order, the last one `errors`. Returns how many (<= 16). */
+    int (*columns)(const struct ech_stream *stream, struct ech_column *out);
+    const char *(*numerics)(const struct ech_stream *stream);
+    const char *(*backend)(const struct ech_stream *stream);
+    /* Parts of the job's identity that are this kind's own (model files, other datasets). Collective. */
+    int (*identify)(const struct ech_stream *stream, struct ech_comm *comm, struct ech_identity *identity,
+                    struct ech_err *err);
+    size_t (*shared_bytes)(const struct ech_stream *stream);    /* packed weights, once a node */
+    size_t (*workspace_bytes)(const struct ech_stream *stream); /* of this rank */
+    int (*pack)(struct ech_stream *stream, void *base, int64_t part, int64_t parts, struct ech_err *err);
+    int (*start)(struct ech_stream *stream, struct ech_err *err);
+    /* Tokens of given rows (the cost sample). */
+    int (*count_tokens)(const struct ech_stream *stream, const struct ech_cells *rows, int64_t *tokens,
+                        struct ech_err *err);
+    /* Speed at rows of this many tokens, within about `seconds`: tokens/s, 0 where it cannot tell. */
+    int (*probe)(struct ech_stream *stream, double tokens_a_row, double seconds, double *speed,
+                 struct ech_err *err);
+    /* Rows [first, first + rows->rows). Never blocks on the computation. */
+    int (*submit)(struct ech_stream *stream, int64_t first, const struct ech_cells *rows,
+                  struct ech_err *err);
+    void (*step)(struct ech_stream *stream, double seconds); /* wait for a result at most so long */
+    /* A finished submission: out->block, or NULL. */
+    int (*poll)(struct ech_stream *stream, struct ech_finished *out, struct ech_err *err);
+    void (*cancel)(struct ech_stream *stream); /* drop what has not begun */
+};
+
+const struct ech_kind_ops *ech_kind_ops_find(const char *name);
+
+#endif

@@ -1,0 +1,184 @@
+/* `plan`: the first phases of a run on one process, without a run directory: open, sample, probe, shares. */
+#include "base/args.h"
+#include "base/mem.h"
+#include "config/config.h"
+#include "job/attempt.h"
+#include "job/usage.h"
+#include "job/verbs.h"
+#include "plan/tokens.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const struct ech_option options[] = {
+    {"set", "KEY=VALUE", true, "a value that wins over the environment and the file"},
+    {"ranks", "N", false, "plan for so many ranks"},
+    {"json", NULL, false, "as JSON"},
+    {0}};
+static const struct ech_exit exits[] = {{ECH_OK, "the job can run"},
+                                        {ECH_USAGE, NULL},
+                                        {ECH_DATA, NULL},
+                                        {ECH_NOINPUT, NULL},
+                                        {ECH_UNAVAILABLE, NULL},
+                                        {ECH_CONFIG, NULL},
+                                        {0}};
+static const struct ech_command command = {
+    .name = "echelon plan",
+    .usage = "JOB.yaml [options]",
+    .summary = "Shares of each rank, memory and expected finish, from a sample of the input and a probe of "
+               "this machine.\n"
+               "All ranks are taken to be as fast as this machine divided among them. Nothing is written.",
+    .options = options,
+    .operands_least = 1,
+    .operands_most = 1,
+    .example = "echelon plan job.yaml --ranks 4",
+    .exits = exits};
+
+enum { SAMPLE_ROWS = 1000 };
+
+struct opened {
+    struct ech_config *config;
+    struct ech_dataset *input;
+    struct ech_source *source;
+    const struct ech_kind_ops *kind;
+    struct ech_stream *stream;
+    void *weights;
+    int ranks, nodes, threads;
+    double tokens, tokens_a_row, speed;
+    int64_t memory;
+};
+
+static int open_all(struct opened *o, const struct ech_args *args, struct ech_err *err)
+{
+    struct ech_config_request request = {
+        .path = args->operands[0], .sets = ech_args_all(args, "set"), .env = (const char *const *)environ};
+    int code = ech_config_load(&request, &o->config, err);
+    if (code)
+        return code;
+    const struct ech_job *job = ech_config_job(o->config);
+    int64_t ranks = 0;
+    code = ech_args_get_int(args, "ranks", 1, 1 << 20, &ranks, err);
+    if (code)
+        return code;
+    int cores = ech_usage_cores();
+    o->nodes = (int)(job->resources.nodes > 0 ? job->resources.nodes : 1);
+    int64_t a_node = job->resources.ranks_per_node;
+    if (a_node == 0)
+        a_node =
+            job->resources.threads > 0 ? (cores + job->resources.threads - 1) / job->resources.threads : 1;
+    o->ranks = (int)(ranks > 0 ? ranks : a_node * o->nodes);
+    o->threads = (int)job->resources.threads;
+    if (o->threads == 0)
+        o->threads = cores * o->nodes / o->ranks > 1 ? cores * o->nodes / o->ranks : 1;
+    if (job->input.dataset)
+        code = ech_dataset_open(job->input.dataset, &o->input, err);
+    if (!code)
+        code = ech_source_open(job, o->input, ech_attempt_texts(job), &o->source, err);
+    o->kind = ech_kind_ops_find(job->kind_name);
+    struct ech_stream_env env = {job, o->source, o->threads, 0};
+    return code ? code : o->kind->open(&env, &o->stream, err);
+}
+
+static int measure(struct opened *o, struct ech_err *err)
+{
+    int64_t *rows = ech_calloc(SAMPLE_ROWS, sizeof *rows, err), total = ech_source_rows(o->source),
+            tokens = 0;
+    struct ech_cells cells = {0};
+    int code = rows ? ECH_OK : ECH_UNAVAILABLE;
+    int64_t n = code ? 0 : ech_sample_rows(total, SAMPLE_ROWS, 1, rows);
+    for (int64_t i = 0; !code && i < n; i++) {
+        int64_t some = 0;
+        code = ech_source_read(o->source, rows[i], 1, &cells, err);
+        if (!code)
+            code = o->kind->count_tokens(o->stream, &cells, &some, err);
+        tokens += some;
+    }
+    ech_cells_fini(&cells);
+    ech_free(rows);
+    o->tokens_a_row = n > 0 ? (double)tokens / (double)n : 0;
+    o->tokens = o->tokens_a_row * (double)total;
+    size_t shared = o->kind->shared_bytes(o->stream);
+    o->weights = code ? NULL : ech_alloc_aligned(shared ? shared : 64, err);
+    if (!code && !o->weights)
+        code = ECH_UNAVAILABLE;
+    if (!code)
+        code = o->kind->pack(o->stream, o->weights, 0, 1, err);
+    if (!code)
+        code = o->kind->start(o->stream, err);
+    if (!code && total > 0)
+        code = o->kind->probe(o->stream, o->tokens_a_row, 0.5, &o->speed, err);
+    int a_node = (o->ranks + o->nodes - 1) / o->nodes, cores = ech_usage_cores();
+    if (!code && a_node * o->threads > cores) /* the probe had the machine to itself */
+        o->speed *= (double)cores / (a_node * o->threads);
+    if (!code)
+        o->memory = (int64_t)o->kind->workspace_bytes(o->stream) + (int64_t)shared / a_node;
+    return code;
+}
+
+static int print_plan(struct opened *o, bool json, struct ech_str *text, struct ech_err *err)
+{
+    const struct ech_job *job = ech_config_job(o->config);
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    bool equal = job->balance.policy == ECH_POLICY_EQUAL;
+    struct ech_plan plan = {.kind = job->kind_name,
+                            .backend = o->kind->backend(o->stream),
+                            .numerics = o->kind->numerics(o->stream),
+                            .policy = equal ? "equal" : "adaptive",
+                            .rows = ech_source_rows(o->source),
+                            .tokens = o->tokens,
+                            .time_limit = job->resources.time,
+                            .ranks_count = o->ranks,
+                            .nodes = o->nodes};
+    plan.ranks = ech_calloc((size_t)o->ranks, sizeof *plan.ranks, err);
+    if (!plan.ranks)
+        return ECH_UNAVAILABLE;
+    for (int r = 0; r < o->ranks; r++)
+        plan.ranks[r] = (struct ech_plan_rank){
+            .rank = r, .node = r * o->nodes / o->ranks, .host = host, .speed = o->speed, .memory = o->memory};
+    ech_plan_fill(&plan, equal);
+    if (json)
+        ech_plan_print_json(&plan, text);
+    else
+        ech_plan_print(&plan, text);
+    ech_free(plan.ranks);
+    return ech_str_check(text, err);
+}
+
+static void close_all(struct opened *o)
+{
+    if (o->stream)
+        o->kind->close(o->stream);
+    ech_source_close(o->source);
+    if (o->input)
+        ech_dataset_close(o->input);
+    if (o->config)
+        ech_config_destroy(o->config);
+    ech_free(o->weights);
+}
+
+int ech_plan_verb(int argc, char **argv, FILE *out, struct ech_err *err)
+{
+    struct ech_args args;
+    struct ech_str text;
+    struct opened o = {0};
+    int code = ech_args_parse(&command, argc, argv, &args, err);
+    if (code)
+        return code;
+    ech_str_init(&text);
+    if (args.help)
+        code = ech_args_help(&command, &text, err);
+    else {
+        code = open_all(&o, &args, err);
+        if (!code)
+            code = measure(&o, err);
+        if (!code)
+            code = print_plan(&o, ech_args_given(&args, "json"), &text, err);
+    }
+    if (!code)
+        fwrite(text.data, 1, text.length, out);
+    close_all(&o);
+    ech_str_fini(&text);
+    ech_args_fini(&args);
+    return code;
+}

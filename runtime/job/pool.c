@@ -1,0 +1,453 @@
+/* See pool.h. Layout of the shared memory: header, slots, one block a place, one byte a rank.
+ * Invariant: a slot's word {seq, offset} changes only by compare and swap; seq grows each time the slot is
+ * filled anew, so a claim computed from an older filling fails. */
+#include "job/pool.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { SLOTS = 64, CLAIMS = 64, RING = 1024, SLOT_ROWS_MOST = 1 << 30 };
+
+struct slot {
+    _Atomic uint64_t word; /* seq << 32 | offset of the next row from first */
+    _Atomic int64_t first, rows;
+    _Atomic int owner;
+};
+
+struct claim {
+    _Atomic uint32_t seq;       /* odd while it is being written */
+    _Atomic int64_t first, end; /* end = 0: free */
+    _Atomic int64_t left;       /* rows not yet told as done */
+    _Atomic int copied;
+};
+
+struct place {
+    _Alignas(64) _Atomic uint64_t beat;
+    _Atomic int dead;
+    _Atomic double tokens_s, rows_s;
+    struct claim claims[CLAIMS];
+    _Alignas(64) _Atomic uint64_t pushed; /* by the rank */
+    _Alignas(64) _Atomic uint64_t taken;  /* by the leader */
+    struct ech_spooled ring[RING];
+};
+
+struct header {
+    _Atomic int state, leader, stop, failed;
+    _Atomic int64_t epoch;
+    struct slot slots[SLOTS];
+};
+
+struct ech_pool {
+    struct header *head;
+    struct place *places;
+    _Atomic unsigned char *dead_ranks; /* 1: dead */
+    int node_size, ranks, place;
+    uint64_t *beats;  /* last seen, by place */
+    double *beats_at; /* when */
+};
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+size_t ech_pool_bytes(int node_size, int ranks)
+{
+    return round_up(sizeof(struct header)) + (size_t)node_size * round_up(sizeof(struct place)) +
+           round_up((size_t)ranks);
+}
+
+int ech_pool_open(void *base, int node_size, int ranks, int place, struct ech_pool **out, struct ech_err *err)
+{
+    struct ech_pool *p = ech_calloc(1, sizeof *p, err);
+    if (!p)
+        return ECH_UNAVAILABLE;
+    char *bytes = base;
+    p->head = base;
+    p->places = (struct place *)(void *)(bytes + round_up(sizeof(struct header)));
+    p->dead_ranks = (_Atomic unsigned char *)(p->places + node_size);
+    p->node_size = node_size;
+    p->ranks = ranks;
+    p->place = place;
+    p->beats = ech_calloc((size_t)node_size, sizeof *p->beats, err);
+    p->beats_at = ech_calloc((size_t)node_size, sizeof *p->beats_at, err);
+    if (!p->beats || !p->beats_at) {
+        ech_pool_close(p);
+        return ECH_UNAVAILABLE;
+    }
+    for (int i = 0; i < node_size; i++)
+        p->beats_at[i] = ech_mono_s();
+    *out = p;
+    return ECH_OK;
+}
+
+void ech_pool_close(struct ech_pool *p)
+{
+    if (!p)
+        return;
+    ech_free(p->beats);
+    ech_free(p->beats_at);
+    ech_free(p);
+}
+
+void ech_pool_reset(struct ech_pool *p)
+{
+    for (int i = 0; i < SLOTS; i++)
+        atomic_store(&p->head->slots[i].rows, 0);
+    for (int i = 0; i < p->node_size; i++) {
+        struct place *pl = &p->places[i];
+        for (int c = 0; c < CLAIMS; c++)
+            atomic_store(&pl->claims[c].end, 0);
+        atomic_store(&pl->taken, atomic_load(&pl->pushed));
+    }
+}
+
+enum ech_state ech_pool_state(const struct ech_pool *p)
+{
+    return (enum ech_state)atomic_load(&p->head->state);
+}
+
+int64_t ech_pool_epoch(const struct ech_pool *p)
+{
+    return atomic_load(&p->head->epoch);
+}
+
+/* --- claims --- */
+
+static void claim_write(struct claim *c, int64_t first, int64_t end)
+{
+    atomic_fetch_add(&c->seq, 1);
+    atomic_store(&c->first, first);
+    atomic_store(&c->end, end);
+    atomic_store(&c->left, end - first);
+    atomic_store(&c->copied, 0);
+    atomic_fetch_add(&c->seq, 1);
+}
+
+static bool claim_read(struct claim *c, struct ech_range *out, uint32_t *seq)
+{
+    uint32_t before = atomic_load(&c->seq);
+    *out = (struct ech_range){atomic_load(&c->first), atomic_load(&c->end)};
+    *seq = before;
+    return (before & 1) == 0 && atomic_load(&c->seq) == before && out->end > out->first;
+}
+
+static struct claim *free_claim(struct place *pl)
+{
+    for (int i = 0; i < CLAIMS; i++)
+        if (atomic_load(&pl->claims[i].end) == 0)
+            return &pl->claims[i];
+    return NULL;
+}
+
+/* Try one slot: the intent is registered before the swap, so that a death in between loses nothing. */
+static bool claim_from(struct slot *s, struct claim *c, int64_t rows, struct ech_range *out)
+{
+    for (;;) {
+        uint64_t word = atomic_load(&s->word);
+        int64_t first = atomic_load(&s->first), all = atomic_load(&s->rows);
+        int64_t offset = (int64_t)(word & 0xffffffffU);
+        if (offset >= all)
+            return false;
+        int64_t take = rows < all - offset ? rows : all - offset;
+        claim_write(c, first + offset, first + offset + take);
+        if (atomic_compare_exchange_strong(&s->word, &word, word + (uint64_t)take)) {
+            *out = (struct ech_range){first + offset, first + offset + take};
+            return true;
+        }
+        atomic_store(&c->end, 0);
+    }
+}
+
+bool ech_pool_claim(struct ech_pool *p, int64_t rows, struct ech_range *out)
+{
+    struct claim *c = free_claim(&p->places[p->place]);
+    if (!c || rows < 1)
+        return false;
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *s = &p->head->slots[i];
+        int owner = atomic_load(&s->owner);
+        if ((owner < 0 || owner == p->place) && claim_from(s, c, rows, out))
+            return true;
+    }
+    return false;
+}
+
+int ech_pool_claims(const struct ech_pool *p)
+{
+    int open = 0;
+    for (int i = 0; i < CLAIMS; i++)
+        open += atomic_load(&p->places[p->place].claims[i].end) != 0;
+    return open;
+}
+
+/* Rows a place has open, and of its claims the one furthest into the rows: its owner comes to it last. */
+static struct claim *last_claim(struct place *pl, int64_t *open_rows, struct ech_range *range)
+{
+    struct claim *last = NULL;
+    *open_rows = 0;
+    uint32_t newest = 0;
+    for (int i = 0; i < CLAIMS; i++) {
+        struct ech_range r;
+        uint32_t seq;
+        if (!claim_read(&pl->claims[i], &r, &seq))
+            continue;
+        *open_rows += atomic_load(&pl->claims[i].left);
+        if (!last || r.first > range->first || (r.first == range->first && seq > newest)) {
+            last = &pl->claims[i];
+            *range = r;
+            newest = seq;
+        }
+    }
+    return last;
+}
+
+bool ech_pool_copy(struct ech_pool *p, double my_speed, struct ech_range *out)
+{
+    enum { WORTH_MS = 200 };
+    for (int i = 0; i < p->node_size; i++) {
+        struct place *pl = &p->places[i];
+        struct ech_range r = {0, 0};
+        int64_t open = 0;
+        if (i == p->place || atomic_load(&pl->dead))
+            continue;
+        struct claim *c = last_claim(pl, &open, &r);
+        double speed = atomic_load(&pl->rows_s);
+        if (!c || !(speed > 0) || !(my_speed > 0))
+            continue;
+        /* Worth it where the owner needs clearly longer for all it holds than this rank for the copy. */
+        double owner_s = (double)open / speed, mine_s = (double)(r.end - r.first) / my_speed;
+        int fresh = 0;
+        if (owner_s > 1.5 * mine_s + WORTH_MS / 1000.0 &&
+            atomic_compare_exchange_strong(&c->copied, &fresh, 1)) {
+            *out = r;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Subtract what was told from the claim that holds it; a claim with nothing left is free. */
+static void claim_tell(struct place *pl, const struct ech_spooled *rows)
+{
+    for (int i = 0; i < CLAIMS; i++) {
+        struct claim *c = &pl->claims[i];
+        int64_t end = atomic_load(&c->end), first = atomic_load(&c->first);
+        if (end == 0 || rows->first < first || rows->first + rows->rows > end)
+            continue;
+        if (atomic_fetch_sub(&c->left, rows->rows) <= rows->rows)
+            atomic_store(&c->end, 0);
+        return;
+    }
+}
+
+bool ech_pool_done(struct ech_pool *p, const struct ech_spooled *rows)
+{
+    struct place *pl = &p->places[p->place];
+    uint64_t pushed = atomic_load(&pl->pushed);
+    if (pushed - atomic_load(&pl->taken) >= RING)
+        return false;
+    pl->ring[pushed % RING] = *rows;
+    atomic_store(&pl->pushed, pushed + 1);
+    claim_tell(pl, rows);
+    return true;
+}
+
+bool ech_pool_take_done(struct ech_pool *p, int place, struct ech_spooled *out)
+{
+    struct place *pl = &p->places[place];
+    uint64_t taken = atomic_load(&pl->taken);
+    if (taken == atomic_load(&pl->pushed))
+        return false;
+    *out = pl->ring[taken % RING];
+    atomic_store(&pl->taken, taken + 1);
+    return true;
+}
+
+int ech_pool_claimed(struct ech_pool *p, int place, bool drop, struct ech_rowset *out, struct ech_err *err)
+{
+    for (int i = 0; i < CLAIMS; i++) {
+        struct claim *c = &p->places[place].claims[i];
+        int64_t first = atomic_load(&c->first), end = atomic_load(&c->end);
+        if (end <= first)
+            continue;
+        int code = ech_rowset_add(out, first, end, NULL, err);
+        if (code)
+            return code;
+        if (drop)
+            atomic_store(&c->end, 0);
+    }
+    return ECH_OK;
+}
+
+/* --- slots --- */
+
+bool ech_pool_add(struct ech_pool *p, struct ech_range range, int owner)
+{
+    while (range.first < range.end) {
+        struct slot *free_slot = NULL;
+        for (int i = 0; i < SLOTS && !free_slot; i++) {
+            struct slot *s = &p->head->slots[i];
+            if ((int64_t)(atomic_load(&s->word) & 0xffffffffU) >= atomic_load(&s->rows))
+                free_slot = s;
+        }
+        int64_t rows = range.end - range.first;
+        if (!free_slot || (rows > SLOT_ROWS_MOST && ech_pool_free_slots(p) * (int64_t)SLOT_ROWS_MOST < rows))
+            return false;
+        rows = rows < SLOT_ROWS_MOST ? rows : SLOT_ROWS_MOST;
+        uint64_t seq = (atomic_load(&free_slot->word) >> 32) + 1;
+        /* Closed (no rows) while it is refilled; the word opens it last. */
+        atomic_store(&free_slot->rows, 0);
+        atomic_store(&free_slot->word, seq << 32 | 0xffffffffU);
+        atomic_store(&free_slot->first, range.first);
+        atomic_store(&free_slot->owner, owner);
+        atomic_store(&free_slot->rows, rows);
+        atomic_store(&free_slot->word, (seq + 1) << 32);
+        range.first += rows;
+    }
+    return true;
+}
+
+int ech_pool_free_slots(const struct ech_pool *p)
+{
+    int free_slots = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        const struct slot *s = &p->head->slots[i];
+        free_slots += (int64_t)(atomic_load(&s->word) & 0xffffffffU) >= atomic_load(&s->rows);
+    }
+    return free_slots;
+}
+
+static struct ech_range slot_rest(const struct slot *s)
+{
+    int64_t offset = (int64_t)(atomic_load(&s->word) & 0xffffffffU), rows = atomic_load(&s->rows);
+    int64_t first = atomic_load(&s->first);
+    return (struct ech_range){first + (offset < rows ? offset : rows), first + rows};
+}
+
+int64_t ech_pool_unclaimed(const struct ech_pool *p)
+{
+    int64_t rows = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        int owner = atomic_load(&p->head->slots[i].owner);
+        struct ech_range rest = slot_rest(&p->head->slots[i]);
+        rows += owner < 0 || owner == p->place ? rest.end - rest.first : 0;
+    }
+    return rows;
+}
+
+int ech_pool_unclaimed_ranges(const struct ech_pool *p, struct ech_rowset *out, struct ech_err *err)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        struct ech_range rest = slot_rest(&p->head->slots[i]);
+        int code = rest.end > rest.first ? ech_rowset_add(out, rest.first, rest.end, NULL, err) : ECH_OK;
+        if (code)
+            return code;
+    }
+    return ECH_OK;
+}
+
+/* --- speeds, beats, state --- */
+
+void ech_pool_set_speed(struct ech_pool *p, double tokens_s, double rows_s)
+{
+    atomic_store(&p->places[p->place].tokens_s, tokens_s);
+    atomic_store(&p->places[p->place].rows_s, rows_s);
+}
+
+double ech_pool_speed(const struct ech_pool *p)
+{
+    double sum = 0;
+    for (int i = 0; i < p->node_size; i++)
+        if (!atomic_load(&p->places[i].dead))
+            sum += atomic_load(&p->places[i].tokens_s);
+    return sum;
+}
+
+double ech_pool_share(const struct ech_pool *p)
+{
+    double sum = ech_pool_speed(p), mine = atomic_load(&p->places[p->place].tokens_s);
+    return sum > 0 && mine > 0 ? mine / sum : 1.0 / p->node_size;
+}
+
+void ech_pool_beat(struct ech_pool *p)
+{
+    atomic_fetch_add(&p->places[p->place].beat, 1);
+}
+
+double ech_pool_silence(struct ech_pool *p, int place)
+{
+    uint64_t beat = atomic_load(&p->places[place].beat);
+    double now = ech_mono_s();
+    if (beat != p->beats[place]) {
+        p->beats[place] = beat;
+        p->beats_at[place] = now;
+    }
+    return now - p->beats_at[place];
+}
+
+bool ech_pool_fenced(const struct ech_pool *p)
+{
+    return atomic_load(&p->places[p->place].dead) != 0;
+}
+
+bool ech_pool_place_dead(const struct ech_pool *p, int place)
+{
+    return atomic_load(&p->places[place].dead) != 0;
+}
+
+void ech_pool_kill(struct ech_pool *p, int place)
+{
+    atomic_store(&p->places[place].dead, 1);
+}
+
+void ech_pool_lead(struct ech_pool *p)
+{
+    atomic_store(&p->head->leader, p->place);
+}
+
+int ech_pool_leader(const struct ech_pool *p)
+{
+    return atomic_load(&p->head->leader);
+}
+
+void ech_pool_ask_stop(struct ech_pool *p)
+{
+    atomic_store(&p->head->stop, 1);
+}
+
+bool ech_pool_stop_asked(const struct ech_pool *p)
+{
+    return atomic_load(&p->head->stop) != 0;
+}
+
+void ech_pool_fail(struct ech_pool *p, int code)
+{
+    int old = atomic_load(&p->head->failed);
+    while (old < code && !atomic_compare_exchange_weak(&p->head->failed, &old, code))
+        ;
+}
+
+int ech_pool_failed(const struct ech_pool *p)
+{
+    return atomic_load(&p->head->failed);
+}
+
+void ech_pool_set_state(struct ech_pool *p, enum ech_state state, int64_t epoch)
+{
+    atomic_store(&p->head->epoch, epoch);
+    atomic_store(&p->head->state, (int)state);
+}
+
+bool ech_pool_alive(const struct ech_pool *p, int rank)
+{
+    return atomic_load(&p->dead_ranks[rank]) == 0;
+}
+
+void ech_pool_set_alive(struct ech_pool *p, int rank, bool alive)
+{
+    atomic_store(&p->dead_ranks[rank], alive ? 0 : 1);
+}

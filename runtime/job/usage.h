@@ -1,0 +1,13 @@
+/* What this process uses. */
+#ifndef ECH_JOB_USAGE_H
+#define ECH_JOB_USAGE_H
+
+#include <stdint.h>
+
+int64_t ech_usage_rss(void);      /* bytes resident now, 0 unknown */
+int64_t ech_usage_rss_peak(void); /* bytes */
+double ech_usage_cpu(void);       /* seconds of user and system time */
+/* Cores this process may use: affinity, and the cgroup's quota rounded up (v1 and v2). At least 1. */
+int ech_usage_cores(void);
+
+#endif

@@ -1,0 +1,145 @@
+/* echelon-rank: what mpirun starts. Reads its command line, sets the process up (environment, signals, death
+ * of the parent), opens the communicator, calls one verb, and ends with its code. Beside the watchdog the one
+ * place that ends the process. */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "comm/watchdog.h"
+#include "data/verbs.h"
+#include "job/run.h"
+#include "job/verbs.h"
+#include "model/show.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop = 1;
+}
+
+static void take_signals(void)
+{
+    const int asks[] = {SIGTERM, SIGINT, SIGUSR1};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++)
+        sigaction(asks[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    /* mpirun gone: nobody could tell this rank anything any more; its spool is safe up to the last sync. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* OpenBLAS and OpenMP read these in their constructors, so a program that lacks them starts itself once more.
+ */
+static void set_environment(char **argv)
+{
+    static const char *const wanted[][2] = {
+        {"OPENBLAS_NUM_THREADS", "1"}, {"OMP_NUM_THREADS", "1"}, {"OMP_WAIT_POLICY", "passive"}};
+    bool missing = false;
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        if (!getenv(wanted[i][0])) {
+            setenv(wanted[i][0], wanted[i][1], 1);
+            missing = true;
+        }
+    if (missing && !getenv("ECH_STARTED_AGAIN")) {
+        setenv("ECH_STARTED_AGAIN", "1", 1);
+        execv("/proc/self/exe", argv);
+    }
+}
+
+static void say(const struct ech_err *err)
+{
+    char text[2304];
+    fprintf(stderr, "echelon: %s\n", ech_err_print(err, text, sizeof text));
+}
+
+/* run RUNDIR --attempt N */
+static int run(int argc, char **argv, struct ech_comm *comm, bool *leave, struct ech_err *err)
+{
+    int64_t attempt = 1;
+    if (argc != 3 || strcmp(argv[1], "--attempt") != 0 || !ech_parse_int(argv[2], &attempt) || attempt < 1 ||
+        attempt > 1000000)
+        return ech_fail(err, ECH_USAGE, "usage: echelon-rank run RUNDIR --attempt N");
+    struct ech_run_options options = {
+        .comm = comm, .run_dir = argv[0], .attempt = (int)attempt, .stop = &stop, .version = ECH_VERSION};
+    struct ech_run_end end;
+    int code = ech_run_attempt(&options, &end, err);
+    *leave = end.leave;
+    return code;
+}
+
+static int call_verb(int argc, char **argv, struct ech_comm *comm, bool *leave, struct ech_err *err)
+{
+    const char *verb = argc > 0 ? argv[0] : "";
+    argc--;
+    argv++;
+    if (strcmp(verb, "run") == 0)
+        return run(argc, argv, comm, leave, err);
+    if (strcmp(verb, "data") == 0)
+        return ech_data_verb(argc, argv, comm, stdout, err);
+    if (strcmp(verb, "bench") == 0)
+        return ech_bench_verb(argc, argv, comm, stdout, err);
+    if (strcmp(verb, "model") == 0)
+        return ech_model_verb(argc, argv, stdout, err);
+    if (strcmp(verb, "plan") == 0)
+        return ech_plan_verb(argc, argv, stdout, err);
+    if (strcmp(verb, "doctor") == 0)
+        return ech_doctor_verb(argc, argv, ECH_VERSION, stdout, err);
+    return ech_fail(err, ECH_USAGE, "echelon-rank: no verb \"%s\" (run, data, model, plan, doctor, bench)",
+                    verb);
+}
+
+static struct ech_comm_options comm_options(void)
+{
+    const char *fake = getenv("ECH_RANK_IS_NODE"); /* tests: each rank counts as a node of its own */
+    return (struct ech_comm_options){.rank_is_node = fake && strcmp(fake, "1") == 0};
+}
+
+int main(int argc, char **argv)
+{
+    struct ech_err err = ECH_ERR_NONE;
+    struct ech_comm *comm = NULL;
+    set_environment(argv);
+    bool solo = argc > 1 && strcmp(argv[1], "--solo") == 0, leave = false;
+    bool runs = argc > 1 && strcmp(argv[1], "run") == 0;
+    int skip = solo ? 2 : 1;
+    ech_log_init(-1);
+    if (runs)
+        take_signals();
+    int code = ech_fault_arm_from_env();
+    if (code)
+        ech_fail(&err, ECH_USAGE, "ECH_FAULT cannot be read");
+    if (!code)
+        code = ech_watchdog_start(0, NULL, &err);
+    ech_watchdog_phase("start", 120);
+    if (!code) {
+        struct ech_comm_options options = comm_options();
+        code = solo ? ech_comm_open_self(&comm, &err) : ech_comm_open_mpi(&options, &comm, &err);
+    }
+    if (code) {
+        say(&err);
+        return code;
+    }
+    int rank = ech_comm_rank(comm);
+    ech_log_init(rank);
+    if (!runs)
+        ech_watchdog_clear();
+    code = call_verb(argc - skip, argv + skip, comm, &leave, &err);
+    if (code && (rank == 0 || leave))
+        say(&err);
+    fflush(stdout);
+    if (leave)
+        _exit(code ? code : 0);
+    ech_watchdog_phase("finalise", 30);
+    ech_comm_close(comm);
+    ech_watchdog_stop();
+    return code;
+}

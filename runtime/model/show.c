@@ -1,0 +1,220 @@
+/* What a model folder is: see show.h. */
+#include "model/show.h"
+
+#include "base/json.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "model/engine_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Elements read at once. */
+enum { BLOCK = 16384 };
+
+static int load(const char *path, struct ech_engine **out, struct ech_err *err)
+{
+    struct ech_engine_options options = {.model = path, .backend = "auto", .threads = 1};
+    return ech_engine_load(&options, out, err);
+}
+
+static const char *pooling_name(const struct ech_engine *e)
+{
+    static const char *const names[] = {
+        [ECH_POOL_MEAN] = "mean", [ECH_POOL_CLS] = "cls", [ECH_POOL_MAX] = "max"};
+    return names[e->net.pooling];
+}
+
+/* Weights that computing uses; the file may hold more (heads, poolers). */
+static int64_t used_parameters(const struct ech_engine *e, int64_t *tensors)
+{
+    int64_t slots = ECH_T_LAYER + e->net.spec.layers * ECH_T_PER_LAYER, total = 0;
+    *tensors = 0;
+    for (int64_t i = 0; i < slots; i++)
+        if (e->bound.tensors[i]) {
+            total += e->bound.tensors[i]->elements;
+            ++*tensors;
+        }
+    return total;
+}
+
+/* "F32 103, F16 2": tensors by stored type. */
+static void put_types(const struct ech_engine *e, struct ech_str *out)
+{
+    int64_t counts[ECH_STYPES] = {0};
+    const char *gap = "";
+    for (int64_t i = 0; i < ech_weights_count(e->weights); i++)
+        counts[ech_weights_at(e->weights, i)->dtype]++;
+    for (int type = 0; type < ECH_STYPES; type++)
+        if (counts[type]) {
+            ech_str_addf(out, "%s%s %lld", gap, ech_stype_name((enum ech_stype)type),
+                         (long long)counts[type]);
+            gap = ", ";
+        }
+}
+
+static int64_t file_bytes(const char *folder, const char *name, struct ech_err *err)
+{
+    char *path = ech_path_join(folder, name, err);
+    int64_t bytes = path ? ech_file_size(path, err) : -1;
+    ech_free(path);
+    return bytes;
+}
+
+static int put_text(const struct ech_engine *e, const char *path, struct ech_str *out, struct ech_err *err)
+{
+    const struct ech_spec *s = &e->net.spec;
+    int64_t tensors, used = used_parameters(e, &tensors);
+    char a[32], b[32];
+    ech_str_addf(out, "model          %s\n", path);
+    ech_str_addf(out, "architecture   %s: %lld layers, hidden %lld, %lld heads of %lld, intermediate %lld\n",
+                 s->model_type, (long long)s->layers, (long long)s->hidden, (long long)s->heads,
+                 (long long)s->head_dim, (long long)s->intermediate);
+    ech_str_addf(out, "parameters     %s in %lld tensors used, of %lld in the files (",
+                 ech_print_count(used, a, sizeof a), (long long)tensors,
+                 (long long)ech_weights_count(e->weights));
+    put_types(e, out);
+    ech_str_addf(out, ")\nvocabulary     %s\n", ech_print_count(s->vocab, a, sizeof a));
+    ech_str_addf(out, "tokenizer      %s\n", e->tokenizer ? ech_tokenizer_files(e->tokenizer)[0] : "none");
+    ech_str_addf(out, "max tokens     %lld (the positions end at %lld)\n", (long long)e->max_tokens,
+                 (long long)ech_spec_max_tokens(s));
+    ech_str_addf(out, "output         %lld values, %s pooling%s\n", (long long)s->hidden, pooling_name(e),
+                 e->net.normalize ? ", normalised" : "");
+    ech_str_addf(out, "memory         %s packed, %s a thread at micro-batches of %lld tokens (%s)\n",
+                 ech_print_bytes((int64_t)ech_engine_packed_bytes(e), a, sizeof a),
+                 ech_print_bytes((int64_t)ech_engine_workspace_bytes(e), b, sizeof b),
+                 (long long)e->microbatch, e->net.ops->name);
+    ech_str_adds(out, "files\n");
+    for (const char *const *f = ech_engine_files(e); *f; f++) {
+        int64_t bytes = file_bytes(path, *f, err);
+        if (bytes < 0)
+            return err ? err->code : ECH_NOINPUT;
+        ech_str_addf(out, "  %-40s %s\n", *f, ech_print_bytes(bytes, a, sizeof a));
+    }
+    return ECH_OK;
+}
+
+static int put_json(const struct ech_engine *e, const char *path, struct ech_str *out, struct ech_err *err)
+{
+    const struct ech_spec *s = &e->net.spec;
+    int64_t tensors, used = used_parameters(e, &tensors);
+    struct ech_str types;
+    ech_str_init(&types);
+    put_types(e, &types);
+    ech_json_add_str(out, "model", path);
+    ech_json_add_str(out, "architecture", s->model_type);
+    ech_json_add_int(out, "parameters", used);
+    ech_json_add_int(out, "layers", s->layers);
+    ech_json_add_int(out, "hidden", s->hidden);
+    ech_json_add_int(out, "heads", s->heads);
+    ech_json_add_int(out, "intermediate", s->intermediate);
+    ech_json_add_int(out, "vocabulary", s->vocab);
+    ech_json_add_int(out, "max_tokens", e->max_tokens);
+    ech_json_add_int(out, "positions", ech_spec_max_tokens(s));
+    ech_json_add_str(out, "pooling", pooling_name(e));
+    ech_json_add_bool(out, "normalize", e->net.normalize);
+    ech_json_add_bool(out, "tokenizer", e->tokenizer != NULL);
+    ech_json_add_str(out, "stored_types", types.data ? types.data : "");
+    ech_json_add_int(out, "packed_bytes", (int64_t)ech_engine_packed_bytes(e));
+    ech_json_add_int(out, "workspace_bytes", (int64_t)ech_engine_workspace_bytes(e));
+    ech_json_add_int(out, "microbatch_tokens", e->microbatch);
+    ech_json_add_str(out, "backend", e->net.ops->name);
+    ech_json_add_str(out, "numerics", e->net.ops->numerics);
+    ech_json_key(out, "files");
+    ech_str_addc(out, '[');
+    int code = ech_str_check(&types, err);
+    for (const char *const *f = ech_engine_files(e); code == ECH_OK && *f; f++) {
+        int64_t bytes = file_bytes(path, *f, err);
+        code = bytes < 0 ? (err ? err->code : ECH_NOINPUT) : ECH_OK;
+        ech_str_adds(out, f == ech_engine_files(e) ? "{\"name\":" : ",{\"name\":");
+        ech_json_put_str(out, *f, strlen(*f));
+        ech_str_addf(out, ",\"bytes\":%lld}", (long long)bytes);
+    }
+    ech_str_adds(out, "]}\n");
+    ech_str_fini(&types);
+    return code;
+}
+
+int ech_model_show(const char *path, bool json, struct ech_str *out, struct ech_err *err)
+{
+    struct ech_engine *e;
+    int code = load(path, &e, err);
+    if (code != ECH_OK)
+        return code;
+    code = json ? put_json(e, path, out, err) : put_text(e, path, out, err);
+    ech_engine_close(e);
+    return code;
+}
+
+/* Values that are not finite, the first of them at *where. */
+static int count_bad(const struct ech_tensor *t, float *block, int64_t *bad, int64_t *where,
+                     struct ech_err *err)
+{
+    *bad = 0;
+    for (int64_t at = 0; at < t->elements; at += BLOCK) {
+        int64_t count = ech_min64(BLOCK, t->elements - at);
+        int code = ech_tensor_to_f32(t, at, count, block, err);
+        if (code != ECH_OK)
+            return code;
+        for (int64_t i = 0; i < count; i++)
+            if (!isfinite(block[i]) && (*bad)++ == 0)
+                *where = at + i;
+    }
+    return ECH_OK;
+}
+
+/* Types that are not computed with are only read, so that an unreadable page shows here. */
+static unsigned touch(const struct ech_tensor *t)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < t->bytes; i++)
+        sum += t->data[i];
+    return sum;
+}
+
+static int check_weights(const struct ech_engine *e, struct ech_str *out, struct ech_err *err)
+{
+    int64_t bytes = 0, wrong = 0, count = ech_weights_count(e->weights);
+    volatile unsigned sink = 0;
+    float *block = ech_alloc_aligned(BLOCK * sizeof *block, err);
+    int code = block ? ECH_OK : ECH_UNAVAILABLE;
+    for (int64_t i = 0; code == ECH_OK && i < count; i++) {
+        const struct ech_tensor *t = ech_weights_at(e->weights, i);
+        int64_t bad = 0, where = 0;
+        bytes += (int64_t)t->bytes;
+        if (t->dtype > ECH_ST_BF16) {
+            sink += touch(t);
+            continue;
+        }
+        code = count_bad(t, block, &bad, &where, err);
+        if (bad)
+            ech_str_addf(out,
+                         "%s: tensor %s: %lld of %lld values are not finite, the first is element %lld\n",
+                         ech_weights_path(e->weights, t->file), t->name, (long long)bad,
+                         (long long)t->elements, (long long)where);
+        wrong += bad > 0;
+    }
+    ech_free(block);
+    if (code != ECH_OK)
+        return code;
+    if (wrong)
+        return ech_fail(err, ECH_DATA, "%lld of %lld tensors hold values that are not finite",
+                        (long long)wrong, (long long)count);
+    char text[32];
+    ech_str_addf(out, "ok: %lld tensors, %s, all finite; a %s model of %lld layers, %s\n", (long long)count,
+                 ech_print_bytes(bytes, text, sizeof text), e->net.spec.model_type,
+                 (long long)e->net.spec.layers, e->tokenizer ? "with its tokenizer" : "without a tokenizer");
+    return ECH_OK;
+}
+
+int ech_model_check(const char *path, struct ech_str *out, struct ech_err *err)
+{
+    struct ech_engine *e;
+    int code = load(path, &e, err);
+    if (code != ECH_OK)
+        return code;
+    code = check_weights(e, out, err);
+    ech_engine_close(e);
+    return code;
+}

@@ -1,0 +1,36 @@
+/* Who gets how much, and when is it done: expected numbers for `echelon plan`, plan.json and the report. */
+#ifndef ECH_PLAN_SHARES_H
+#define ECH_PLAN_SHARES_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+struct ech_plan_rank {
+    int rank, node;
+    const char *host;      /* borrowed */
+    double speed;          /* tokens/s, 0: not known */
+    double share;          /* of the work, 0..1 */
+    int64_t rows;          /* expected */
+    double tokens, finish; /* expected tokens; seconds from the first lease */
+    int64_t memory;        /* bytes: workspace and this rank's part of the packed weights */
+};
+struct ech_plan {
+    const char *kind, *backend, *numerics, *policy; /* borrowed */
+    int64_t rows, rows_done;                        /* of the job, and from earlier attempts */
+    double tokens;                                  /* expected for what is left */
+    double optimum;                                 /* W / sum(s_i), seconds; 0: not known */
+    double time_limit;                              /* 0: none */
+    int ranks_count, nodes;
+    struct ech_plan_rank *ranks;
+};
+/* Fills share, rows, tokens, finish of every rank and the optimum from speeds, `rows` and `tokens`. `equal`:
+ * the same share for all. Ranks without a speed count as the mean of the others. */
+void ech_plan_fill(struct ech_plan *plan, bool equal);
+/* Slowest rank's finish. */
+double ech_plan_makespan(const struct ech_plan *plan);
+void ech_plan_print_json(const struct ech_plan *plan, struct ech_str *out);
+void ech_plan_print(const struct ech_plan *plan, struct ech_str *out); /* a table for people */
+
+#endif

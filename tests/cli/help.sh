@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Help, version, unknown words.
+. "$(dirname "$0")/lib.sh"
+
+expect 0 "$echelon" --help
+same out <"$ECH_SOURCE/tests/cli/golden/help.txt"
+[ -s err ] && fail "--help writes to stderr"
+for verb in run resume cancel clean plan status logs report data model config doctor bench; do
+    expect 0 "$echelon" $verb --help
+    says out "usage: echelon $verb"
+    says out "example:"
+    says out "exit status:"
+    [ -s err ] && fail "$verb --help writes to stderr"
+done
+expect 0 "$echelon" run --help
+same out <"$ECH_SOURCE/tests/cli/golden/run-help.txt"
+
+expect 0 "$echelon" --version
+grep -qE '^echelon [0-9]+\.[0-9]+\.[0-9]+ \(([0-9a-f]{12}|no commit)\)$' out || fail "version line: $(head -1 out)"
+grep -qE '^compiler: (gcc|clang) [0-9]+' out || fail "compiler line"
+says out "echelon-rank: fake"
+ECHELON_RANK=/nowhere expect 0 "$echelon" --version
+says out "echelon-rank: not found"
+
+expect 64 "$echelon"
+one_line err
+says err "a verb is missing"
+expect 64 "$echelon" rnu
+one_line err
+says err 'unknown verb "rnu": did you mean run?'
+expect 64 "$echelon" --hlep
+one_line err
+says err "unknown option"
+expect 64 "$echelon" run --rank 2 job.yaml
+one_line err
+says err "did you mean --ranks"
+expect 64 "$echelon" run
+says err "too few arguments"
+expect 64 "$echelon" run a.yaml b.yaml
+says err 'unexpected argument "b.yaml"'
+expect 64 "$echelon" status --jsn
+says err "did you mean --json"
+for verb in submit simulate eval; do
+    expect 64 "$echelon" $verb job.yaml
+    one_line err
+    says err "later version"
+done
+for option in --cluster --hosts; do
+    expect 64 "$echelon" run job.yaml $option x
+    one_line err
+    says err "later version"
+done
+
+expect 0 "$echelon" --man
+says out ".TH ECHELON 1"
+says out ".SS \"echelon resume RUN"
+if command -v groff >/dev/null; then
+    groff -man -Tascii -ww out >page.txt 2>warnings.txt || fail "groff does not read the manual page"
+    [ -s warnings.txt ] && fail "groff warns: $(head -3 warnings.txt)"
+fi
+# Solo verbs get their words as they are, and their status comes back.
+FAKE_SOLO=65 expect 65 "$echelon" data verify "a b" --x
+echo '--solo data verify a b --x' | same out
+expect 0 "$echelon" model show m
+echo '--solo model show m' | same out
+expect 0 "$echelon" plan job.yaml --ranks 3
+echo '--solo plan job.yaml --ranks 3' | same out
+expect 64 "$echelon" data
+one_line err
+# A full output is noticed.
+if [ -e /dev/full ]; then
+    "$echelon" --help >/dev/full 2>err && fail "--help into a full device ends with 0"
+    says err "could not be written"
+fi
+done_testing

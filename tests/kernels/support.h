@@ -1,0 +1,67 @@
+/* What the kernel tests share: guarded buffers, random data, comparisons that a NaN cannot pass, failures. */
+#ifndef ECH_TESTS_KERNELS_SUPPORT_H
+#define ECH_TESTS_KERNELS_SUPPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "kernels/ops.h"
+
+/* Counts a failure and prints it; the program's exit status is 1 once there was one. */
+void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int failures(void);
+
+#define CHECK(condition, ...)                                                                                \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            fail(__VA_ARGS__);                                                                               \
+    } while (0)
+
+/* A matrix (rows, cols) of stride ld between guard words; the gaps of the stride are guards too. */
+struct buffer {
+    float *base, *x;
+    int64_t rows, cols, ld;
+};
+
+struct buffer buffer_make(int64_t rows, int64_t cols, int64_t ld);
+void buffer_free(struct buffer *b);
+void buffer_random(struct buffer *b, float scale);
+/* Fails, naming `what`, where a word outside of the matrix was changed. */
+void buffer_check(const struct buffer *b, const char *what);
+float *buffer_row(const struct buffer *b, int64_t row);
+
+void random_seed(uint32_t seed);
+float random_float(float scale); /* uniform in (-scale, scale) */
+int64_t random_below(int64_t n);
+
+bool bits_equal(float a, float b); /* any NaN equals any NaN */
+/* The same shape and the same bits; fails, naming `what` and the first difference. */
+void same_bits(const struct buffer *got, const struct buffer *want, const char *what);
+/* sum (got - want)^2 / sum want^2 <= bound; infinities and NaNs must be at the same places. */
+void close_enough(const struct buffer *got, const struct buffer *want, double bound, const char *what);
+
+/* Packed weights of a backend, and a queue with `bytes` of scratch. */
+void *pack_whole(const struct ech_ops *ops, const float *w, int64_t n, int64_t k);
+/* Is this backend here and of the f32 class, whose bits are promised? */
+bool usable(const struct ech_ops *ops);
+bool exact(const struct ech_ops *ops);
+const struct ech_ops *named(const char *name);
+
+void test_math(void);
+void test_table(void);
+void test_linear(void);
+void test_pack(void);
+void test_moved(void);
+void test_threads(void);
+void test_norm(void);
+void test_softmax(void);
+void test_activate(void);
+void test_embed(void);
+void test_pool(void);
+void test_attention(void);
+void test_attention_moved(void);
+void test_shapes(void);
+void test_special(void);
+
+#endif

@@ -1,0 +1,128 @@
+/* plan: sampling, the token line, lease sizes, shares. */
+#include "tests/harness.h"
+
+#include "plan/lease.h"
+#include "plan/shares.h"
+#include "plan/tokens.h"
+
+#include <math.h>
+
+static void sample_is_seeded_distinct_and_ascending(void **state)
+{
+    (void)state;
+    int64_t a[100], b[100];
+    assert_int_equal(ech_sample_rows(INT64_MAX / 2, 100, 7, a), 100);
+    assert_int_equal(ech_sample_rows(INT64_MAX / 2, 100, 7, b), 100);
+    assert_memory_equal(a, b, sizeof a);
+    for (int i = 1; i < 100; i++)
+        assert_true(a[i] > a[i - 1]);
+    assert_int_equal(ech_sample_rows(3, 100, 7, a), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(a[i], i);
+    assert_int_equal(ech_sample_rows(0, 100, 7, a), 0);
+}
+
+static void token_line_is_found(void **state)
+{
+    (void)state;
+    struct ech_token_sums sums = {0};
+    for (int64_t bytes = 10; bytes < 2000; bytes += 10)
+        ech_token_sums_add(&sums, bytes, 2 + bytes / 5);
+    struct ech_token_model m = ech_token_fit(&sums);
+    assert_true(fabs(m.per_row - 2) < 0.1 && fabs(m.per_byte - 0.2) < 1e-3);
+    assert_true(fabs(ech_tokens_of(&m, 10, 1000) - 220) < 2);
+}
+
+static void token_line_is_never_negative(void **state)
+{
+    (void)state;
+    struct ech_token_sums one = {0}, falling = {0}, none = {0}, empty_rows = {0};
+    ech_token_sums_add(&one, 100, 20);
+    ech_token_sums_add(&one, 100, 20);
+    ech_token_sums_add(&falling, 10, 100);
+    ech_token_sums_add(&falling, 100, 10);
+    ech_token_sums_add(&empty_rows, 0, 2);
+    const struct ech_token_sums *all[] = {&one, &falling, &none, &empty_rows};
+    for (int i = 0; i < 4; i++) {
+        struct ech_token_model m = ech_token_fit(all[i]);
+        assert_true(m.per_row >= 0 && m.per_byte >= 0 && m.per_row + m.per_byte > 0);
+    }
+    struct ech_token_model m = ech_token_fit(&one);
+    assert_true(fabs(ech_tokens_of(&m, 1, 100) - 20) < 1e-9);
+}
+
+static void leases_shrink_and_end(void **state)
+{
+    (void)state;
+    struct ech_lease_view v = {.left = 1000, .share = 0.5, .least = 8, .most = 200};
+    int64_t last = INT64_MAX, count = 0;
+    while (v.left > 0) {
+        int64_t rows = ech_lease_rows(&v);
+        assert_true(rows >= 1 && rows <= last && rows <= 200);
+        last = rows;
+        v.left -= rows;
+        count++;
+    }
+    assert_int_equal(v.left, 0);
+    assert_true(count < 40);
+    assert_int_equal(ech_lease_rows(&v), 0);
+    v.left = 5;
+    v.share = NAN;
+    assert_int_equal(ech_lease_rows(&v), 5);
+}
+
+static void bounds_follow_speed_and_wish(void **state)
+{
+    (void)state;
+    int64_t least, most;
+    struct ech_lease_bounds_view v = {.tokens_a_row = 16, .speed = 4000, .threads = 2};
+    ech_lease_bounds(&v, &least, &most);
+    assert_int_equal(least, 60);
+    assert_int_equal(most, 250);
+    v.rows_asked = 16;
+    ech_lease_bounds(&v, &least, &most);
+    assert_true(least == 16 && most == 16);
+    v = (struct ech_lease_bounds_view){.tokens_a_row = 1e9, .threads = 1};
+    ech_lease_bounds(&v, &least, &most);
+    assert_true(least == 1 && most >= 1);
+}
+
+static void shares_follow_speed(void **state)
+{
+    (void)state;
+    struct ech_plan_rank ranks[3] = {{.speed = 100}, {.speed = 300}, {.speed = 0}};
+    struct ech_plan plan = {.rows = 601, .rows_done = 1, .tokens = 6000, .ranks_count = 3, .ranks = ranks};
+    ech_plan_fill(&plan, false); /* the third counts as 200 */
+    assert_int_equal(ranks[0].rows, 100);
+    assert_int_equal(ranks[1].rows, 300);
+    assert_int_equal(ranks[0].rows + ranks[1].rows + ranks[2].rows, 600);
+    assert_true(fabs(plan.optimum - 10) < 1e-9 && fabs(ech_plan_makespan(&plan) - 10) < 1e-9);
+    ech_plan_fill(&plan, true);
+    assert_int_equal(ranks[1].rows, 200);
+    assert_true(fabs(ech_plan_makespan(&plan) - 20) < 1e-9);
+}
+
+static void shares_without_speeds(void **state)
+{
+    (void)state;
+    struct ech_plan_rank ranks[7] = {{0}};
+    struct ech_plan plan = {.rows = 3, .ranks_count = 7, .ranks = ranks};
+    ech_plan_fill(&plan, false);
+    int64_t rows = 0;
+    for (int i = 0; i < 7; i++)
+        rows += ranks[i].rows;
+    assert_int_equal(rows, 3);
+    assert_true(plan.optimum == 0);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(sample_is_seeded_distinct_and_ascending),
+    cmocka_unit_test(token_line_is_found),
+    cmocka_unit_test(token_line_is_never_negative),
+    cmocka_unit_test(leases_shrink_and_end),
+    cmocka_unit_test(bounds_follow_speed_and_wish),
+    cmocka_unit_test(shares_follow_speed),
+    cmocka_unit_test(shares_without_speeds),
+};
+
+ECH_TEST_MAIN(tests)
