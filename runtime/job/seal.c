@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "comm/watchdog.h"
 #include "data/layout.h"
+#include "data/manifest.h"
 #include "job/seal_rows.h"
 
 #include <inttypes.h>
@@ -214,4 +215,20 @@ int ech_seal(struct ech_comm *comm, const struct ech_seal_job *job, struct ech_s
         *out = sealed;
     ech_free(s.partial);
     return code;
+}
+
+bool ech_seal_is_done(const char *target, const struct ech_spool_head *head, struct ech_sealed *out)
+{
+    struct ech_manifest manifest;
+    struct ech_err err = ECH_ERR_NONE;
+    if (ech_manifest_read(target, &manifest, &err) != ECH_OK)
+        return false;
+    bool same = ech_hash_equal(manifest.uuid, head->identity);
+    if (same) {
+        *out = (struct ech_sealed){.rows = manifest.rows, .shards = (int)manifest.shard_count};
+        for (size_t i = 0; i < manifest.shard_count; i++)
+            out->bytes += manifest.shards[i].bytes;
+    }
+    ech_manifest_fini(&manifest);
+    return same;
 }

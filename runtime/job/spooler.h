@@ -16,7 +16,7 @@ struct ech_spooler_options {
     struct ech_spool_head head;
     double sync_seconds, full_seconds;
     int64_t sync_bytes;
-    bool (*may_write)(void *context); /* NULL: always */
+    bool (*may_write)(void *context); /* called by the I/O thread; NULL: always */
     void *context;
 };
 int ech_spooler_open(const struct ech_spooler_options *options, struct ech_spooler **out,

@@ -1,6 +1,8 @@
 /* Spool files are hostile until parsed. An input is scanned as it is and once more with its checksums made
  * good (else no mutation gets past them); what the scan accepts must be readable from a file, row by row,
  * within its lengths. Input: a spool file of the columns below. */
+#include "tests/fuzz/fuzz.h"
+
 #include "base/mem.h"
 #include "job/spool_format.h"
 #include "job/spool_io.h"
@@ -9,8 +11,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static const struct ech_column columns[3] = {
     {"vec", ECH_TENSOR, ECH_F32, 3}, {"words", ECH_TEXT, ECH_U8, 0}, {"ids", ECH_INTS, ECH_I64, 0}};
