@@ -90,11 +90,23 @@ static int try_folder(const char *parent, const char *output, struct ech_err *er
     int code = ECH_OK;
     if (mkdir(probe, 0700) != 0)
         code = ech_fail_errno(err, errno == ENOSPC || errno == EDQUOT ? ECH_IO : ECH_EXISTS, errno,
-                              "output.dataset %s cannot be created", output);
+                              "output.dataset %s cannot be created in %s", output, parent);
     else
         rmdir(probe);
     ech_free(probe);
     return code;
+}
+
+/* The nearest folder above `path` that is there. Owner: the caller. */
+static char *nearest_folder(const char *path, struct ech_err *err)
+{
+    char *folder = ech_path_dir(path, err);
+    while (folder && !ech_path_exists(folder)) {
+        char *above = ech_path_dir(folder, err);
+        ech_free(folder);
+        folder = above;
+    }
+    return folder;
 }
 
 int ech_job_check_output(const struct ech_job *job, struct ech_err *err)
@@ -105,12 +117,16 @@ int ech_job_check_output(const struct ech_job *job, struct ech_err *err)
                         "output.dataset %s exists already: name another one, remove it, or set output.exists "
                         "to replace",
                         output);
-    char *parent = ech_path_dir(output, err);
+    char *folder = nearest_folder(output, err);
+    int code = folder ? try_folder(folder, output, err) : ECH_UNAVAILABLE;
+    ech_free(folder);
+    return code;
+}
+
+int ech_job_make_parent(const struct ech_job *job, struct ech_err *err)
+{
+    char *parent = ech_path_dir(job->output.dataset, err);
     int code = parent ? ech_mkdir_all(parent, err) : ECH_UNAVAILABLE;
-    if (parent && code != ECH_OK)
-        ech_prefix(err, "output.dataset %s", output);
-    if (code == ECH_OK)
-        code = try_folder(parent, output, err);
     ech_free(parent);
     return code;
 }

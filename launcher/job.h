@@ -18,9 +18,12 @@ int ech_ready_make(const struct ech_config_request *request, int64_t ranks, stru
                    struct ech_err *err);
 void ech_ready_fini(struct ech_ready *ready);
 
-/* Model and datasets are there (ECH_NOINPUT), the output is not and can be made (ECH_EXISTS). */
+/* Model and datasets are there (ECH_NOINPUT), the output is not and can be made (ECH_EXISTS). Nothing is
+ * made. */
 int ech_job_check_inputs(const struct ech_job *job, struct ech_err *err);
 int ech_job_check_output(const struct ech_job *job, struct ech_err *err);
+/* The folders above the output. */
+int ech_job_make_parent(const struct ech_job *job, struct ech_err *err);
 
 /* Compares two texts of ech_config_affecting; ECH_CONFIG names the first line that differs. */
 int ech_job_same(const char *before, const char *after, struct ech_err *err);

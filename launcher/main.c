@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,10 +97,26 @@ static int call_verb(int argc, char **argv, struct ech_err *err)
     return unknown_verb(argv[1], err);
 }
 
+/* ECH_FAULT is meant for the ranks; the launcher has a variable of its own, in the same words. */
+static int arm_faults(void)
+{
+    const char *own = getenv("ECH_FAULT_LAUNCHER"), *ranks = getenv("ECH_FAULT");
+    if (!own)
+        return ECH_OK;
+    char *kept = ranks ? ech_strdup(ranks, NULL) : NULL;
+    setenv("ECH_FAULT", own, 1);
+    int code = ech_fault_arm_from_env();
+    unsetenv("ECH_FAULT");
+    if (kept)
+        setenv("ECH_FAULT", kept, 1);
+    ech_free(kept);
+    return code;
+}
+
 static int dispatch(int argc, char **argv, struct ech_err *err)
 {
-    if (ech_fault_arm_from_env() != ECH_OK)
-        return ech_fail(err, ECH_USAGE, "ECH_FAULT cannot be read");
+    if (arm_faults() != ECH_OK)
+        return ech_fail(err, ECH_USAGE, "ECH_FAULT_LAUNCHER cannot be read");
     if (argc < 2)
         return ech_fail(err, ECH_USAGE,
                         "a verb is missing: echelon VERB ... (echelon --help lists the verbs)");

@@ -9,6 +9,7 @@
 #include "base/num.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { RANK_ROWS = 256 }; /* of the table; --json has all */
@@ -100,8 +101,7 @@ static void put_tiles(const struct ech_report *report, struct ech_str *out)
              ech_print_count(seconds > 0 ? (int64_t)((double)sum.tokens / seconds) : 0, a, sizeof a));
     put_tile(out, "Tokens/s", value, note);
     put_tile(out, "Bad rows", ech_print_count(sum.errors, a, sizeof a), "in the errors column");
-    put_tile(out, "Peak memory", ech_print_bytes(sum.rss_peak, a, sizeof a),
-             "sum of the ranks' peaks; shared pages count in each");
+    put_tile(out, "Peak memory", ech_print_bytes(sum.rss_peak, a, sizeof a), "sum of the ranks' peaks");
     if (view->sealed) {
         snprintf(note, sizeof note, "%s, %lld shard%s", ech_print_bytes(view->seal.bytes, b, sizeof b),
                  (long long)view->seal.shards, view->seal.shards == 1 ? "" : "s");
@@ -291,12 +291,16 @@ static void put_notes(const struct ech_run_view *view, struct ech_str *out)
             snprintf(when, sizeof when, "+%.1f s", n->t > view->first ? n->t - view->first : 0.0);
         else
             snprintf(when, sizeof when, "attempt %d", n->attempt);
-        ech_str_addf(out, "<li%s><time>%s</time> ", n->bad ? " class=\"bad\"" : "", when);
+        ech_str_addf(out, "<li%s><time>%s</time><span>", n->bad ? " class=\"bad\"" : "", when);
+        if (n->ranks > 1)
+            ech_str_addf(out, "%d ranks ", n->ranks);
+        else
+            ech_str_addf(out, "rank %d ", n->rank);
         ech_html_put(out, n->text);
-        ech_str_adds(out, "</li>\n");
+        ech_str_adds(out, "</span></li>\n");
     }
     if (view->notes_dropped)
-        ech_str_addf(out, "<li>and %zu more</li>\n", view->notes_dropped);
+        ech_str_addf(out, "<li><time></time><span>and %zu more</span></li>\n", view->notes_dropped);
     ech_str_adds(out, "</ul></section>\n");
 }
 
@@ -304,6 +308,10 @@ static void put_notes(const struct ech_run_view *view, struct ech_str *out)
 
 static void put_value(struct ech_str *out, const json_t *value)
 {
+    if (!value || json_is_null(value) || (json_is_array(value) && !json_array_size(value))) {
+        ech_str_adds(out, "&ndash;");
+        return;
+    }
     if (json_is_string(value)) {
         ech_html_put(out, json_string_value(value));
         return;

@@ -76,6 +76,7 @@ static void add_notes(struct ech_str *out, const struct ech_run_view *view)
         ech_str_init(&one);
         ech_json_add_int(&one, "attempt", view->notes[i].attempt);
         ech_json_add_int(&one, "rank", view->notes[i].rank);
+        ech_json_add_int(&one, "ranks", view->notes[i].ranks);
         ech_json_add_float(&one, "wall_s", view->notes[i].t);
         ech_json_add_str(&one, "text", view->notes[i].text);
         add_item(out, &one, &first);

@@ -54,8 +54,9 @@ const char *const ech_report_style =
     ".s4{fill:var(--c4)}.s5{fill:var(--c5)}.s6{fill:var(--c6)}.s7{fill:var(--c7)}\n"
     ".b0{background:var(--c0)}.b1{background:var(--c1)}.b2{background:var(--c2)}.b3{background:var(--c3)}\n"
     ".b4{background:var(--c4)}.b5{background:var(--c5)}.b6{background:var(--c6)}.b7{background:var(--c7)}\n"
-    ".events{list-style:none;padding:0;margin:0}.events li{padding:4px 0;overflow-wrap:anywhere}\n"
-    ".events time{display:inline-block;min-width:84px;color:var(--soft);font-size:13px}\n"
+    ".events{list-style:none;padding:0;margin:0}.events li{display:flex;gap:12px;padding:4px "
+    "0;overflow-wrap:anywhere}\n"
+    ".events time{flex:0 0 76px;color:var(--soft);font-size:13px;line-height:22px}\n"
     ".events .bad{color:var(--bad)}\n"
     "tr.default{color:var(--soft)}\n"
     "summary{cursor:pointer;color:var(--soft);font-size:13px;margin-bottom:8px}\n";

@@ -131,6 +131,8 @@ static int start(const struct ech_ready *ready, struct ech_err *err)
         code = ech_rundir_lock(run_dir, &lock, err);
     if (code == ECH_OK)
         code = write_job(run_dir, ready->config, err);
+    if (code == ECH_OK)
+        code = ech_job_make_parent(ready->job, err);
     nodes = code == ECH_OK ? ech_run_path(err, run_dir, "%s", ECH_RUN_NODES) : NULL;
     if (code == ECH_OK)
         code = nodes ? ech_mkdir_all(nodes, err) : ECH_UNAVAILABLE;
@@ -152,6 +154,7 @@ int ech_verb_run(int argc, char **argv, struct ech_err *err)
     struct ech_ready ready = {0};
     int64_t ranks;
     bool done;
+    ech_session_early_signals();
     int code = ech_verb_args(&ech_run_command, argc, argv, &args, &done, err);
     if (code != ECH_OK || done)
         goto out;
@@ -250,6 +253,7 @@ int ech_verb_resume(int argc, char **argv, struct ech_err *err)
     char *run_dir = NULL;
     int64_t ranks = -1;
     bool done;
+    ech_session_early_signals();
     int code = ech_verb_args(&ech_resume_command, argc, argv, &args, &done, err);
     if (code == ECH_OK && !done)
         code = get_ranks(&args, &ranks, err);

@@ -44,7 +44,7 @@ static void name_series(const struct ech_run_view *view, int nodes, struct ech_s
         snprintf(s->names[0], sizeof s->names[0], "all %zu ranks", view->rank_count);
     for (size_t i = 0; s->series > 1 && i < view->rank_count; i++)
         if (view->ranks[i].node >= 0 && view->ranks[i].node < s->series)
-            snprintf(s->names[view->ranks[i].node], sizeof s->names[0], "node %.60s", view->ranks[i].host);
+            snprintf(s->names[view->ranks[i].node], sizeof s->names[0], "%.60s", view->ranks[i].host);
 }
 
 static void add_rank(const struct ech_rank_view *r, int row, struct ech_series *s)

@@ -36,6 +36,18 @@ static sigset_t taken_signals(void)
     return set;
 }
 
+static void leave_early(int number)
+{
+    (void)number;
+    _exit(ECH_REQUEUE);
+}
+
+void ech_session_early_signals(void)
+{
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        signal(stop_signals[i], leave_early);
+}
+
 void ech_session_block_signals(void)
 {
     sigset_t set = taken_signals();

@@ -31,6 +31,8 @@ struct ech_session_end {
 
 /* The command line it would start (--dry-run). */
 void ech_session_command(const struct ech_session *session, const char *shm_dir, struct ech_argv *out);
+/* Until then such a signal ends the program with ECH_REQUEUE: nothing has been made yet. */
+void ech_session_early_signals(void);
 /* Signals that stop a run are blocked from here on and taken by ech_session_run. Call it first. */
 void ech_session_block_signals(void);
 /* Signal number if one has arrived since (and takes it), else 0. */

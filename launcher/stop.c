@@ -84,7 +84,7 @@ static int find_launcher(const char *run_dir, pid_t *pid, struct ech_err *err)
 static int cancel(const char *run_dir, struct ech_err *err)
 {
     enum { WAIT_S = 45 }; /* the ranks' 30 s and the launcher's own */
-    pid_t pid;
+    pid_t pid = 0;
     if (!ech_rundir_is_held(run_dir)) {
         ech_say("%s is not running", run_dir);
         return ECH_OK;

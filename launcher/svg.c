@@ -8,7 +8,7 @@
 /* The drawing's own units; the page scales it. */
 #define WIDTH  480.0
 #define HEIGHT 220.0
-#define LEFT   52.0
+#define LEFT   64.0
 #define RIGHT  8.0
 #define TOP    10.0
 #define BOTTOM 24.0
@@ -57,18 +57,13 @@ void ech_html_put(struct ech_str *out, const char *text)
 
 double ech_svg_step(double most, int ticks, bool bytes)
 {
-    static const double factors[] = {1, 2, 5, 10, 20, 50, 100, 200, 500};
     if (!(most > 0) || !isfinite(most))
         return 0;
-    double least = most / ticks, unit = 1, base = bytes ? 1024 : 1000;
-    while (unit * base <= least)
-        unit *= base;
-    while (!bytes && unit > least && unit > 1e-9)
-        unit /= base;
-    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
-        if (factors[i] * unit >= least)
-            return factors[i] * unit;
-    return base * unit;
+    double least = most / ticks;
+    if (bytes)
+        return exp2(ceil(log2(least) - 1e-9));
+    double unit = pow(10, floor(log10(least) + 1e-9)), digit = least / unit;
+    return unit * (digit <= 1 + 1e-9 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
 }
 
 const char *ech_svg_label(double value, bool bytes, char *out, size_t size)
@@ -167,7 +162,7 @@ static void put_legend(const struct ech_plot *p, struct ech_str *out)
 
 void ech_svg_stacked(const struct ech_plot *p, struct ech_str *out)
 {
-    double most = highest(p), step = ech_svg_step(most, 4, p->bytes);
+    double most = highest(p), step = ech_svg_step(most, 5, p->bytes);
     double top = step > 0 ? ceil(most / step - 1e-9) * step : 1;
     ech_str_addf(out, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"", WIDTH, HEIGHT);
     ech_html_put(out, p->label);

@@ -21,8 +21,8 @@ struct ech_plot {
 };
 void ech_svg_stacked(const struct ech_plot *plot, struct ech_str *out);
 
-/* Round step so that `most` is reached in at most `ticks` steps: 1, 2 or 5 times a power of ten, in `base`
- * 1024 times a power of 1024. 0 where most <= 0. */
+/* Round step of which about `ticks` reach `most`: 1, 2 or 5 times a power of ten; bytes: a power of two. 0
+ * where most <= 0. */
 double ech_svg_step(double most, int ticks, bool bytes);
 /* "1.2k", "30M", "1.5 GiB": short labels of an axis. Returns out. */
 const char *ech_svg_label(double value, bool bytes, char *out, size_t size);

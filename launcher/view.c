@@ -116,8 +116,25 @@ struct head {
     int attempt, rank;
 };
 
-static void note(struct ech_run_view *view, const struct head *head, int rank, bool bad, const char *text)
+/* Ranks that say the same in one attempt are one note. */
+static bool joins(struct ech_run_view *view, const struct head *head, const char *text)
 {
+    for (size_t i = 0; i < view->note_count; i++) {
+        struct ech_note *n = &view->notes[i];
+        if (n->attempt != head->attempt || strcmp(n->text, text) != 0)
+            continue;
+        n->ranks++;
+        n->rank = head->rank < n->rank ? head->rank : n->rank;
+        n->t = head->t > n->t ? head->t : n->t;
+        return true;
+    }
+    return false;
+}
+
+static void note(struct ech_run_view *view, const struct head *head, bool bad, const char *text)
+{
+    if (joins(view, head, text))
+        return;
     if (view->note_count >= ECH_VIEW_NOTES) {
         view->notes_dropped++;
         return;
@@ -129,7 +146,7 @@ static void note(struct ech_run_view *view, const struct head *head, int rank, b
         view->failed = true;
         return;
     }
-    view->notes[view->note_count++] = (struct ech_note){head->t, head->attempt, rank, bad, copy};
+    view->notes[view->note_count++] = (struct ech_note){head->t, head->attempt, head->rank, 1, bad, copy};
 }
 
 /* ---- one function a type ---- */
@@ -286,25 +303,27 @@ static void on_end(struct ech_run_view *view, struct ech_rank_view *r, const str
     keep(r->reason, sizeof r->reason, h->event, "text");
 }
 
-/* Events worth telling, of any attempt. */
+/* Events worth telling, of any attempt; the ranks that say it are named by who prints it. */
 static void tell(struct ech_run_view *view, const char *type, const struct head *h)
 {
     char text[768], bytes[32], rows[32];
+    int64_t code = int_of(h->event, "code"), shards = int_of(h->event, "shards");
     if (strcmp(type, "dead") == 0) {
-        snprintf(text, sizeof text, "rank %lld on %.64s lost: %.400s", (long long)int_of(h->event, "who"),
-                 text_of(h->event, "host"), text_of(h->event, "reason"));
-        note(view, h, (int)ech_min64(int_of(h->event, "who"), MOST_RANKS), true, text);
-    } else if (strcmp(type, "end") == 0 && int_of(h->event, "code") != 0) {
-        snprintf(text, sizeof text, "rank %d ended with %lld (%s): %.500s", h->rank,
-                 (long long)int_of(h->event, "code"), ech_code_name((int)int_of(h->event, "code")),
-                 text_of(h->event, "text"));
-        note(view, h, h->rank, true, text);
+        struct head lost = *h;
+        lost.rank = (int)ech_min64(int_of(h->event, "who"), MOST_RANKS);
+        snprintf(text, sizeof text, "lost on %.64s: %.400s", text_of(h->event, "host"),
+                 text_of(h->event, "reason"));
+        note(view, &lost, true, text);
+    } else if (strcmp(type, "end") == 0 && code != 0) {
+        snprintf(text, sizeof text, "ended with %lld (%s): %.500s", (long long)code,
+                 ech_code_name((int)ech_min64(code, 255)), text_of(h->event, "text"));
+        note(view, h, code != ECH_REQUEUE, text);
     } else if (strcmp(type, "seal") == 0) {
-        snprintf(text, sizeof text, "sealed: %s rows, %s in %lld shard%s",
+        snprintf(text, sizeof text, "sealed %s rows, %s in %lld shard%s",
                  ech_print_count(int_of(h->event, "rows"), rows, sizeof rows),
-                 ech_print_bytes(int_of(h->event, "bytes"), bytes, sizeof bytes),
-                 (long long)int_of(h->event, "shards"), int_of(h->event, "shards") == 1 ? "" : "s");
-        note(view, h, h->rank, false, text);
+                 ech_print_bytes(int_of(h->event, "bytes"), bytes, sizeof bytes), (long long)shards,
+                 shards == 1 ? "" : "s");
+        note(view, h, false, text);
     }
 }
 
@@ -317,9 +336,11 @@ static const struct {
 
 void ech_view_event(struct ech_run_view *view, const json_t *event)
 {
-    int64_t rank = json_is_integer(json_object_get(event, "rank")) ? int_of(event, "rank") : -1;
+    const json_t *number = json_object_get(event, "rank");
+    int64_t rank = json_is_integer(number) ? json_integer_value(number) : -1;
     struct head h = {event, ech_wall_parse(text_of(event, "wall")),
-                     (int)ech_min64(int_of(event, "attempt"), 1000000), (int)ech_min64(rank, MOST_RANKS)};
+                     (int)ech_min64(int_of(event, "attempt"), 1000000),
+                     (int)ech_min64(ech_max64(rank, -1), MOST_RANKS)};
     const char *type = text_of(event, "type");
     if (rank < 0 || rank >= MOST_RANKS || h.t <= 0 || h.attempt < 1 || !*type) {
         view->unreadable++;
@@ -379,18 +400,18 @@ void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
 
 enum ech_run_state ech_view_state(const struct ech_run_view *view, bool alive)
 {
-    for (size_t i = view->attempt_count; i-- > 0;) {
+    const struct ech_run_result *newest = NULL;
+    for (size_t i = 0; i < view->attempt_count; i++) {
         const struct ech_attempt_view *a = &view->attempts[i];
         if (a->has_result && strcmp(a->result.state, "sealed") == 0)
             return ECH_RUN_SEALED;
-        if (alive)
-            return ECH_RUN_RUNNING;
-        if (a->attempt == view->attempt && !a->has_result)
-            return ECH_RUN_DIED;
-        if (a->attempt == view->attempt)
-            return strcmp(a->result.state, "stopped") == 0 ? ECH_RUN_STOPPED : ECH_RUN_FAILED;
+        if (a->has_result && a->attempt == view->attempt)
+            newest = &a->result;
     }
-    return alive ? ECH_RUN_RUNNING : ECH_RUN_DIED;
+    return alive                                   ? ECH_RUN_RUNNING
+           : !newest                               ? ECH_RUN_DIED
+           : strcmp(newest->state, "stopped") == 0 ? ECH_RUN_STOPPED
+                                                   : ECH_RUN_FAILED;
 }
 
 const char *ech_run_state_name(enum ech_run_state state)

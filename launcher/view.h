@@ -37,6 +37,7 @@ struct ech_rank_view {
 struct ech_note {
     double t;
     int attempt, rank;
+    int ranks; /* that said the same */
     bool bad;
     char *text;
 };

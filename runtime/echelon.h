@@ -9,7 +9,7 @@
  *
  * Every call that can fail returns a code of enum ech_code and fills a struct ech_err with a sentence for
  * people; outputs are set only on success. Blocks that a call says you own end with its destroy function, or
- * with ech_free. Compile and link: pkg-config --cflags --libs --static echelon; an example of 30 lines is
+ * with ech_free. Compile and link: pkg-config --cflags --libs echelon; an example of 30 lines is
  * tests/unit/example/example.c. */
 #ifndef ECHELON_H
 #define ECHELON_H

@@ -252,7 +252,8 @@ int ech_args_help(const struct ech_command *command, struct ech_str *out, struct
     for (int i = 0; i < options; i++)
         if (option_width(&command->options[i]) > width)
             width = option_width(&command->options[i]);
-    ech_str_addf(out, "usage: %s %s\n\n%s\n\noptions:\n", command->name, command->usage, command->summary);
+    ech_str_addf(out, "usage: %s%s%s\n\n%s\n\noptions:\n", command->name, command->usage[0] ? " " : "",
+                 command->usage, command->summary);
     for (int i = 0; i < options; i++)
         add_option(out, &command->options[i], width);
     add_option(out, &help_option, width);

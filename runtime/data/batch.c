@@ -31,8 +31,9 @@ void ech_batch_fini(struct ech_batch *batch)
 
 static int changed(struct ech_err *err)
 {
-    return ech_fail(err, ECH_DATA, "the source changed while it was imported (its rows differ between the two "
-                                   "passes): import it again when nobody writes to it");
+    return ech_fail(err, ECH_DATA,
+                    "the source changed while it was imported (its rows differ between the two "
+                    "passes): import it again when nobody writes to it");
 }
 
 static int flush(struct ech_batch *b, struct ech_err *err)

@@ -23,7 +23,8 @@ int ech_blocks_open(struct ech_blocks *blocks, const struct ech_dataset *ds, con
 int ech_blocks_next(struct ech_blocks *blocks, struct ech_err *err);
 void ech_blocks_close(struct ech_blocks *blocks);
 /* A cell of the block: column and row counted in the block. */
-static inline const unsigned char *ech_blocks_cell(const struct ech_blocks *b, int column, int64_t row, size_t *bytes)
+static inline const unsigned char *ech_blocks_cell(const struct ech_blocks *b, int column, int64_t row,
+                                                   size_t *bytes)
 {
     const struct ech_cells *cells = &b->cells[column];
     *bytes = (size_t)(cells->offsets[row + 1] - cells->offsets[row]);

@@ -10,15 +10,16 @@
 
 enum { SHOWN = 60, CELL_NUMBER_MAX = 512 };
 
-static int wrong(const struct ech_column *c, const char *text, size_t bytes, const char *wanted, struct ech_err *err)
+static int wrong(const struct ech_column *c, const char *text, size_t bytes, const char *wanted,
+                 struct ech_err *err)
 {
-    return ech_fail(err, ECH_DATA, "column \"%s\": %.*s%s is not %s", c->name, (int)(bytes < SHOWN ? bytes : SHOWN),
-                    text, bytes > SHOWN ? "..." : "", wanted);
+    return ech_fail(err, ECH_DATA, "column \"%s\": %.*s%s is not %s", c->name,
+                    (int)(bytes < SHOWN ? bytes : SHOWN), text, bytes > SHOWN ? "..." : "", wanted);
 }
 
 static const char *wanted_number(const struct ech_column *c)
 {
-    return c->type == ECH_INTS     ? "a 64-bit integer"
+    return c->type == ECH_INTS   ? "a 64-bit integer"
            : c->dtype == ECH_F64 ? "a number that fits f64"
            : c->dtype == ECH_F32 ? "a number that fits f32 (f64 is wider)"
                                  : "a number that fits f16 (f32 is wider)";
@@ -67,7 +68,8 @@ static bool each_number(void *context, const char *text, size_t bytes)
     return false;
 }
 
-static int put_array(const struct ech_column *c, const struct ech_jvalue *v, struct ech_str *out, struct ech_err *err)
+static int put_array(const struct ech_column *c, const struct ech_jvalue *v, struct ech_str *out,
+                     struct ech_err *err)
 {
     if (c->dim > 0 && v->count != c->dim)
         return ech_fail(err, ECH_DATA, "column \"%s\": %lld values, %lld were expected in each row", c->name,
@@ -78,7 +80,8 @@ static int put_array(const struct ech_column *c, const struct ech_jvalue *v, str
     return ECH_OK;
 }
 
-static int put_numeric(const struct ech_column *c, const struct ech_jvalue *v, struct ech_str *out, struct ech_err *err)
+static int put_numeric(const struct ech_column *c, const struct ech_jvalue *v, struct ech_str *out,
+                       struct ech_err *err)
 {
     if (v->kind == ECH_J_INTS || v->kind == ECH_J_FLOATS)
         return put_array(c, v, out, err);
@@ -101,15 +104,17 @@ static int put_text(const struct ech_column *c, const struct ech_jvalue *v, bool
     else
         ech_str_add(out, v->text, v->bytes);
     if (lone && !keep)
-        return ech_fail(err, ECH_DATA,
-                        "column \"%s\": the string holds half of a surrogate pair (\\ud800 to \\udfff), which is not "
-                        "UTF-8 (keep stores its bytes)",
-                        c->name);
+        return ech_fail(
+            err, ECH_DATA,
+            "column \"%s\": the string holds half of a surrogate pair (\\ud800 to \\udfff), which is not "
+            "UTF-8 (keep stores its bytes)",
+            c->name);
     return ECH_OK;
 }
 
 /* JSON on one line: line breaks can only stand between its values. */
-static int put_value(const struct ech_column *c, const struct ech_jvalue *v, struct ech_str *out, struct ech_err *err)
+static int put_value(const struct ech_column *c, const struct ech_jvalue *v, struct ech_str *out,
+                     struct ech_err *err)
 {
     bool quoted = v->kind == ECH_J_STRING;
     size_t start = out->length;
@@ -128,10 +133,11 @@ static int put_nothing(const struct ech_column *c, struct ech_str *out, struct e
         ech_str_adds(out, "null");
     if (c->type == ECH_JSON || c->type == ECH_TEXT)
         return ECH_OK;
-    return ech_fail(err, ECH_DATA,
-                    "column \"%s\" has no value here: a column of numbers needs one in each row (take it as json: "
-                    "%s:json)",
-                    c->name, c->name);
+    return ech_fail(
+        err, ECH_DATA,
+        "column \"%s\" has no value here: a column of numbers needs one in each row (take it as json: "
+        "%s:json)",
+        c->name, c->name);
 }
 
 int ech_put_json(const struct ech_column *c, const struct ech_jvalue *v, bool keep, struct ech_str *out,
@@ -171,7 +177,8 @@ static const char *loose_number(const char *text)
     return NULL;
 }
 
-int ech_put_cell(const struct ech_column *c, const char *text, size_t bytes, struct ech_str *out, struct ech_err *err)
+int ech_put_cell(const struct ech_column *c, const char *text, size_t bytes, struct ech_str *out,
+                 struct ech_err *err)
 {
     char copy[CELL_NUMBER_MAX];
     struct ech_jvalue value;
@@ -193,7 +200,8 @@ int ech_put_cell(const struct ech_column *c, const char *text, size_t bytes, str
         if (number)
             return c->dim <= 1 && put_number(c, number, strlen(number), out)
                        ? ECH_OK
-                       : wrong(c, text, bytes, c->dim > 1 ? "an array [...] of its values" : wanted_number(c), err);
+                       : wrong(c, text, bytes, c->dim > 1 ? "an array [...] of its values" : wanted_number(c),
+                               err);
     }
     if (ech_json_value(text, bytes, &value, &at, NULL) != ECH_OK)
         return wrong(c, text, bytes, c->type == ECH_JSON ? "valid JSON" : wanted_number(c), err);

@@ -13,8 +13,8 @@
  * tensor   a number or an array of dim of them; NaN and Infinity are taken
  * keep     an escaped half of a surrogate pair is stored as it is; otherwise an error
  * Errors  ECH_DATA with the column and the value. Whether `out` grew: ech_str_check. */
-int ech_put_json(const struct ech_column *column, const struct ech_jvalue *value, bool keep, struct ech_str *out,
-                 struct ech_err *err);
+int ech_put_json(const struct ech_column *column, const struct ech_jvalue *value, bool keep,
+                 struct ech_str *out, struct ech_err *err);
 /* Append a cell of CSV or a line (unquoted): text as it is; otherwise read as a JSON value, blanks round it
  * allowed; numbers also as "007", "+1", ".5", "nan", "inf". */
 int ech_put_cell(const struct ech_column *column, const char *text, size_t bytes, struct ech_str *out,

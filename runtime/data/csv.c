@@ -41,10 +41,11 @@ static int scan_plain(const char *text, const char **p, const char *end, char de
                         "and double the quotes in it",
                         err);
         if (*q == '\r' || *q == '\n')
-            return fail(text, q, at,
-                        "a carriage return inside an unquoted field: rows end in LF or CRLF, other line breaks "
-                        "need quotes",
-                        err);
+            return fail(
+                text, q, at,
+                "a carriage return inside an unquoted field: rows end in LF or CRLF, other line breaks "
+                "need quotes",
+                err);
     }
     *p = q;
     return ECH_OK;

@@ -212,7 +212,7 @@ uint16_t ech_f16_from_f64(double value)
     if (size < 6.103515625e-05) /* below 2^-14: multiples of 2^-24 */
         return (uint16_t)(sign | (unsigned)llrint(size * 16777216.0));
     int exponent;
-    double fraction = frexp(size, &exponent);                 /* [0.5, 1) */
+    double fraction = frexp(size, &exponent);                /* [0.5, 1) */
     unsigned mantissa = (unsigned)llrint(fraction * 2048.0); /* 1024..2048: a carry moves into the exponent */
     return (uint16_t)(sign | (((unsigned)(exponent + 14) << 10) + (mantissa - 1024)));
 }

@@ -1,5 +1,5 @@
-/* Export: see export.h. Where several ranks write, each prints its rows twice: once to know their length, then
- * at the place that follows from the lengths before. */
+/* Export: see export.h. Where several ranks write, each prints its rows twice: once to know their length,
+ * then at the place that follows from the lengths before. */
 #include "data/export.h"
 
 #include "base/io.h"
@@ -17,7 +17,8 @@
 
 enum { FLUSH = 1 << 20 };
 
-struct export {
+struct export
+{
     struct ech_comm *comm;
     const struct ech_export_options *options;
     const char *target;
@@ -62,8 +63,8 @@ static int choose_rows(struct export *x, struct ech_err *err)
     int64_t rows = ech_dataset_rows(x->ds), first = x->options->first;
     int64_t end = x->options->end ? x->options->end : rows;
     if (first < 0 || first > end || end > rows)
-        return ech_fail(err, ECH_USAGE, "rows %lld:%lld are asked for, %s has %lld", (long long)first, (long long)end,
-                        ech_dataset_path(x->ds), (long long)rows);
+        return ech_fail(err, ECH_USAGE, "rows %lld:%lld are asked for, %s has %lld", (long long)first,
+                        (long long)end, ech_dataset_path(x->ds), (long long)rows);
     x->first = first;
     x->end = end;
     int rank = ech_comm_rank(x->comm), size = x->codec == ECH_PLAIN ? ech_comm_size(x->comm) : 1;
@@ -85,10 +86,12 @@ static int check_format(const struct export *x, struct ech_err *err)
         return ech_fail(err, ECH_USAGE, "%s holds one column, %d are to be exported: choose one by name",
                         ech_format_name(x->format), x->column_count);
     if (x->format == ECH_LINES && !text)
-        return ech_fail(err, ECH_USAGE, "column \"%s\" is %s, lines hold text: export it as jsonl, csv or npy",
-                        column->name, ech_ctype_name(column->type));
+        return ech_fail(err, ECH_USAGE,
+                        "column \"%s\" is %s, lines hold text: export it as jsonl, csv or npy", column->name,
+                        ech_ctype_name(column->type));
     if (x->format == ECH_NPY && column->dim == 0)
-        return ech_fail(err, ECH_USAGE, "column \"%s\" is %s without a fixed number of values a row, which npy cannot hold",
+        return ech_fail(err, ECH_USAGE,
+                        "column \"%s\" is %s without a fixed number of values a row, which npy cannot hold",
                         column->name, ech_ctype_name(column->type));
     return ECH_OK;
 }
@@ -106,7 +109,8 @@ static int prepare_local(struct export *x, const char *dataset, struct ech_err *
     x->format = x->format ? x->format : named;
     x->delimiter = x->options->delimiter ? x->options->delimiter : tabs ? '\t' : ',';
     if (!x->options->replace && ech_comm_rank(x->comm) == 0 && ech_path_exists(x->target))
-        return ech_fail(err, ECH_EXISTS, "%s exists already: remove it, name another output or replace it", x->target);
+        return ech_fail(err, ECH_EXISTS, "%s exists already: remove it, name another output or replace it",
+                        x->target);
     x->partial = ech_sprintf(err, "%s.partial", x->target);
     code = x->partial ? ech_dataset_open(dataset, &x->ds, err) : ECH_UNAVAILABLE;
     if (code == ECH_OK)
@@ -185,10 +189,12 @@ static int put_line(struct export *x, const struct ech_blocks *b, int64_t row, s
     if (code != ECH_OK)
         return code;
     size_t length = x->text.length - before;
-    if (length > 0 && (memchr(x->text.data + before, '\n', length) || x->text.data[x->text.length - 1] == '\r'))
-        return ech_fail(err, ECH_DATA,
-                        "row %lld of column \"%s\" holds a line break: lines cannot hold it, export as jsonl or csv",
-                        (long long)(b->first + row), column_of(x, 0)->name);
+    if (length > 0 &&
+        (memchr(x->text.data + before, '\n', length) || x->text.data[x->text.length - 1] == '\r'))
+        return ech_fail(
+            err, ECH_DATA,
+            "row %lld of column \"%s\" holds a line break: lines cannot hold it, export as jsonl or csv",
+            (long long)(b->first + row), column_of(x, 0)->name);
     ech_str_addc(&x->text, '\n');
     return ECH_OK;
 }
@@ -271,7 +277,7 @@ static int publish_local(struct export *x, struct ech_err *err)
     if (ech_comm_rank(x->comm) != 0)
         return ECH_OK;
     char *folder = ech_path_dir(x->target, err);
-    int code = !folder              ? ECH_UNAVAILABLE
+    int code = !folder               ? ECH_UNAVAILABLE
                : x->options->replace ? ech_rename(x->partial, x->target, err)
                                      : ech_rename_new(x->partial, x->target, err);
     if (code == ECH_OK)

@@ -1,7 +1,8 @@
 /* Export: rows of a dataset as JSON Lines, CSV (always with a header row), plain lines or .npy, also packed
  * (.gz, .zst). Streamed; each rank writes its rows at their place in the one file (a packed file: rank 0
  * alone), and the bytes do not depend on the number of ranks. Importing the file with the same column types
- * gives the same rows; NaN and infinities are written as NaN, Infinity, -Infinity, which JSON proper lacks. */
+ * gives the same rows; NaN and infinities are written as NaN, Infinity, -Infinity, which JSON proper lacks.
+ */
 #ifndef ECH_DATA_EXPORT_H
 #define ECH_DATA_EXPORT_H
 

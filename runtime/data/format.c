@@ -31,8 +31,8 @@ int ech_format_parse(const char *name, enum ech_format *out, struct ech_err *err
             return ECH_OK;
         }
     const char *nearest = ech_nearest(name, names);
-    return ech_fail(err, ECH_USAGE, "no such format \"%s\"%s%s%s; the formats are jsonl, csv, lines and npy", name,
-                    nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+    return ech_fail(err, ECH_USAGE, "no such format \"%s\"%s%s%s; the formats are jsonl, csv, lines and npy",
+                    name, nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }
 
 int ech_format_of_name(const char *path, enum ech_format *out, bool *tabs, struct ech_err *err)
@@ -47,8 +47,9 @@ int ech_format_of_name(const char *path, enum ech_format *out, bool *tabs, struc
             return ECH_OK;
         }
     }
-    return ech_fail(err, ECH_USAGE,
-                    "the name of %s does not tell its format (.jsonl, .csv, .tsv, .txt or .npy, also with .gz or "
-                    ".zst): name it with --format",
-                    path);
+    return ech_fail(
+        err, ECH_USAGE,
+        "the name of %s does not tell its format (.jsonl, .csv, .tsv, .txt or .npy, also with .gz or "
+        ".zst): name it with --format",
+        path);
 }

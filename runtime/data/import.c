@@ -44,8 +44,9 @@ static int choose_format(struct ech_import_run *run, struct ech_err *err)
         first_tabs = i == 0 ? tabs : first_tabs;
         run->format = i == 0 ? format : run->format;
         if (format != run->format || (!o->delimiter && format == ECH_CSV && tabs != first_tabs))
-            return ech_fail(err, ECH_USAGE, "%s is of another format than %s: import them one after the other",
-                            o->sources[i], o->sources[0]);
+            return ech_fail(err, ECH_USAGE,
+                            "%s is of another format than %s: import them one after the other", o->sources[i],
+                            o->sources[0]);
     }
     run->delimiter = o->delimiter ? o->delimiter : first_tabs ? '\t' : ',';
     return ECH_OK;
@@ -60,7 +61,8 @@ static int check_options(struct ech_import_run *run, struct ech_err *err)
         return ech_fail(err, ECH_USAGE, "append adds to a dataset, replace removes it: choose one");
     if (o->shard_bytes < 0 || o->row_max < 0)
         return ech_fail(err, ECH_USAGE, "a size in bytes may not be negative");
-    if (o->delimiter == '"' || o->delimiter == '\n' || o->delimiter == '\r' || (unsigned char)o->delimiter > 126)
+    if (o->delimiter == '"' || o->delimiter == '\n' || o->delimiter == '\r' ||
+        (unsigned char)o->delimiter > 126)
         return ech_fail(err, ECH_USAGE, "the delimiter is one ASCII character, no quote and no line break");
     run->shard_bytes = o->shard_bytes ? o->shard_bytes : default_shard_bytes;
     run->row_max = o->row_max ? o->row_max : default_row_max;
@@ -95,7 +97,8 @@ static int prepare_local(struct ech_import_run *run, struct ech_err *err)
         return ECH_UNAVAILABLE;
     bool there = ech_comm_rank(run->comm) == 0 && ech_path_exists(run->target);
     if (there && !run->options->replace && !run->options->append)
-        return ech_fail(err, ECH_EXISTS, "%s exists already: remove it, name another output or replace it", run->target);
+        return ech_fail(err, ECH_EXISTS, "%s exists already: remove it, name another output or replace it",
+                        run->target);
     return ECH_OK;
 }
 
@@ -139,13 +142,15 @@ static int provenance(const struct ech_import_run *run, struct ech_str *out, str
     return ech_str_check(out, err);
 }
 
-static int write_rows(struct ech_import_run *run, struct ech_writer *writer, int64_t *bytes, struct ech_err *err)
+static int write_rows(struct ech_import_run *run, struct ech_writer *writer, int64_t *bytes,
+                      struct ech_err *err)
 {
     struct ech_batch batch;
     int code = ech_batch_init(&batch, run->plan_count, NULL, writer, &run->tally, err);
     if (code != ECH_OK)
         return code;
-    code = run->format == ECH_NPY ? ech_import_npy_rows(run, &batch, err) : ech_import_text_rows(run, &batch, err);
+    code = run->format == ECH_NPY ? ech_import_npy_rows(run, &batch, err)
+                                  : ech_import_text_rows(run, &batch, err);
     *bytes = batch.tally.bytes;
     ech_batch_fini(&batch);
     return code;

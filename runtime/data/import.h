@@ -24,12 +24,12 @@ struct ech_import_options {
     enum ech_format format;
     const struct ech_want *wants; /* columns to take, in this order; none: all */
     int want_count;
-    bool no_header;      /* CSV: columns are c0, c1, ... */
-    char delimiter;      /* CSV; 0: comma, or tab for .tsv */
-    bool keep_invalid;   /* store text that is not UTF-8 (it is reported when used); otherwise an error */
-    bool replace;        /* an existing dataset is replaced */
-    bool append;         /* the rows are added to the existing dataset `target`, whose columns they must have */
-    int64_t shard_bytes; /* 0: 256 MiB, or the dataset's when appending */
+    bool no_header;    /* CSV: columns are c0, c1, ... */
+    char delimiter;    /* CSV; 0: comma, or tab for .tsv */
+    bool keep_invalid; /* store text that is not UTF-8 (it is reported when used); otherwise an error */
+    bool replace;      /* an existing dataset is replaced */
+    bool append;       /* the rows are added to the existing dataset `target`, whose columns they must have */
+    int64_t shard_bytes; /* 0: 256 MiB */
     int64_t row_max;     /* bytes of a row in the file; 0: 64 MiB */
 };
 

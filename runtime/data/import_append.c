@@ -31,7 +31,8 @@ static bool same_type(const struct ech_want *want, const struct ech_column *colu
 }
 
 /* What was asked for must name every column of the dataset, and no other. */
-static int match(struct ech_import_run *run, const struct facts *facts, struct ech_want *wants, struct ech_err *err)
+static int match(struct ech_import_run *run, const struct facts *facts, struct ech_want *wants,
+                 struct ech_err *err)
 {
     for (int c = 0; c < facts->count; c++) {
         const struct ech_want *asked = NULL;
@@ -39,10 +40,12 @@ static int match(struct ech_import_run *run, const struct facts *facts, struct e
             if (strcmp(run->wants[w].column.name, facts->columns[c].name) == 0)
                 asked = &run->wants[w];
         if (run->closed && !asked)
-            return ech_fail(err, ECH_CONFIG, "the dataset %s has a column \"%s\", which is not among the chosen ones",
+            return ech_fail(err, ECH_CONFIG,
+                            "the dataset %s has a column \"%s\", which is not among the chosen ones",
                             run->target, facts->columns[c].name);
         if (asked && !same_type(asked, &facts->columns[c]))
-            return ech_fail(err, ECH_CONFIG, "column \"%s\" of the dataset %s is %s %s[%lld], another type was asked for",
+            return ech_fail(err, ECH_CONFIG,
+                            "column \"%s\" of the dataset %s is %s %s[%lld], another type was asked for",
                             facts->columns[c].name, run->target, ech_ctype_name(facts->columns[c].type),
                             ech_dtype_name(facts->columns[c].dtype), (long long)facts->columns[c].dim);
         strcpy(wants[c].source, asked ? asked->source : facts->columns[c].name);

@@ -14,7 +14,8 @@ void ech_header_fini(struct ech_header *header)
     *header = (struct ech_header){0};
 }
 
-static int name_fields(const struct ech_csv_row *row, bool no_header, struct ech_str *names, struct ech_err *err)
+static int name_fields(const struct ech_csv_row *row, bool no_header, struct ech_str *names,
+                       struct ech_err *err)
 {
     for (size_t i = 0; i < row->count; i++) {
         if (no_header)
@@ -51,7 +52,8 @@ static int read_first(const struct ech_source_file *files, int file, char delimi
         if (code != ECH_OK && inner.code == ECH_DATA)
             ech_source_place(&files[file], row.offset + (int64_t)at, &inner.line, &inner.column);
         if (code != ECH_OK)
-            ech_fail_at(err, code, inner.line ? files[file].path : NULL, inner.line, inner.column, "%s", inner.text);
+            ech_fail_at(err, code, inner.line ? files[file].path : NULL, inner.line, inner.column, "%s",
+                        inner.text);
         else
             code = name_fields(&fields, no_header, names, err);
         *count = (int64_t)fields.count;

@@ -1,5 +1,5 @@
-/* Import of .npy files: rows of one size, so a rank's rows follow from its bytes. Integers of any width become
- * int64; floats keep their width. */
+/* Import of .npy files: rows of one size, so a rank's rows follow from its bytes. Integers of any width
+ * become int64; floats keep their width. */
 #include "data/import_run.h"
 
 #include "base/mem.h"
@@ -50,8 +50,8 @@ static int check_file(const struct ech_import_run *run, int f, struct ech_err *e
                         (long long)row_bytes(npy), (long long)run->row_max);
     struct ech_column a = ech_npy_column(npy, "x"), b = ech_npy_column(first, "x");
     if (a.dim != b.dim || a.dtype != b.dtype)
-        return ech_fail(err, ECH_DATA, "rows of %lld %s, the first file has rows of %lld %s", (long long)a.dim,
-                        ech_dtype_name(a.dtype), (long long)b.dim, ech_dtype_name(b.dtype));
+        return ech_fail(err, ECH_DATA, "rows of %lld %s, the first file has rows of %lld %s",
+                        (long long)a.dim, ech_dtype_name(a.dtype), (long long)b.dim, ech_dtype_name(b.dtype));
     return ECH_OK;
 }
 
@@ -87,10 +87,10 @@ static int make_plan(struct ech_import_run *run, struct ech_err *err)
         (want->column.type != column.type || want->column.dtype != column.dtype ||
          (want->sized && want->column.dim != column.dim)))
         return ech_fail_at(err, ECH_DATA, run->files[0].path, 0, 0,
-                           "column \"%s\": the file holds %s %s[%lld], %s %s[%lld] was asked for", column.name,
-                           ech_ctype_name(column.type), ech_dtype_name(column.dtype), (long long)column.dim,
-                           ech_ctype_name(want->column.type), ech_dtype_name(want->column.dtype),
-                           (long long)want->column.dim);
+                           "column \"%s\": the file holds %s %s[%lld], %s %s[%lld] was asked for",
+                           column.name, ech_ctype_name(column.type), ech_dtype_name(column.dtype),
+                           (long long)column.dim, ech_ctype_name(want->column.type),
+                           ech_dtype_name(want->column.dtype), (long long)want->column.dim);
     return ECH_OK;
 }
 
@@ -149,8 +149,8 @@ static int put_row(const struct ech_import_run *run, int file, int64_t row, cons
         int64_t value = widen(npy, bytes + i * npy->item_bytes);
         if (npy->kind == 'u' && value < 0)
             return ech_fail_at(err, ECH_DATA, run->files[file].path, 0, 0,
-                               "row %lld holds %llu, which does not fit a signed 64-bit integer", (long long)row,
-                               (unsigned long long)value);
+                               "row %lld holds %llu, which does not fit a signed 64-bit integer",
+                               (long long)row, (unsigned long long)value);
         ech_str_add(out, &value, sizeof value);
     }
     return ECH_OK;
@@ -176,7 +176,8 @@ static int open_blocks(struct blocks *b, const struct ech_npy *npy, int64_t firs
     bool packed = b->file->codec != ECH_PLAIN;
     int64_t start = packed ? 0 : npy->header_bytes + first * (int64_t)b->row_bytes;
     b->bytes = ech_calloc(block_rows(b), b->row_bytes, err);
-    int code = b->bytes ? ech_stream_open(b->file->path, b->file->codec, start, &b->stream, err) : ECH_UNAVAILABLE;
+    int code =
+        b->bytes ? ech_stream_open(b->file->path, b->file->codec, start, &b->stream, err) : ECH_UNAVAILABLE;
     size_t left = packed ? (size_t)npy->header_bytes : 0, got = 1;
     while (code == ECH_OK && left > 0 && got > 0) {
         size_t piece = left < b->row_bytes ? left : b->row_bytes;
@@ -197,8 +198,8 @@ static int next_row(struct blocks *b, int64_t i, int64_t end, const unsigned cha
             return code;
     }
     if (b->filled - b->at < b->row_bytes)
-        return ech_fail_at(err, ECH_DATA, b->file->path, 0, 0, "the file ends in row %lld, more were expected",
-                           (long long)i);
+        return ech_fail_at(err, ECH_DATA, b->file->path, 0, 0,
+                           "the file ends in row %lld, more were expected", (long long)i);
     *row = b->bytes + b->at;
     b->at += b->row_bytes;
     return ECH_OK;

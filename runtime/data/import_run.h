@@ -1,4 +1,5 @@
-/* Between the files of an import (import.c: the course of it; import_text.c: rows of text; import_npy.c). */
+/* Between the files of an import (import.c: the course of it; import_plan.c: columns of text
+ * files; import_text.c: their rows; import_header.c, import_append.c, import_npy.c). */
 #ifndef ECH_DATA_IMPORT_RUN_H
 #define ECH_DATA_IMPORT_RUN_H
 
@@ -46,6 +47,13 @@ struct ech_import_run {
 /* Sets plan and layout (agreed). Calls   Collective. */
 int ech_import_text_plan(struct ech_import_run *run, struct ech_err *err);
 int ech_import_npy_plan(struct ech_import_run *run, struct ech_err *err);
+/* The text rows of this rank (sample: the first ones only): into the batch (NULL: nowhere), what they hold
+ * into the survey (NULL: settled). While columns may still change, the first value that does not fit them is
+ * no error but *later. Calls   Local. */
+int ech_import_text_read(struct ech_import_run *run, struct ech_batch *batch, struct ech_survey *survey,
+                         bool sample, struct ech_err *later, struct ech_err *err);
+/* Whether the columns follow from the rows. */
+bool ech_import_unsettled(const struct ech_import_run *run);
 /* This rank's rows into the batch. Calls   Local. */
 int ech_import_text_rows(struct ech_import_run *run, struct ech_batch *batch, struct ech_err *err);
 int ech_import_npy_rows(struct ech_import_run *run, struct ech_batch *batch, struct ech_err *err);

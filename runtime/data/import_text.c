@@ -1,6 +1,5 @@
-/* Import of text files: rows are cut (jsonl.h, csv.h), their values converted (convert.h) into the batch's
- * columns. With JSON Lines the first pass also notes which kinds of values there are; where the columns that
- * follow are not the ones believed in so far, that pass is made again with the new ones. */
+/* Rows of text files: cut (jsonl.h, csv.h) and converted (convert.h) into the batch's columns; a survey notes
+ * which kinds of values they hold. */
 #include "data/import_run.h"
 
 #include "base/mem.h"
@@ -15,30 +14,21 @@ enum { SAMPLE_ROWS = 1000, SAMPLE_BYTES = 8 << 20 };
 
 struct reader {
     struct ech_import_run *run;
-    struct ech_batch *batch;      /* NULL: a sample, only looked at */
-    struct ech_survey *survey;    /* NULL: the columns are settled */
-    bool defer;                   /* columns may still change: a value that does not fit is no error yet */
-    struct ech_err later;         /* the first such value */
+    struct ech_batch *batch;   /* NULL: a sample, only looked at */
+    struct ech_survey *survey; /* NULL: the columns are settled */
+    bool defer;                /* columns may still change: a value that does not fit is no error yet */
+    struct ech_err later;      /* the first such value */
     struct ech_jrow members;
     struct ech_csv_row fields;
     const struct ech_jvalue **values; /* of the plan's columns in this row */
     struct ech_str key, cell;
 };
 
-/* Whether the columns follow from the rows at all. */
-static bool unsettled(const struct ech_import_run *run)
-{
-    bool open = !run->closed;
-    for (int c = 0; c < run->want_count; c++)
-        open |= !run->wants[c].typed || !run->wants[c].sized;
-    return open;
-}
-
 static int reader_init(struct reader *r, struct ech_import_run *run, struct ech_batch *batch,
                        struct ech_survey *survey, struct ech_err *err)
 {
     *r = (struct reader){.run = run, .batch = batch, .survey = survey, .later = ECH_ERR_NONE};
-    r->defer = survey && unsettled(run);
+    r->defer = survey && ech_import_unsettled(run);
     r->values = ech_calloc((size_t)run->plan_count + 1, sizeof r->values[0], err);
     return r->values ? ECH_OK : ECH_UNAVAILABLE;
 }
@@ -69,7 +59,8 @@ static int misfit(struct reader *r, const struct ech_row *row, size_t at, struct
 {
     if (!r->defer || problem->code != ECH_DATA) {
         place(r, row, at, problem);
-        return ech_fail_at(err, problem->code, problem->file, problem->line, problem->column, "%s", problem->text);
+        return ech_fail_at(err, problem->code, problem->file, problem->line, problem->column, "%s",
+                           problem->text);
     }
     if (r->later.code == ECH_OK) {
         place(r, row, at, problem);
@@ -127,7 +118,8 @@ static int survey_member(struct reader *r, const char *key, int column, size_t h
 
 static int strict_key(const char *key, struct ech_err *err)
 {
-    return ech_fail(err, ECH_DATA, "the dataset has no column \"%.80s\": choose the columns to append by name", key);
+    return ech_fail(err, ECH_DATA,
+                    "the dataset has no column \"%.80s\": choose the columns to append by name", key);
 }
 
 /* Hand the members of the row to the survey and to the columns that take them. */
@@ -239,7 +231,8 @@ static int csv_cell(struct reader *r, const struct ech_row *row, int c, bool *fi
         ech_cell_kind(text, bytes, &kind);
         ech_seen_add(&r->survey->seen[c], &kind);
     }
-    if (!r->batch || ech_put_cell(&r->run->plan[c].column, text, bytes, &r->batch->cells[c], &problem) == ECH_OK)
+    if (!r->batch ||
+        ech_put_cell(&r->run->plan[c].column, text, bytes, &r->batch->cells[c], &problem) == ECH_OK)
         return ECH_OK;
     *fits = false;
     return misfit(r, row, (size_t)(field->text - row->text), &problem, err);
@@ -273,7 +266,8 @@ static int line_row(struct reader *r, const struct ech_row *row, struct ech_err 
     }
     if (!r->batch)
         return ECH_OK;
-    fits = ech_put_cell(&r->run->plan[0].column, row->text, row->bytes, &r->batch->cells[0], &problem) == ECH_OK;
+    fits =
+        ech_put_cell(&r->run->plan[0].column, row->text, row->bytes, &r->batch->cells[0], &problem) == ECH_OK;
     if (!fits)
         code = misfit(r, row, 0, &problem, err);
     return code == ECH_OK ? end_row(r, fits, err) : code;
@@ -290,7 +284,8 @@ static bool is_blank(const struct ech_row *row, enum ech_format format)
 static int one_row(struct reader *r, const struct ech_row *row, struct ech_err *err)
 {
     size_t at = 0;
-    if (is_blank(row, r->run->format) && !(row->first && r->run->format == ECH_CSV && !r->run->options->no_header))
+    if (is_blank(row, r->run->format) &&
+        !(row->first && r->run->format == ECH_CSV && !r->run->options->no_header))
         return ECH_OK;
     if (check_utf8(r, row, &at, err) != ECH_OK)
         return place(r, row, at, err);
@@ -307,8 +302,8 @@ static int read_rows(struct reader *r, bool sample, struct ech_err *err)
     struct ech_row row;
     bool more = true;
     int64_t left = SAMPLE_ROWS, bytes = SAMPLE_BYTES;
-    int code = ech_rows_open(run->files, run->pieces, run->piece_count, run->format == ECH_CSV, run->row_max, &rows,
-                             err);
+    int code = ech_rows_open(run->files, run->pieces, run->piece_count, run->format == ECH_CSV, run->row_max,
+                             &rows, err);
     while (code == ECH_OK && more && !(sample && (left-- == 0 || bytes < 0))) {
         code = ech_rows_next(rows, &row, &more, err);
         if (code == ECH_OK && more) {
@@ -320,265 +315,22 @@ static int read_rows(struct reader *r, bool sample, struct ech_err *err)
     return code;
 }
 
+int ech_import_text_read(struct ech_import_run *run, struct ech_batch *batch, struct ech_survey *survey,
+                         bool sample, struct ech_err *later, struct ech_err *err)
+{
+    struct reader r;
+    int code = reader_init(&r, run, batch, survey, err);
+    if (code == ECH_OK)
+        code = read_rows(&r, sample, err);
+    if (code == ECH_OK && batch)
+        code = ech_batch_finish(batch, err);
+    if (later)
+        *later = r.later;
+    reader_fini(&r);
+    return code;
+}
+
 int ech_import_text_rows(struct ech_import_run *run, struct ech_batch *batch, struct ech_err *err)
 {
-    struct reader r;
-    int code = reader_init(&r, run, batch, NULL, err);
-    if (code == ECH_OK)
-        code = read_rows(&r, false, err);
-    if (code == ECH_OK)
-        code = ech_batch_finish(batch, err);
-    reader_fini(&r);
-    return code;
-}
-
-/* An empty survey: of the wanted columns, or of nothing yet. */
-static int survey_init(const struct ech_import_run *run, struct ech_survey *survey, struct ech_err *err)
-{
-    *survey = (struct ech_survey){0};
-    if (!run->closed)
-        return ECH_OK;
-    survey->seen = ech_calloc((size_t)run->want_count, sizeof survey->seen[0], err);
-    if (!survey->seen)
-        return ECH_UNAVAILABLE;
-    survey->count = survey->capacity = (size_t)run->want_count;
-    for (int c = 0; c < run->want_count; c++) {
-        survey->seen[c] = (struct ech_seen){.least = INT64_MAX, .most = -1};
-        memcpy(survey->seen[c].name, run->wants[c].column.name, sizeof survey->seen[c].name);
-    }
-    return ECH_OK;
-}
-
-/* The plan that follows from the survey; *same: it is the one there was. */
-static int adopt(struct ech_import_run *run, const struct ech_survey *survey, bool *same, struct ech_err *err)
-{
-    struct ech_want *plan = ech_calloc(survey->count, sizeof *plan, err);
-    if (!plan)
-        return ECH_UNAVAILABLE;
-    *same = run->plan && run->plan_count == (int)survey->count;
-    for (size_t c = 0; c < survey->count; c++) {
-        const struct ech_want *want = run->closed ? &run->wants[c] : NULL;
-        plan[c].column = ech_column_resolve(want, &survey->seen[c]);
-        memcpy(plan[c].source, want ? want->source : plan[c].column.name,
-               want ? sizeof plan[c].source : sizeof plan[c].column.name);
-        *same = *same && memcmp(&plan[c], &run->plan[c], sizeof plan[c]) == 0;
-    }
-    ech_free(run->plan);
-    run->plan = plan;
-    run->plan_count = (int)survey->count;
-    return ECH_OK;
-}
-
-static int sample_local(struct ech_import_run *run, struct ech_survey *survey, struct ech_err *err)
-{
-    struct reader r;
-    struct ech_err ignored = ECH_ERR_NONE; /* a bad row is found again, in its order, by the first pass */
-    int code = survey_init(run, survey, err);
-    if (code == ECH_OK)
-        code = reader_init(&r, run, NULL, survey, err);
-    if (code != ECH_OK)
-        return code;
-    if (unsettled(run) && read_rows(&r, true, &ignored) != ECH_OK && ignored.code != ECH_DATA)
-        code = ech_fail_at(err, ignored.code, ignored.file, ignored.line, ignored.column, "%s", ignored.text);
-    reader_fini(&r);
-    return code;
-}
-
-static int sample(struct ech_import_run *run, struct ech_err *err)
-{
-    struct ech_survey survey = {0};
-    bool same;
-    sample_local(run, &survey, err);
-    int code = ech_survey_agree(run->comm, &survey, err);
-    if (code == ECH_OK)
-        adopt(run, &survey, &same, err);
-    ech_survey_fini(&survey);
-    return ech_agree(run->comm, err);
-}
-
-/* The first pass over this rank's rows: sizes into a new layout, kinds into the survey. */
-static int sizes_local(struct ech_import_run *run, struct ech_survey *survey, struct ech_err *later,
-                       struct ech_err *err)
-{
-    struct reader r;
-    struct ech_batch batch = {0};
-    int code = survey_init(run, survey, err);
-    if (code == ECH_OK && run->plan_count > 0) {
-        code = ech_import_new_layout(run, err);
-        if (code == ECH_OK)
-            code = ech_batch_init(&batch, run->plan_count, run->layout, NULL, NULL, err);
-    }
-    if (code != ECH_OK)
-        return code;
-    code = reader_init(&r, run, run->plan_count > 0 ? &batch : NULL,
-                       run->format == ECH_JSONL || unsettled(run) ? survey : NULL, err);
-    if (code == ECH_OK)
-        code = read_rows(&r, false, err);
-    if (code == ECH_OK && run->plan_count > 0)
-        code = ech_batch_finish(&batch, err);
-    run->tally = batch.tally;
-    *later = r.later;
-    reader_fini(&r);
-    ech_batch_fini(&batch);
-    return code;
-}
-
-static int check_missing(const struct ech_import_run *run, const struct ech_survey *survey, struct ech_err *err)
-{
-    if (survey->count == 0)
-        return ech_fail(err, ECH_DATA,
-                        "%s%s: there are no keys, so no columns are known: name the columns to make an empty dataset",
-                        run->files[0].path, run->options->source_count > 1 ? " and the others" : "");
-    for (int c = 0; run->closed && run->format == ECH_JSONL && c < run->want_count; c++)
-        if (survey->seen[c].kinds == 0 && !run->options->append)
-            return ech_fail(err, ECH_DATA, "no row of %s%s has the key \"%s\"", run->files[0].path,
-                            run->options->source_count > 1 ? " and the others" : "", run->wants[c].source);
-    return ECH_OK;
-}
-
-/* One round of the first pass; *settled: its columns hold all rows. */
-static int round_of_sizes(struct ech_import_run *run, bool *settled, struct ech_err *err)
-{
-    struct ech_survey survey = {0};
-    struct ech_err later = ECH_ERR_NONE;
-    bool same = true;
-    int64_t rows = 0;
-    run->passes++;
-    sizes_local(run, &survey, &later, err);
-    int code = ech_survey_agree(run->comm, &survey, err);
-    if (code == ECH_OK && (run->format == ECH_JSONL || unsettled(run)))
-        adopt(run, &survey, &same, err);
-    code = ech_agree(run->comm, err);
-    if (code == ECH_OK && same) {
-        if (later.code != ECH_OK)
-            *err = later;
-        code = ech_agree(run->comm, err);
-    }
-    if (code == ECH_OK && same) {
-        rows = run->tally.rows;
-        code = ech_sum_i64(run->comm, &rows, 1, err);
-    }
-    if (code == ECH_OK && same && (rows > 0 || survey.count == 0))
-        code = check_missing(run, &survey, err);
-    ech_survey_fini(&survey);
-    *settled = same;
-    return code;
-}
-
-static int csv_wants(struct ech_import_run *run, struct ech_err *err)
-{
-    const struct ech_header *h = &run->header;
-    if (h->count > ECH_COLUMNS_MAX && !run->closed)
-        return ech_fail(err, ECH_DATA, "%s has %lld columns, %d can be taken: choose columns by name",
-                        run->files[0].path, (long long)h->count, ECH_COLUMNS_MAX);
-    if (run->closed)
-        return ECH_OK;
-    run->wants = ech_calloc((size_t)h->count, sizeof run->wants[0], err);
-    if (!run->wants)
-        return ECH_UNAVAILABLE;
-    run->closed = true;
-    for (int c = 0; c < h->count; c++, run->want_count++) {
-        struct ech_want *want = &run->wants[c];
-        if (!ech_column_name_valid(h->names[c]))
-            return ech_fail_at(err, ECH_DATA, run->files[0].path, 1, 1,
-                               "\"%.80s\" cannot name a column (a letter or _, then letters, digits, _ . -, at most "
-                               "63): choose columns by name, and rename it: NEW=%.80s",
-                               h->names[c], h->names[c]);
-        strcpy(want->source, h->names[c]);
-        strcpy(want->column.name, h->names[c]);
-    }
-    return ECH_OK;
-}
-
-static int csv_field_of(const struct ech_import_run *run, const char *source, int *field, struct ech_err *err)
-{
-    const struct ech_header *h = &run->header;
-    int found = -1;
-    for (int f = 0; f < h->count; f++)
-        if (strcmp(h->names[f], source) == 0) {
-            if (found >= 0)
-                return ech_fail_at(err, ECH_DATA, run->files[0].path, 1, 1, "the header names \"%s\" twice", source);
-            found = f;
-        }
-    if (found < 0) {
-        const char **names = ech_calloc((size_t)h->count + 1, sizeof names[0], err);
-        if (!names)
-            return ECH_UNAVAILABLE;
-        memcpy(names, h->names, (size_t)h->count * sizeof names[0]);
-        const char *nearest = ech_nearest(source, names);
-        ech_free(names);
-        return ech_fail(err, ECH_DATA, "%s has no column \"%s\"%s%s%s", run->files[0].path, source,
-                        nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
-    }
-    *field = found;
-    return ECH_OK;
-}
-
-/* Untyped columns of CSV and lines are text; every column finds its field. */
-static int settle_wants(struct ech_import_run *run, struct ech_err *err)
-{
-    int code = ECH_OK;
-    if (run->format == ECH_CSV) {
-        if (run->header.count == 0)
-            return ech_fail(err, ECH_DATA, "%s is empty: a header row was expected", run->files[0].path);
-        code = csv_wants(run, err);
-        run->fields = code == ECH_OK ? ech_calloc((size_t)run->want_count + 1, sizeof run->fields[0], err) : NULL;
-        if (!run->fields)
-            return code == ECH_OK ? ECH_UNAVAILABLE : code;
-    }
-    if (run->format == ECH_CSV && run->strict && run->header.count != run->want_count)
-        return ech_fail(err, ECH_DATA, "%s has %lld columns, the dataset has %d: choose the columns to append by name",
-                        run->files[0].path, (long long)run->header.count, run->want_count);
-    for (int c = 0; c < run->want_count && code == ECH_OK && run->format != ECH_JSONL; c++) {
-        struct ech_want *want = &run->wants[c];
-        if (!want->typed) {
-            want->column.type = ECH_TEXT;
-            want->column.dtype = ECH_U8;
-            want->typed = want->sized = true;
-        }
-        if (run->format == ECH_CSV)
-            code = csv_field_of(run, want->source, &run->fields[c], err);
-    }
-    return code;
-}
-
-static int line_want(struct ech_import_run *run, struct ech_err *err)
-{
-    if (run->want_count > 1)
-        return ech_fail(err, ECH_USAGE, "lines make one column, %d are asked for", run->want_count);
-    if (run->closed)
-        return ECH_OK;
-    run->wants = ech_calloc(1, sizeof run->wants[0], err);
-    if (!run->wants)
-        return ECH_UNAVAILABLE;
-    run->want_count = 1;
-    run->closed = true;
-    strcpy(run->wants[0].source, "text");
-    strcpy(run->wants[0].column.name, "text");
-    return ECH_OK;
-}
-
-int ech_import_text_plan(struct ech_import_run *run, struct ech_err *err)
-{
-    int code = ECH_OK;
-    if (run->format == ECH_CSV) {
-        code = ech_source_parity(run->comm, run->files, run->pieces, run->piece_count, err);
-        if (code == ECH_OK)
-            code = ech_header_read(run->comm, run->files, run->options->source_count, run->delimiter,
-                                   run->options->no_header, run->row_max, &run->header, err);
-    }
-    if (code == ECH_OK) {
-        code = run->format == ECH_LINES ? line_want(run, err) : ECH_OK;
-        if (code == ECH_OK)
-            settle_wants(run, err);
-        code = ech_agree(run->comm, err);
-    }
-    if (code == ECH_OK)
-        code = sample(run, err);
-    bool settled = false;
-    while (code == ECH_OK && !settled)
-        code = round_of_sizes(run, &settled, err);
-    if (code == ECH_OK)
-        code = ech_layout_agree(run->layout, run->comm, err);
-    return code;
+    return ech_import_text_read(run, batch, NULL, false, NULL, err);
 }

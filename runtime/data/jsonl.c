@@ -245,8 +245,7 @@ static int report(const struct cursor *c, const char *text, size_t *at, struct e
 
 static int add_member(struct ech_jrow *row, struct ech_jmember **out, struct ech_err *err)
 {
-    int code =
-        ech_grow((void **)&row->members, &row->capacity, row->count + 1, sizeof row->members[0], err);
+    int code = ech_grow((void **)&row->members, &row->capacity, row->count + 1, sizeof row->members[0], err);
     if (code == ECH_OK)
         *out = &row->members[row->count++];
     return code;
@@ -260,7 +259,8 @@ int ech_jsonl_parse(const char *text, size_t bytes, struct ech_jrow *row, size_t
     if (!at_char(&c, '{')) {
         *at = (size_t)(c.p - text);
         return ech_fail(err, ECH_DATA, "a JSON object was expected: each line holds one, from { to }%s",
-                        at_char(&c, '[') ? " (a JSON array is not JSON Lines: write one element a line)" : "");
+                        at_char(&c, '[') ? " (a JSON array is not JSON Lines: write one element a line)"
+                                         : "");
     }
     c.p++;
     skip_blanks(&c);
@@ -373,8 +373,8 @@ void ech_json_unescape(const char *text, size_t bytes, struct ech_str *out, bool
     }
 }
 
-bool ech_json_numbers(const struct ech_jvalue *array, bool (*each)(void *context, const char *text, size_t bytes),
-                      void *context)
+bool ech_json_numbers(const struct ech_jvalue *array,
+                      bool (*each)(void *context, const char *text, size_t bytes), void *context)
 {
     const char *p = array->text + 1, *end = array->text + array->bytes;
     for (int64_t i = 0; i < array->count; i++) {

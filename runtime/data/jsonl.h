@@ -54,7 +54,7 @@ int ech_json_value(const char *text, size_t bytes, struct ech_jvalue *value, siz
  * three bytes (not UTF-8); *lone (may be NULL) is set then. */
 void ech_json_unescape(const char *text, size_t bytes, struct ech_str *out, bool *lone);
 /* Calls `each` for every number of an array span (INTS or FLOATS), in order, until it returns false. */
-bool ech_json_numbers(const struct ech_jvalue *array, bool (*each)(void *context, const char *text, size_t bytes),
-                      void *context);
+bool ech_json_numbers(const struct ech_jvalue *array,
+                      bool (*each)(void *context, const char *text, size_t bytes), void *context);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "data/manifest.h"
 
 #include <string.h>
 
@@ -336,6 +337,19 @@ static void place_parts(struct ech_layout *layout, const void *all, int rank, in
     }
 }
 
+/* Better now than after everything is written. */
+static int check_shards(const struct ech_layout *layout, struct ech_err *err)
+{
+    int64_t each = ECH_MANIFEST_SHARD_BYTES + ECH_MANIFEST_ROOT_BYTES * (int64_t)layout->count;
+    int64_t most = ECH_MANIFEST_BYTES_MOST / each;
+    if (layout->shards <= most)
+        return ECH_OK;
+    return ech_fail(
+        err, ECH_CONFIG,
+        "%lld shards of %lld bytes: a manifest of %d columns can list %lld; use a larger shard_bytes",
+        (long long)layout->shards, (long long)layout->shard_bytes, layout->count, (long long)most);
+}
+
 int ech_layout_agree(struct ech_layout *layout, struct ech_comm *comm, struct ech_err *err)
 {
     ECH_ASSERT(!layout->agreed, "a layout is agreed on twice");
@@ -362,9 +376,10 @@ int ech_layout_agree(struct ech_layout *layout, struct ech_comm *comm, struct ec
     if (code == ECH_OK) {
         place_parts(layout, all, rank, size);
         layout->agreed = true;
-    } else if (err && err->code == ECH_OK) {
-        *err = local;
+        code = check_shards(layout, &local); /* the same on all ranks */
     }
+    if (code != ECH_OK && err && err->code == ECH_OK)
+        *err = local;
     ech_free(mine);
     ech_free(all);
     return code;

@@ -32,6 +32,8 @@
 enum {
     ECH_MANIFEST_FORMAT = 1,
     ECH_MANIFEST_BYTES_MOST = 64 << 20,
+    ECH_MANIFEST_SHARD_BYTES = 200, /* no shard's line is longer ... */
+    ECH_MANIFEST_ROOT_BYTES = 34,   /* ... than this and so much a column */
     ECH_MANIFEST_DEPTH_MOST = 16,
     ECH_MANIFEST_KEYS_MOST = 64 /* of one mapping */
 };

@@ -188,7 +188,8 @@ int ech_npy_parse(const void *header, size_t bytes, struct ech_npy *out, struct 
                         "the .npy header cannot be read at byte %zu: {'descr': one of f2 f4 f8 i1 .. u8 b1, "
                         "'fortran_order': False, 'shape': (rows, dim)} was expected",
                         (size_t)(c.p - text));
-    if ((code = set_type(f.descr, &npy, err)) != ECH_OK || (code = set_shape(f.shape, f.dims, &npy, err)) != ECH_OK)
+    if ((code = set_type(f.descr, &npy, err)) != ECH_OK ||
+        (code = set_shape(f.shape, f.dims, &npy, err)) != ECH_OK)
         return code;
     if (f.fortran && npy.dim > 1 && npy.rows > 1)
         return ech_fail(err, ECH_DATA, "the array is in Fortran order: save it with numpy.ascontiguousarray");

@@ -1,5 +1,6 @@
 /* The header of a NumPy .npy file (versions 1, 2, 3): magic, version, length, a Python dictionary, padding.
- * Pure: no I/O. Refused with a reason: big-endian, Fortran order, objects, strings, more than 2 dimensions. */
+ * Pure: no I/O. Refused with a reason: big-endian, Fortran order, objects, strings, more than 2 dimensions.
+ */
 #ifndef ECH_DATA_NPY_H
 #define ECH_DATA_NPY_H
 
@@ -9,9 +10,9 @@
 enum { ECH_NPY_HEADER_MAX = 1 << 20, ECH_NPY_PROLOGUE = 12 };
 
 struct ech_npy {
-    int64_t rows, dim;   /* shape (rows,) has dim 1 */
-    char kind;           /* 'f' float, 'i' signed, 'u' unsigned, 'b' bool */
-    int item_bytes;      /* of one value */
+    int64_t rows, dim;    /* shape (rows,) has dim 1 */
+    char kind;            /* 'f' float, 'i' signed, 'u' unsigned, 'b' bool */
+    int item_bytes;       /* of one value */
     int64_t header_bytes; /* where the values begin */
 };
 

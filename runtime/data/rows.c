@@ -185,7 +185,8 @@ static int too_large(struct ech_rows *r, struct ech_err *err)
     char limit[32];
     const struct ech_source_file *file = &r->files[r->piece->file];
     ech_source_place(file, r->offset, &line, &column);
-    return ech_fail_at(err, ECH_DATA, file->path, line, column, "the row that begins here is larger than %s%s",
+    return ech_fail_at(err, ECH_DATA, file->path, line, column,
+                       "the row that begins here is larger than %s%s",
                        ech_print_bytes((int64_t)r->row_max, limit, sizeof limit),
                        r->quotes ? ": is a quote not closed? Otherwise raise the limit of a row"
                                  : ": raise the limit of a row or cut the row");

@@ -13,8 +13,8 @@ static const struct {
     enum ech_ctype type;
     enum ech_dtype dtype;
 } types[] = {
-    {"text", ECH_TEXT, ECH_U8},    {"json", ECH_JSON, ECH_U8},    {"ints", ECH_INTS, ECH_I64},
-    {"f32", ECH_TENSOR, ECH_F32},  {"f16", ECH_TENSOR, ECH_F16},  {"f64", ECH_TENSOR, ECH_F64},
+    {"text", ECH_TEXT, ECH_U8},      {"json", ECH_JSON, ECH_U8},   {"ints", ECH_INTS, ECH_I64},
+    {"f32", ECH_TENSOR, ECH_F32},    {"f16", ECH_TENSOR, ECH_F16}, {"f64", ECH_TENSOR, ECH_F64},
     {"tensor", ECH_TENSOR, ECH_F32},
 };
 
@@ -24,10 +24,11 @@ static int unknown_type(const char *item, const char *name, struct ech_err *err)
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         names[i] = types[i].name;
     const char *nearest = ech_nearest(name, names);
-    return ech_fail(err, ECH_USAGE,
-                    "column \"%s\": no such type \"%s\"%s%s%s; the types are text, json, ints, f32, f16, f64, with "
-                    "[n] behind for n values a row, ints[] for ragged ones",
-                    item, name, nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+    return ech_fail(
+        err, ECH_USAGE,
+        "column \"%s\": no such type \"%s\"%s%s%s; the types are text, json, ints, f32, f16, f64, with "
+        "[n] behind for n values a row, ints[] for ragged ones",
+        item, name, nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }
 
 /* "f32[384]" at text, up to its end. */
@@ -55,8 +56,9 @@ static int parse_type(const char *item, char *text, struct ech_want *want, struc
     want->column.dim = dim;
     if (open && (types[i].dtype == ECH_U8 || (dim == 0 && types[i].type == ECH_TENSOR)))
         return ech_fail(err, ECH_USAGE, "column \"%s\": %s", item,
-                        types[i].dtype == ECH_U8 ? "text and json take no [n]"
-                                                 : "a tensor needs the same number of values in each row: [n]");
+                        types[i].dtype == ECH_U8
+                            ? "text and json take no [n]"
+                            : "a tensor needs the same number of values in each row: [n]");
     return ECH_OK;
 }
 
@@ -76,10 +78,11 @@ static int parse_want(char *item, struct ech_want *want, struct ech_err *err)
         return ech_fail(err, ECH_USAGE, "column \"%s\": the name in the file has 1 to %d bytes", whole,
                         ECH_SOURCE_MAX - 1);
     if (!ech_column_name_valid(item))
-        return ech_fail(err, ECH_USAGE,
-                        "\"%s\" cannot name a column (a letter or _, then letters, digits, _ . -, at most 63): write "
-                        "NEW=%s",
-                        item, source);
+        return ech_fail(
+            err, ECH_USAGE,
+            "\"%s\" cannot name a column (a letter or _, then letters, digits, _ . -, at most 63): write "
+            "NEW=%s",
+            item, source);
     strcpy(want->source, source);
     strcpy(want->column.name, item);
     return type ? parse_type(whole, type, want, err) : ECH_OK;
@@ -124,7 +127,8 @@ void ech_survey_fini(struct ech_survey *survey)
     *survey = (struct ech_survey){0};
 }
 
-int ech_survey_find(struct ech_survey *survey, const char *name, size_t hint, size_t *index, struct ech_err *err)
+int ech_survey_find(struct ech_survey *survey, const char *name, size_t hint, size_t *index,
+                    struct ech_err *err)
 {
     if (hint < survey->count && strcmp(survey->seen[hint].name, name) == 0) {
         *index = hint;
@@ -137,12 +141,14 @@ int ech_survey_find(struct ech_survey *survey, const char *name, size_t hint, si
     if (i < survey->count)
         return ECH_OK;
     if (!ech_column_name_valid(name))
-        return ech_fail(err, ECH_DATA,
-                        "the key \"%.80s\" cannot name a column (a letter or _, then letters, digits, _ . -, at most "
-                        "63): choose columns by name, and rename it: NEW=%.80s",
-                        name, name);
+        return ech_fail(
+            err, ECH_DATA,
+            "the key \"%.80s\" cannot name a column (a letter or _, then letters, digits, _ . -, at most "
+            "63): choose columns by name, and rename it: NEW=%.80s",
+            name, name);
     if (i == ECH_COLUMNS_MAX)
-        return ech_fail(err, ECH_DATA, "more than %d different keys: choose columns by name", ECH_COLUMNS_MAX);
+        return ech_fail(err, ECH_DATA, "more than %d different keys: choose columns by name",
+                        ECH_COLUMNS_MAX);
     int code = ech_grow((void **)&survey->seen, &survey->capacity, i + 1, sizeof survey->seen[0], err);
     if (code != ECH_OK)
         return code;
@@ -189,7 +195,8 @@ int ech_survey_agree(struct ech_comm *comm, struct ech_survey *survey, struct ec
     struct ech_survey all = {0};
     int code = ech_agree(comm, err);
     if (code == ECH_OK)
-        code = ech_allgatherv(comm, survey->seen, survey->count * sizeof survey->seen[0], &gathered, counts, err);
+        code = ech_allgatherv(comm, survey->seen, survey->count * sizeof survey->seen[0], &gathered, counts,
+                              err);
     if (code == ECH_OK) {
         for (int r = 0; r < ech_comm_size(comm); r++)
             total += counts[r];

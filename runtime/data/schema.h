@@ -36,7 +36,8 @@ struct ech_survey {
 };
 void ech_survey_fini(struct ech_survey *survey);
 /* Index of a name, found or added at the end. hint: where it probably is. */
-int ech_survey_find(struct ech_survey *survey, const char *name, size_t hint, size_t *index, struct ech_err *err);
+int ech_survey_find(struct ech_survey *survey, const char *name, size_t hint, size_t *index,
+                    struct ech_err *err);
 void ech_seen_add(struct ech_seen *seen, const struct ech_jvalue *value);
 void ech_seen_merge(struct ech_seen *into, const struct ech_seen *more);
 /* Every rank's survey becomes the one of all, names in the order of the rows.

@@ -3,6 +3,8 @@
  * driver, which is what makes a file made by one rank and one made through MPI-IO the same bytes. */
 #include "data/shard.h"
 
+#include "data/dataset.h"
+
 #include "base/fault.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -396,4 +398,18 @@ int ech_shard_inspect(const char *path, const struct ech_shard_spec *spec, int64
         code = inspect_column(file, path, spec, c, file_bytes, &places[c], err);
     H5Fclose(file);
     return code;
+}
+
+bool ech_data_library(char *out, size_t bytes)
+{
+    unsigned major = 0, minor = 0, patch = 0;
+    H5get_libversion(&major, &minor, &patch);
+#ifdef H5_HAVE_PARALLEL
+    const bool parallel = true;
+#else
+    const bool parallel = false;
+#endif
+    snprintf(out, bytes, "HDF5 %u.%u.%u%s", major, minor, patch,
+             parallel ? ", parallel" : ", without MPI-IO");
+    return parallel;
 }

@@ -55,8 +55,7 @@ int ech_source_split(const struct ech_source_file *files, int count, int rank, i
         if (begin >= end || (files[i].codec != ECH_PLAIN && begin != start))
             continue;
         bool whole = files[i].codec != ECH_PLAIN;
-        pieces[found++] =
-            (struct ech_piece){i, begin - start, whole ? INT64_MAX : end - start, false};
+        pieces[found++] = (struct ech_piece){i, begin - start, whole ? INT64_MAX : end - start, false};
     }
     return found;
 }

@@ -33,7 +33,8 @@ int ech_source_split(const struct ech_source_file *files, int count, int rank, i
 int ech_source_parity(struct ech_comm *comm, const struct ech_source_file *files, struct ech_piece *pieces,
                       int count, struct ech_err *err);
 
-/* Line and column (from 1, in bytes) of an offset in the unpacked file; zeros where it cannot be read again. */
+/* Line and column (from 1, in bytes) of an offset in the unpacked file; zeros where it cannot be read again.
+ */
 void ech_source_place(const struct ech_source_file *file, int64_t offset, int *line, int *column);
 
 #endif

@@ -35,16 +35,17 @@ int ech_codec_detect(const char *path, enum ech_codec *codec, int64_t *bytes, st
     unsigned char head[4] = {0};
     size_t got;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        code = ech_fail(err, ECH_NOINPUT, "%s is not a regular file: an import reads its sources twice", path);
+        code =
+            ech_fail(err, ECH_NOINPUT, "%s is not a regular file: an import reads its sources twice", path);
     else
         code = ech_read_some(fd, path, head, sizeof head, &got, err);
     close(fd);
     if (code != ECH_OK)
         return code;
     *bytes = st.st_size;
-    *codec = head[0] == 0x1F && head[1] == 0x8B              ? ECH_GZIP
+    *codec = head[0] == 0x1F && head[1] == 0x8B         ? ECH_GZIP
              : memcmp(head, "\x28\xB5\x2F\xFD", 4) == 0 ? ECH_ZSTD
-                                                             : ECH_PLAIN;
+                                                        : ECH_PLAIN;
     return ECH_OK;
 }
 
@@ -72,7 +73,8 @@ static int open_codec(struct ech_stream *s, struct ech_err *err)
         return ECH_UNAVAILABLE;
     s->gz_open = s->codec == ECH_GZIP && inflateInit2(&s->gz, 15 + 16) == Z_OK;
     s->zstd = s->codec == ECH_ZSTD ? ZSTD_createDCtx() : NULL;
-    return s->gz_open || s->zstd ? ECH_OK : ech_fail(err, ECH_UNAVAILABLE, "out of memory: unpacking %s", s->path);
+    return s->gz_open || s->zstd ? ECH_OK
+                                 : ech_fail(err, ECH_UNAVAILABLE, "out of memory: unpacking %s", s->path);
 }
 
 int ech_stream_open(const char *path, enum ech_codec codec, int64_t offset, struct ech_stream **out,
@@ -104,7 +106,8 @@ static int damaged(const struct ech_stream *s, const char *why, struct ech_err *
 }
 
 /* Unpack what is in the input into data[*done, bytes). */
-static int inflate_some(struct ech_stream *s, unsigned char *data, size_t bytes, size_t *done, struct ech_err *err)
+static int inflate_some(struct ech_stream *s, unsigned char *data, size_t bytes, size_t *done,
+                        struct ech_err *err)
 {
     if (!s->inside && inflateReset(&s->gz) != Z_OK)
         return damaged(s, "zlib cannot begin a member", err);
@@ -124,7 +127,8 @@ static int inflate_some(struct ech_stream *s, unsigned char *data, size_t bytes,
     return ECH_OK;
 }
 
-static int zstd_some(struct ech_stream *s, unsigned char *data, size_t bytes, size_t *done, struct ech_err *err)
+static int zstd_some(struct ech_stream *s, unsigned char *data, size_t bytes, size_t *done,
+                     struct ech_err *err)
 {
     ZSTD_inBuffer in = {s->input, s->filled, s->at};
     ZSTD_outBuffer out = {data, bytes, *done};

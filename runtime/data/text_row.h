@@ -1,5 +1,5 @@
-/* Rows of a dataset as text: what export writes, and head shows. Pure. Everything reads back as the same bytes
- * (import with the same column types), text that is not UTF-8 included: its bytes are passed on. */
+/* Rows of a dataset as text: what export writes, and head shows. Pure. Everything reads back as the same
+ * bytes (import with the same column types), text that is not UTF-8 included: its bytes are passed on. */
 #ifndef ECH_DATA_TEXT_ROW_H
 #define ECH_DATA_TEXT_ROW_H
 

@@ -15,12 +15,15 @@ static const struct {
     const char *help;
 } options[ECH_OPTIONS] = {
     [ECH_OPT_FORMAT] = {"--format", "F", "jsonl, csv, lines or npy; otherwise the file's name tells it"},
-    [ECH_OPT_COLUMNS] = {"--columns", "LIST", "columns to take, in this order: a,b (import: also new=old, name:type)"},
+    [ECH_OPT_COLUMNS] = {"--columns", "LIST",
+                         "columns to take, in this order: a,b (import: also new=old, name:type)"},
     [ECH_OPT_NO_HEADER] = {"--no-header", NULL, "CSV without a header row: the columns are c0, c1, ..."},
-    [ECH_OPT_DELIMITER] = {"--delimiter", "C", "CSV: what stands between fields (default: comma; tab for .tsv)"},
+    [ECH_OPT_DELIMITER] = {"--delimiter", "C",
+                           "CSV: what stands between fields (default: comma; tab for .tsv)"},
     [ECH_OPT_SHARD_BYTES] = {"--shard-bytes", "SIZE", "bytes of rows in a shard (default 256MiB)"},
     [ECH_OPT_ROW_BYTES] = {"--row-bytes", "SIZE", "largest row of a source file (default 64MiB)"},
-    [ECH_OPT_INVALID] = {"--invalid-utf8", "WHAT", "text that is not UTF-8: error (default), or keep its bytes"},
+    [ECH_OPT_INVALID] = {"--invalid-utf8", "WHAT",
+                         "text that is not UTF-8: error (default), or keep its bytes"},
     [ECH_OPT_REPLACE] = {"--replace", NULL, "replace an output that exists"},
     [ECH_OPT_ROWS] = {"--rows", "A:B", "rows A to B-1, counted from 0; A: to the end"},
     [ECH_OPT_COUNT] = {"-n", "N", "rows to show (default 10)"},
@@ -38,16 +41,19 @@ static int parse_delimiter(const char *text, char *out, struct ech_err *err)
         return ECH_OK;
     }
     if (strlen(text) != 1)
-        return ech_fail(err, ECH_USAGE, "--delimiter \"%s\": one character was expected (tab for a tab)", text);
+        return ech_fail(err, ECH_USAGE, "--delimiter \"%s\": one character was expected (tab for a tab)",
+                        text);
     *out = text[0];
     return ECH_OK;
 }
 
-static int parse_size(const struct ech_verb_args *args, enum ech_data_option option, int64_t *out, struct ech_err *err)
+static int parse_size(const struct ech_verb_args *args, enum ech_data_option option, int64_t *out,
+                      struct ech_err *err)
 {
     const char *text = args->values[option];
     if (text && (!ech_parse_bytes(text, out) || *out < 1))
-        return ech_fail(err, ECH_USAGE, "%s \"%s\": a size like 256MiB was expected", options[option].name, text);
+        return ech_fail(err, ECH_USAGE, "%s \"%s\": a size like 256MiB was expected", options[option].name,
+                        text);
     return ECH_OK;
 }
 
@@ -103,12 +109,14 @@ static int import_any(const struct ech_verb_args *args, bool append, struct ech_
     return ECH_OK;
 }
 
-static int verb_import(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+static int verb_import(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out,
+                       struct ech_err *err)
 {
     return import_any(args, false, comm, out, err);
 }
 
-static int verb_append(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+static int verb_append(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out,
+                       struct ech_err *err)
 {
     return import_any(args, true, comm, out, err);
 }
@@ -122,7 +130,8 @@ static int parse_rows(const char *text, struct ech_export_options *o, struct ech
         return ECH_OK;
     if (colon && (size_t)(colon - text) < sizeof first) {
         memcpy(first, text, (size_t)(colon - text));
-        bool good = (!first[0] || ech_parse_int(first, &o->first)) && (!colon[1] || ech_parse_int(colon + 1, &o->end));
+        bool good = (!first[0] || ech_parse_int(first, &o->first)) &&
+                    (!colon[1] || ech_parse_int(colon + 1, &o->end));
         if (good && o->first >= 0 && (!colon[1] || o->end > o->first))
             return ECH_OK;
     }
@@ -148,7 +157,8 @@ int ech_verb_names(const char *list, char **copy, const char ***names, int *coun
     return ECH_OK;
 }
 
-static int verb_export(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+static int verb_export(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out,
+                       struct ech_err *err)
 {
     struct ech_export_options o = {.replace = args->values[ECH_OPT_REPLACE] != NULL};
     struct ech_export_result result;
@@ -185,21 +195,24 @@ static const struct verb {
     int (*run)(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err);
 } verbs[] = {
     {"import", "SRC... DST",
-     "Make a dataset of JSON Lines, CSV, plain lines or .npy files (also .gz, .zst), joined in the given order.\n"
+     "Make a dataset of JSON Lines, CSV, plain lines or .npy files (also .gz, .zst), joined in the given "
+     "order.\n"
      "Types: text, json, ints, f32, f16, f64; [n] behind for n values a row, ints[] for ragged ones.",
      "echelon data import reviews.jsonl.gz data/reviews --columns id,text", 2, INT32_MAX,
      IMPORTS | BIT(ECH_OPT_REPLACE), verb_import},
     {"export", "DS DST", "Write a dataset as JSON Lines, CSV, plain lines or .npy (also .gz, .zst).",
      "echelon data export out/vectors vectors.npy --columns vector", 2, 2,
-     BIT(ECH_OPT_FORMAT) | BIT(ECH_OPT_COLUMNS) | BIT(ECH_OPT_ROWS) | BIT(ECH_OPT_DELIMITER) | BIT(ECH_OPT_REPLACE),
+     BIT(ECH_OPT_FORMAT) | BIT(ECH_OPT_COLUMNS) | BIT(ECH_OPT_ROWS) | BIT(ECH_OPT_DELIMITER) |
+         BIT(ECH_OPT_REPLACE),
      verb_export},
-    {"append", "SRC... DS", "Add the rows of files to a dataset, as its next generation. The columns must be the same.",
+    {"append", "SRC... DS",
+     "Add the rows of files to a dataset, as its next generation. The columns must be the same.",
      "echelon data append more.jsonl data/reviews", 2, INT32_MAX, IMPORTS, verb_append},
-    {"show", "DS", "What a dataset holds: columns, rows, shards, where it came from.", "echelon data show data/reviews",
-     1, 1, BIT(ECH_OPT_JSON), ech_verb_show},
+    {"show", "DS", "What a dataset holds: columns, rows, shards, where it came from.",
+     "echelon data show data/reviews", 1, 1, BIT(ECH_OPT_JSON), ech_verb_show},
     {"head", "DS", "The first rows; long values are cut (with --json: whole, one row a line).",
-     "echelon data head data/reviews -n 3", 1, 1, BIT(ECH_OPT_COUNT) | BIT(ECH_OPT_JSON) | BIT(ECH_OPT_COLUMNS),
-     ech_verb_head},
+     "echelon data head data/reviews -n 3", 1, 1,
+     BIT(ECH_OPT_COUNT) | BIT(ECH_OPT_JSON) | BIT(ECH_OPT_COLUMNS), ech_verb_head},
     {"verify", "DS", "Read a whole dataset and compare it with its hashes; one line for each problem.",
      "echelon data verify data/reviews", 1, 1, 0, ech_verb_verify},
 };
@@ -215,8 +228,10 @@ static void print_help(const struct verb *v, FILE *out)
             fprintf(out, "  %-20s %s\n", left, options[i].help);
         }
     fprintf(out,
-            "\nexample: %s\n\nexit status: 0 done; 64 command line; 65 bad data (file:line:column); 66 an input is "
-            "missing;\n  69 out of memory; 73 the output exists or cannot be created; 74 reading or writing failed; "
+            "\nexample: %s\n\nexit status: 0 done; 64 command line; 65 bad data (file:line:column); 66 an "
+            "input is "
+            "missing;\n  69 out of memory; 73 the output exists or cannot be created; 74 reading or writing "
+            "failed; "
             "78 no such column\n",
             v->example);
 }
@@ -247,14 +262,16 @@ static int parse_option(const struct verb *v, int argc, char **argv, int *i, str
         if (!options[o].value && joined)
             return ech_fail(err, ECH_USAGE, "data %s: %s takes no value", v->name, options[o].name);
         if (options[o].value && !joined && *i + 1 == argc)
-            return ech_fail(err, ECH_USAGE, "data %s: %s needs a value (%s)", v->name, options[o].name, options[o].help);
+            return ech_fail(err, ECH_USAGE, "data %s: %s needs a value (%s)", v->name, options[o].name,
+                            options[o].help);
         args->values[o] = !options[o].value ? "" : joined ? arg + length + 1 : argv[++*i];
         return ECH_OK;
     }
     return unknown_option(v, arg, err);
 }
 
-static int parse_args(const struct verb *v, int argc, char **argv, struct ech_verb_args *args, struct ech_err *err)
+static int parse_args(const struct verb *v, int argc, char **argv, struct ech_verb_args *args,
+                      struct ech_err *err)
 {
     bool ended = false;
     for (int i = 1; i < argc; i++) {
@@ -319,7 +336,8 @@ int ech_data_verb(int argc, char **argv, struct ech_comm *comm, FILE *out, struc
         return ECH_OK;
     }
     const char *nearest = argc > 0 ? ech_nearest(argv[0], names) : NULL;
-    return ech_fail(err, ECH_USAGE, "data: %s%s%s%s%s; the verbs are import, export, append, show, head and verify",
+    return ech_fail(err, ECH_USAGE,
+                    "data: %s%s%s%s%s; the verbs are import, export, append, show, head and verify",
                     argc > 0 ? "no such verb " : "a verb is missing", argc > 0 ? argv[0] : "",
                     nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }

@@ -22,7 +22,8 @@ static void describe_type(const struct ech_column *c, char *out, size_t size)
     else if (c->dim == 0)
         snprintf(out, size, "%s %s[]", ech_ctype_name(c->type), ech_dtype_name(c->dtype));
     else
-        snprintf(out, size, "%s %s[%lld]", ech_ctype_name(c->type), ech_dtype_name(c->dtype), (long long)c->dim);
+        snprintf(out, size, "%s %s[%lld]", ech_ctype_name(c->type), ech_dtype_name(c->dtype),
+                 (long long)c->dim);
 }
 
 static int64_t shard_bytes(const struct ech_manifest *m)
@@ -37,10 +38,11 @@ static void show_human(const struct ech_dataset *ds, FILE *out)
 {
     const struct ech_manifest *m = ech_dataset_manifest(ds);
     char rows[32], bytes[32], type[64], hex[ECH_HASH_HEX];
-    fprintf(out, "%s\n  rows        %s\n  size        %s in %zu shard%s\n  generation  %lld\n  uuid        %s\n",
+    fprintf(out,
+            "%s\n  rows        %s\n  size        %s in %zu shard%s\n  generation  %lld\n  uuid        %s\n",
             ech_dataset_path(ds), ech_print_count(m->rows, rows, sizeof rows),
-            ech_print_bytes(shard_bytes(m), bytes, sizeof bytes), m->shard_count, m->shard_count == 1 ? "" : "s",
-            (long long)m->generation, ech_hash_print(m->uuid, hex));
+            ech_print_bytes(shard_bytes(m), bytes, sizeof bytes), m->shard_count,
+            m->shard_count == 1 ? "" : "s", (long long)m->generation, ech_hash_print(m->uuid, hex));
     fprintf(out, "  columns\n");
     for (size_t c = 0; c < m->column_count; c++) {
         describe_type(&m->columns[c], type, sizeof type);
@@ -78,9 +80,10 @@ static void put_shards(struct ech_str *s, const struct ech_manifest *m)
         const struct ech_manifest_shard *shard = &m->shards[i];
         if (i > 0)
             ech_str_addc(s, ',');
-        ech_str_addf(s, "{\"file\":\"%s\",\"generation\":%lld,\"first_row\":%lld,\"rows\":%lld,\"bytes\":%lld}",
-                     shard->file, (long long)shard->generation, (long long)shard->first_row, (long long)shard->rows,
-                     (long long)shard->bytes);
+        ech_str_addf(s,
+                     "{\"file\":\"%s\",\"generation\":%lld,\"first_row\":%lld,\"rows\":%lld,\"bytes\":%lld}",
+                     shard->file, (long long)shard->generation, (long long)shard->first_row,
+                     (long long)shard->rows, (long long)shard->bytes);
     }
     ech_str_addc(s, ']');
 }
@@ -130,7 +133,8 @@ static size_t cut_length(const unsigned char *text, size_t bytes, size_t most)
     return most;
 }
 
-static void put_short(struct ech_str *s, const struct ech_column *column, const unsigned char *cell, size_t bytes)
+static void put_short(struct ech_str *s, const struct ech_column *column, const unsigned char *cell,
+                      size_t bytes)
 {
     bool text = column->type == ECH_TEXT || column->type == ECH_JSON;
     size_t shown = text ? cut_length(cell, bytes, SHOWN_BYTES) : bytes;
@@ -161,8 +165,8 @@ static void put_row(struct ech_str *s, const struct ech_blocks *b, int64_t row, 
         ech_str_adds(s, "}\n");
 }
 
-static int print_blocks(const struct ech_dataset *ds, const int *columns, int count, int64_t rows, bool json, FILE *out,
-                        struct ech_err *err)
+static int print_blocks(const struct ech_dataset *ds, const int *columns, int count, int64_t rows, bool json,
+                        FILE *out, struct ech_err *err)
 {
     struct ech_blocks blocks;
     struct ech_str s = {0};
@@ -183,7 +187,8 @@ static int print_blocks(const struct ech_dataset *ds, const int *columns, int co
 }
 
 /* Indices of the named columns, or of all. Owner: the caller. */
-static int find_columns(const struct ech_dataset *ds, const char *list, int **columns, int *count, struct ech_err *err)
+static int find_columns(const struct ech_dataset *ds, const char *list, int **columns, int *count,
+                        struct ech_err *err)
 {
     char *copy = NULL;
     const char **names = NULL;
@@ -228,24 +233,38 @@ int ech_verb_head(const struct ech_verb_args *args, struct ech_comm *comm, FILE 
     return ech_agree(comm, err);
 }
 
-/* One line for each problem, kept until all ranks have looked at their part. */
+enum { NOTED_LINES = 100 };
+
+/* The problems of a rank's part, kept until all ranks have looked at theirs. */
+struct problems {
+    struct ech_str lines;
+    int64_t count;
+};
+
 static void note_damage(const struct ech_damage *damage, void *context)
 {
-    struct ech_str *lines = context;
-    ech_str_addf(lines, "%s, column \"%s\", rows %lld to %lld: %s\n", damage->file, damage->column,
-                 (long long)damage->first_row, (long long)damage->end_row - 1, damage->text);
+    struct problems *p = context;
+    if (p->count++ >= NOTED_LINES)
+        return;
+    ech_str_addf(&p->lines, "%s, column \"%s\", row %lld", damage->file, damage->column,
+                 (long long)damage->first_row);
+    if (damage->end_row - 1 > damage->first_row)
+        ech_str_addf(&p->lines, " to %lld", (long long)damage->end_row - 1);
+    ech_str_addf(&p->lines, ": %s%s\n", damage->text, damage->note ? " (as it was imported: no damage)" : "");
 }
 
-static int verify_local(const char *path, struct ech_comm *comm, struct ech_verify *found, struct ech_str *lines,
-                        struct ech_err *err)
+static int verify_local(const char *path, struct ech_comm *comm, struct ech_verify *found,
+                        struct problems *problems, struct ech_err *err)
 {
     struct ech_dataset *ds;
     int code = ech_dataset_open(path, &ds, err);
     if (code != ECH_OK)
         return code;
-    code = ech_verify(ds, ech_comm_rank(comm), ech_comm_size(comm), note_damage, lines, found, err);
+    code = ech_verify(ds, ech_comm_rank(comm), ech_comm_size(comm), note_damage, problems, found, err);
     ech_dataset_close(ds);
-    return code == ECH_OK ? ech_str_check(lines, err) : code;
+    if (problems->count > NOTED_LINES)
+        ech_str_addf(&problems->lines, "... and %lld more\n", (long long)problems->count - NOTED_LINES);
+    return code == ECH_OK ? ech_str_check(&problems->lines, err) : code;
 }
 
 /* What the ranks noted, in their order. */
@@ -268,22 +287,23 @@ static int print_lines(struct ech_comm *comm, const struct ech_str *lines, FILE 
 int ech_verb_verify(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
 {
     struct ech_verify found = {0};
-    struct ech_str lines = {0};
+    struct problems problems = {{0}, 0};
     char bytes[32], blocks[32];
-    verify_local(args->names[0], comm, &found, &lines, err);
+    verify_local(args->names[0], comm, &found, &problems, err);
     int code = ech_agree(comm, err);
     if (code == ECH_OK)
-        code = print_lines(comm, &lines, out, err);
-    ech_str_fini(&lines);
+        code = print_lines(comm, &problems.lines, out, err);
+    ech_str_fini(&problems.lines);
     int64_t sums[] = {found.damages, found.bytes, found.blocks};
     if (code == ECH_OK)
         code = ech_sum_i64(comm, sums, 3, err);
     if (code != ECH_OK)
         return code;
     if (ech_comm_rank(comm) == 0)
-        fprintf(out, "%s: %s in %s blocks read, %s\n", args->names[0], ech_print_bytes(sums[1], bytes, sizeof bytes),
+        fprintf(out, "%s: %s in %s blocks read, %s\n", args->names[0],
+                ech_print_bytes(sums[1], bytes, sizeof bytes),
                 ech_print_count(sums[2], blocks, sizeof blocks), sums[0] ? "DAMAGED" : "whole");
-    return sums[0] ? ech_fail(err, ECH_DATA, "%s is damaged: %lld problem%s", args->names[0], (long long)sums[0],
-                              sums[0] == 1 ? "" : "s")
+    return sums[0] ? ech_fail(err, ECH_DATA, "%s is damaged: %lld problem%s", args->names[0],
+                              (long long)sums[0], sums[0] == 1 ? "" : "s")
                    : ECH_OK;
 }

@@ -16,6 +16,7 @@ struct verifier {
     void (*report)(const struct ech_damage *damage, void *context);
     void *context;
     struct ech_verify sums;
+    bool note; /* what follows is no damage */
     unsigned char *block;
     struct ech_err *err;
 };
@@ -31,13 +32,15 @@ static void damage(struct verifier *v, int64_t shard, int column, int64_t first,
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    v->sums.damages++;
+    v->sums.damages += !v->note;
+    v->sums.notes += v->note;
     const struct ech_damage d = {.file = s->file,
                                  .column = v->ds->manifest.columns[column].name,
                                  .shard = shard,
                                  .first_row = s->first_row + first,
                                  .end_row = s->first_row + ech_min64(end, s->rows),
-                                 .text = text};
+                                 .text = text,
+                                 .note = v->note};
     if (v->report)
         v->report(&d, v->context);
 }
@@ -78,8 +81,14 @@ static int rows_of(struct verifier *v, int64_t shard, int column, bool offsets, 
     int code = row_at(v, shard, column, (uint64_t)from / element, first);
     if (code == ECH_OK)
         code = row_at(v, shard, column, (uint64_t)(to - 1) / element, end);
+    if (code != ECH_OK)
+        return code;
     ++*end;
-    return code;
+    if (*end <= *first) { /* the offsets are damaged too: any row may be meant */
+        *first = 0;
+        *end = v->ds->manifest.shards[shard].rows;
+    }
+    return ECH_OK;
 }
 
 static int check_block(struct verifier *v, int64_t shard, int column, int64_t block)
@@ -150,6 +159,7 @@ static int check_blocks(struct verifier *v, int64_t from, int64_t to)
 static void check_text(struct verifier *v, int64_t shard, int column, int64_t row,
                        const struct ech_cells *cells)
 {
+    v->note = true;
     for (int64_t i = 0; i < cells->rows; i++) {
         int64_t bad = ech_utf8_invalid_at((const char *)cells->bytes + cells->offsets[i],
                                           (size_t)(cells->offsets[i + 1] - cells->offsets[i]));
@@ -157,6 +167,7 @@ static void check_text(struct verifier *v, int64_t shard, int column, int64_t ro
             damage(v, shard, column, row + i, row + i + 1, "not valid UTF-8 at its byte %lld",
                    (long long)bad);
     }
+    v->note = false;
 }
 
 /* Rows to read at once: about a MiB, at least one. Damaged offsets are told; *rows is then how many to pass.
@@ -164,7 +175,7 @@ static void check_text(struct verifier *v, int64_t shard, int column, int64_t ro
 static int next_rows(struct verifier *v, int64_t shard, int column, int64_t row, int64_t most, int64_t *rows,
                      bool *good)
 {
-    enum { BATCH = 4096 };
+    enum { BATCH = 1024 };
     uint64_t offsets[BATCH + 1];
     struct ech_err bad = ECH_ERR_NONE;
     int64_t n = ech_min64(BATCH, most);

@@ -114,7 +114,7 @@ static void check_files(struct finding *f)
 static void check_cache(struct finding *f)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char path[512];
+    char path[400];
     snprintf(path, sizeof path, "%s%s/echelon", cache ? cache : home ? home : "", cache ? "" : "/.cache");
     bool good = (cache || home) && ech_mkdir_all(path, NULL) == ECH_OK && access(path, W_OK) == 0;
     snprintf(f->found, sizeof f->found, "%s %s", path, good ? "is writable" : "cannot be written");

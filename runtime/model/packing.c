@@ -74,7 +74,7 @@ static void place(struct ech_packing *packing, const struct ech_spec *s, const s
 }
 
 int ech_packing_make(const struct ech_spec *s, const struct ech_bound *bound, const struct ech_ops *ops,
-                    int64_t span, struct ech_packing *out, struct ech_err *err)
+                     int64_t span, struct ech_packing *out, struct ech_err *err)
 {
     struct ech_packing packing = {.span = span};
     packing.offsets =
@@ -97,7 +97,7 @@ void ech_packing_fini(struct ech_packing *packing)
 }
 
 const void *ech_packing_at(const struct ech_packing *packing, const void *base, enum ech_packed_piece piece,
-                          int64_t layer)
+                           int64_t layer)
 {
     size_t offset = packing->offsets[index_of(piece, layer)];
     return offset == SIZE_MAX ? NULL : (const char *)base + offset;
@@ -202,8 +202,9 @@ static int pack_piece(const struct share *p, enum ech_packed_piece piece, int64_
     return ECH_OK;
 }
 
-int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *s, const struct ech_bound *bound,
-                    const struct ech_ops *ops, void *base, int64_t part, int64_t parts, struct ech_err *err)
+int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *s,
+                     const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
+                     int64_t parts, struct ech_err *err)
 {
     struct share p = {
         .spec = s, .bound = bound, .ops = ops, .span = packing->span, .part = part, .parts = parts};

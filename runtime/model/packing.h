@@ -39,14 +39,14 @@ struct ech_packing {
 };
 
 int ech_packing_make(const struct ech_spec *spec, const struct ech_bound *bound, const struct ech_ops *ops,
-                    int64_t span, struct ech_packing *out, struct ech_err *err);
+                     int64_t span, struct ech_packing *out, struct ech_err *err);
 void ech_packing_fini(struct ech_packing *packing);
 /* Write this part's share of every piece at `base` (64-byte aligned). */
 int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *spec,
-                    const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
-                    int64_t parts, struct ech_err *err);
+                     const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
+                     int64_t parts, struct ech_err *err);
 /* A piece, or NULL where the model has none. */
 const void *ech_packing_at(const struct ech_packing *packing, const void *base, enum ech_packed_piece piece,
-                          int64_t layer);
+                           int64_t layer);
 
 #endif

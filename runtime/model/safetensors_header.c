@@ -167,9 +167,8 @@ static int parse_header(const char *path, const json_t *header, const unsigned c
         if (code != ECH_OK)
             return code;
     }
-    return list->count == first && data_bytes == 0
-               ? ECH_OK
-               : check_places(path, list->items + first, list->count - first, data, data_bytes, err);
+    struct ech_tensor *items = list->items ? list->items + first : NULL;
+    return check_places(path, items, list->count - first, data, data_bytes, err);
 }
 
 int ech_safetensors_parse(const char *path, const unsigned char *data, size_t bytes, int file,

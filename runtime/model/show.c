@@ -48,7 +48,8 @@ static void put_types(const struct ech_engine *e, struct ech_str *out)
         counts[ech_weights_at(e->weights, i)->dtype]++;
     for (int type = 0; type < ECH_STYPES; type++)
         if (counts[type]) {
-            ech_str_addf(out, "%s%s %lld", gap, ech_stype_name((enum ech_stype)type), (long long)counts[type]);
+            ech_str_addf(out, "%s%s %lld", gap, ech_stype_name((enum ech_stype)type),
+                         (long long)counts[type]);
             gap = ", ";
         }
 }
@@ -82,8 +83,8 @@ static int put_text(const struct ech_engine *e, const char *path, struct ech_str
                  e->net.normalize ? ", normalised" : "");
     ech_str_addf(out, "memory         %s packed, %s a thread at micro-batches of %lld tokens (%s)\n",
                  ech_print_bytes((int64_t)ech_engine_packed_bytes(e), a, sizeof a),
-                 ech_print_bytes((int64_t)ech_engine_workspace_bytes(e), b, sizeof b), (long long)e->microbatch,
-                 e->net.ops->name);
+                 ech_print_bytes((int64_t)ech_engine_workspace_bytes(e), b, sizeof b),
+                 (long long)e->microbatch, e->net.ops->name);
     ech_str_adds(out, "files\n");
     for (const char *const *f = ech_engine_files(e); *f; f++) {
         int64_t bytes = file_bytes(path, *f, err);
@@ -188,7 +189,8 @@ static int check_weights(const struct ech_engine *e, struct ech_str *out, struct
         }
         code = count_bad(t, block, &bad, &where, err);
         if (bad)
-            ech_str_addf(out, "%s: tensor %s: %lld of %lld values are not finite, the first is element %lld\n",
+            ech_str_addf(out,
+                         "%s: tensor %s: %lld of %lld values are not finite, the first is element %lld\n",
                          ech_weights_path(e->weights, t->file), t->name, (long long)bad,
                          (long long)t->elements, (long long)where);
         wrong += bad > 0;
@@ -197,8 +199,8 @@ static int check_weights(const struct ech_engine *e, struct ech_str *out, struct
     if (code != ECH_OK)
         return code;
     if (wrong)
-        return ech_fail(err, ECH_DATA, "%lld of %lld tensors hold values that are not finite", (long long)wrong,
-                        (long long)count);
+        return ech_fail(err, ECH_DATA, "%lld of %lld tensors hold values that are not finite",
+                        (long long)wrong, (long long)count);
     char text[32];
     ech_str_addf(out, "ok: %lld tensors, %s, all finite; a %s model of %lld layers, %s\n", (long long)count,
                  ech_print_bytes(bytes, text, sizeof text), e->net.spec.model_type,

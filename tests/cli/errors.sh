@@ -33,7 +33,13 @@ mkdir -p result/there
 bad 73 "exists already" "$echelon" run job.yaml --set output.dataset=result/there
 expect 0 "$echelon" run job.yaml --set output.dataset=result/there --set output.exists=replace --dry-run
 [ -e runs ] && fail "--dry-run left a run directory"
-bad 73 "cannot create" "$echelon" run job.yaml --set output.dataset=/proc/nowhere/v
+rmdir result/there result
+expect 0 "$echelon" run job.yaml --dry-run
+says out "mpirun -n 2 --enable-recovery"
+[ -e result ] && fail "--dry-run made the output's folder"
+expect 0 "$echelon" run job.yaml --dry-run --ranks 7
+says out "mpirun -n 7 "
+bad 73 "cannot be created" "$echelon" run job.yaml --set output.dataset=/proc/nowhere/v
 echo x >plain
 bad 73 "plain" "$echelon" run job.yaml --set output.dataset=plain/v
 bad 73 "run directory" "$echelon" run job.yaml --set runs=plain/runs

@@ -117,7 +117,8 @@ static void say_progress(struct fake *f, int rows, int all, double busy)
     ech_json_add_int(s, "rows", all);
     ech_json_add_int(s, "tokens_done", rows * f->ranks * 100);
     ech_json_add_int(s, "tokens", all * 100);
-    ech_json_add_float(s, "left_s", busy > 0 && rows ? (all - rows * f->ranks) * busy / (rows * f->ranks) : 0);
+    ech_json_add_float(s, "left_s",
+                       busy > 0 && rows ? (all - rows * f->ranks) * busy / (rows * f->ranks) : 0);
     ech_event_end(f->events);
 }
 
@@ -146,11 +147,11 @@ static int end(struct fake *f, int rows, int all, bool bad, double seconds)
     int code = asked_to_stop ? ECH_REQUEUE : bad ? word("code", 0) : 0;
     struct ech_run_result result = {.attempt = f->attempt, .code = code, .rows = all, .seconds = seconds};
     const char *output = getenv("FAKE_OUTPUT");
-    snprintf(result.state, sizeof result.state, "%s",
-             asked_to_stop ? "stopped"
-             : code        ? "failed"
-                           : "sealed");
-    snprintf(result.text, sizeof result.text, "%s", asked_to_stop ? "stopped by a signal" : code ? "the disk is full" : "");
+    snprintf(result.state, sizeof result.state, "%s", asked_to_stop ? "stopped" : code ? "failed" : "sealed");
+    snprintf(result.text, sizeof result.text, "%s",
+             asked_to_stop ? "stopped by a signal"
+             : code        ? "the disk is full"
+                           : "");
     snprintf(result.dataset, sizeof result.dataset, "%s", output ? output : "out");
     result.rows = asked_to_stop ? rows : all;
     struct ech_str *s = ech_event_begin(f->events, "end");

@@ -5,6 +5,7 @@ export LC_ALL=C
 unset ECH_LOG ECHELON_RUNS
 echelon=$ECH_BIN/echelon
 failed=0
+[ -x "$echelon" ] || { echo "$echelon is missing"; exit 1; }
 
 fail() {
     echo "FAIL: $*"

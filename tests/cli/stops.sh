@@ -75,7 +75,18 @@ rm -rf runs
 FAKE=rows=4 "$echelon" run job.yaml >run.out 2>run.err & pid=$!
 kill -TERM $pid
 wait $pid
-case $? in 75 | 143 | 0) ;; *) fail "SIGTERM at the start: $?" ;; esac
+got=$?
+case $got in 75 | 0) ;; 143) echo "before main" ;; *) fail "SIGTERM at the start: $got" ;; esac
+for ms in 05 10 15 20 30 40 60 90; do
+    rm -rf runs
+    FAKE=rows=400,ms=50 "$echelon" run job.yaml >run.out 2>run.err & pid=$!
+    sleep 0.$ms
+    kill -TERM $pid
+    wait $pid
+    got=$?
+    [ $got = 75 ] || { fail "SIGTERM after 0.$ms s: $got"; cat run.err; }
+    [ ! -s run.out ] || none_left "$(cat run.out)" 1
+done
 
 # Stopping an import ends with 75.
 cat >slow <<'END'

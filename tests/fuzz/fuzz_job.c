@@ -1,14 +1,14 @@
 /* Any bytes as a job file. Parts divided by a zero byte: the first is the file, the others are --set (or,
  * with a leading "E", environment). What loads must print, load again from what was printed, and print the
  * same. */
+#include "tests/fuzz/fuzz.h"
+
 #include "config/state.h"
 
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PARTS = 8 };
 

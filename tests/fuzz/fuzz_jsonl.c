@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const struct ech_column columns[] = {
-    {"text", ECH_TEXT, ECH_U8, 0},     {"json", ECH_JSON, ECH_U8, 0},     {"ragged", ECH_INTS, ECH_I64, 0},
-    {"one", ECH_INTS, ECH_I64, 1},     {"pair", ECH_TENSOR, ECH_F32, 2},  {"half", ECH_TENSOR, ECH_F16, 1},
+    {"text", ECH_TEXT, ECH_U8, 0},    {"json", ECH_JSON, ECH_U8, 0},    {"ragged", ECH_INTS, ECH_I64, 0},
+    {"one", ECH_INTS, ECH_I64, 1},    {"pair", ECH_TENSOR, ECH_F32, 2}, {"half", ECH_TENSOR, ECH_F16, 1},
     {"wide", ECH_TENSOR, ECH_F64, 1},
 };
 
@@ -28,9 +28,11 @@ static void check_string(const struct ech_jvalue *v)
     size_t at;
     ech_json_unescape(v->text, v->bytes, &plain, NULL);
     ech_text_put_string(&printed, plain.data ? plain.data : "", plain.length);
-    check(ech_json_value(printed.data, printed.length, &back, &at, NULL) == ECH_OK && back.kind == ECH_J_STRING);
+    check(ech_json_value(printed.data, printed.length, &back, &at, NULL) == ECH_OK &&
+          back.kind == ECH_J_STRING);
     ech_json_unescape(back.text, back.bytes, &again, NULL);
-    check(again.length == plain.length && (plain.length == 0 || memcmp(again.data, plain.data, plain.length) == 0));
+    check(again.length == plain.length &&
+          (plain.length == 0 || memcmp(again.data, plain.data, plain.length) == 0));
     ech_str_fini(&plain);
     ech_str_fini(&printed);
     ech_str_fini(&again);

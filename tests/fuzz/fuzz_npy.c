@@ -1,4 +1,5 @@
-/* The header of a .npy file: an accepted one has sizes that fit, and its column's own header reads the same. */
+/* The header of a .npy file: an accepted one has sizes that fit, and its column's own header reads the same.
+ */
 #include "tests/fuzz/fuzz.h"
 
 #include "data/npy.h"
@@ -21,12 +22,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     int64_t bytes;
     check(npy.header_bytes <= (int64_t)size && npy.rows >= 0 && npy.dim >= 1);
-    check(!__builtin_mul_overflow(npy.rows, npy.dim, &bytes) && !__builtin_mul_overflow(bytes, npy.item_bytes, &bytes));
+    check(!__builtin_mul_overflow(npy.rows, npy.dim, &bytes) &&
+          !__builtin_mul_overflow(bytes, npy.item_bytes, &bytes));
     struct ech_column column = ech_npy_column(&npy, "values");
     struct ech_str header = {0};
     ech_npy_put_header(&header, &column, npy.rows);
     check(header.length % 64 == 0 && ech_npy_parse(header.data, header.length, &back, NULL) == ECH_OK);
-    check(back.rows == npy.rows && back.dim == npy.dim && back.item_bytes == (int)ech_dtype_bytes(column.dtype));
+    check(back.rows == npy.rows && back.dim == npy.dim &&
+          back.item_bytes == (int)ech_dtype_bytes(column.dtype));
     ech_str_fini(&header);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* Writes the test dataset on the ranks it is started with:
- *   write OUT ROWS SHARD_BYTES SLICE [--skew] [--append ROWS] [--rank-is-node]
+ *   write OUT ROWS SHARD_BYTES SLICE [--skew] [--append ROWS]
  * --skew: rank 0 and every third rank hold nothing, the rest shares the rows. */
 #include "tests/mpi/check.h"
 #include "tests/unit/data/make.h"
@@ -7,17 +7,15 @@
 int main(int argc, char **argv)
 {
     struct ech_comm *comm = NULL;
-    struct ech_comm_options options = {0};
     bool skew = false;
     int64_t more = -1;
     CHECK(argc >= 5, "usage: write OUT ROWS SHARD_BYTES SLICE [...]");
     for (int i = 5; i < argc; i++) {
         skew |= strcmp(argv[i], "--skew") == 0;
-        options.rank_is_node |= strcmp(argv[i], "--rank-is-node") == 0;
         if (strcmp(argv[i], "--append") == 0 && i + 1 < argc)
             more = atoll(argv[++i]);
     }
-    OK(ech_comm_open_mpi(&options, &comm, &err));
+    OK(ech_comm_open_mpi(NULL, &comm, &err));
     int size = ech_comm_size(comm);
     check_rank = ech_comm_rank(comm);
     struct make_plan plan = {.rows = atoll(argv[2]), .shard_bytes = atoll(argv[3]), .slice = atoll(argv[4])};

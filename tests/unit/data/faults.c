@@ -11,8 +11,13 @@
 #include "data/verify.h"
 #include "tests/unit/data/make.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static struct ech_comm *comm;
-static const struct make_plan first = {.rows = 60, .shard_bytes = 6000, .slice = 17};
+static const struct make_plan first = {.rows = 24, .shard_bytes = 4000, .slice = 7};
+enum { REPLACED = 12, APPENDED = 8 };
 
 static int write_new(const char *target, bool replace, int64_t rows, struct ech_err *err)
 {
@@ -25,7 +30,7 @@ static int write_new(const char *target, bool replace, int64_t rows, struct ech_
 static int append(struct ech_err *err)
 {
     struct make_plan plan = first;
-    plan.rows = 20;
+    plan.rows = APPENDED;
     plan.first_row = first.rows;
     const struct ech_publish how = {.append_to = "out"};
     return make_dataset(comm, &plan, "partial", &how, err);
@@ -64,7 +69,7 @@ static int run(const char *what, struct ech_err *err)
     if (strcmp(what, "new") == 0)
         return write_new("out", false, first.rows, err);
     if (strcmp(what, "replace") == 0)
-        return write_new("out", true, 30, err);
+        return write_new("out", true, REPLACED, err);
     return append(err);
 }
 
@@ -110,13 +115,71 @@ static void writing(void **state)
 static void replacing(void **state)
 {
     (void)state;
-    sweep("replace", first.rows, 30);
+    sweep("replace", first.rows, REPLACED);
 }
 
 static void appending(void **state)
 {
     (void)state;
-    sweep("append", first.rows, first.rows + 20);
+    sweep("append", first.rows, first.rows + APPENDED);
+}
+
+/* Runs `what` in a child that is killed at its n-th pass through a site. False where it was not. */
+static bool killed_at(const char *what, const char *site, int64_t n)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char spec[64];
+        struct ech_err err = ECH_ERR_NONE;
+        snprintf(spec, sizeof spec, "%s:%lld:kill", site, (long long)n);
+        setenv("ECH_FAULT", spec, 1);
+        _exit(ech_fault_arm_from_env() == ECH_OK && run(what, &err) == ECH_OK ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status)) {
+        assert_int_equal(WTERMSIG(status), SIGKILL);
+        return true;
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+    return false;
+}
+
+/* Whatever a killed writer leaves, the next one succeeds once the partial folder is gone. */
+static void kill_sweep(const char *what, int64_t after)
+{
+    static const char *const sites[] = {"open", "write", "fsync", "rename"};
+    struct ech_err err = ECH_ERR_NONE;
+    assert_int_equal(ech_comm_open_self(&comm, NULL), ECH_OK);
+    for (size_t s = 0; s < sizeof sites / sizeof sites[0]; s++)
+        for (int64_t n = 1;; n = n < 10 ? n + 1 : n * 13 / 10) {
+            assert_int_equal(ech_remove_all("out", NULL), ECH_OK);
+            assert_int_equal(write_new("out", false, first.rows, &err), ECH_OK);
+            bool killed = killed_at(what, sites[s], n);
+            int64_t rows = whole_rows("out");
+            assert_true(rows == after || (killed && rows == first.rows));
+            assert_int_equal(ech_remove_all("partial", NULL), ECH_OK);
+            if (killed && rows == first.rows) {
+                assert_int_equal(run(what, &err), ECH_OK);
+                assert_int_equal(whole_rows("out"), after);
+            }
+            if (!killed)
+                break;
+        }
+    ech_comm_close(comm);
+}
+
+static void killed_replacing(void **state)
+{
+    (void)state;
+    kill_sweep("replace", REPLACED);
+}
+
+static void killed_appending(void **state)
+{
+    (void)state;
+    kill_sweep("append", first.rows + APPENDED);
 }
 
 static int read_all(struct ech_err *err)
@@ -158,10 +221,8 @@ static void reading(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(writing),
-    cmocka_unit_test(replacing),
-    cmocka_unit_test(appending),
-    cmocka_unit_test(reading),
+    cmocka_unit_test(writing), cmocka_unit_test(replacing),        cmocka_unit_test(appending),
+    cmocka_unit_test(reading), cmocka_unit_test(killed_replacing), cmocka_unit_test(killed_appending),
 };
 
 ECH_TEST_MAIN(tests)

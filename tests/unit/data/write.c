@@ -381,6 +381,106 @@ static void broken_files(void **state)
     assert_null(ds);
 }
 
+/* A text column of the given cells. */
+static void write_texts(const char *const *cells, const size_t *lengths, int count, int64_t shard_bytes,
+                        const char *target)
+{
+    const struct ech_column column = {.name = "t", .type = ECH_TEXT, .dtype = ECH_U8};
+    struct ech_layout *layout;
+    struct ech_writer *writer;
+    struct ech_err err = ECH_ERR_NONE;
+    assert_int_equal(ech_comm_open_self(&comm, NULL), ECH_OK);
+    assert_int_equal(ech_layout_create(&column, 1, shard_bytes, &layout, &err), ECH_OK);
+    for (int i = 0; i < count; i++) {
+        uint64_t bytes = lengths[i];
+        assert_int_equal(ech_layout_add(layout, &bytes, &err), ECH_OK);
+    }
+    assert_int_equal(ech_layout_agree(layout, comm, &err), ECH_OK);
+    assert_int_equal(ech_writer_open(comm, "partial", layout, &writer, &err), ECH_OK);
+    for (int i = 0; i < count; i++) {
+        uint64_t bytes = lengths[i];
+        assert_int_equal(ech_writer_append(writer, 0, cells[i], &bytes, 1, &err), ECH_OK);
+    }
+    const struct ech_publish how = {.target = target};
+    assert_int_equal(ech_writer_publish(writer, &how, &err), ECH_OK);
+    ech_writer_close(writer);
+    ech_layout_destroy(layout);
+}
+
+static void empty_cells(void **state)
+{
+    (void)state;
+    const char *const cells[] = {"", "", NULL};
+    const size_t lengths[] = {0, 0, 0};
+    write_texts(cells, lengths, 3, 1000, "out");
+    struct ech_dataset *ds = open_it("out");
+    assert_int_equal(ech_dataset_rows(ds), 3);
+    assert_int_equal(damages(ds), 0);
+    struct ech_cells got = {0};
+    assert_int_equal(ech_dataset_read(ds, 0, 0, 3, &got, NULL), ECH_OK);
+    assert_true(got.rows == 3 && got.offsets[3] == 0);
+    ech_cells_fini(&got);
+    ech_dataset_close(ds);
+}
+
+static void bad_text(void **state)
+{
+    (void)state;
+    const char *const cells[] = {"good", "caf\xc3", "\xa9 split", "g\xc3\xa9"};
+    const size_t lengths[] = {4, 4, 7, 3};
+    write_texts(cells, lengths, 4, 12, "out");
+    struct ech_dataset *ds = open_it("out");
+    assert_int_equal(ech_dataset_manifest(ds)->shard_count, 4);
+    assert_int_equal(damages(ds), 2); /* valid only when joined */
+    assert_true(last_damage.first_row == 2 && last_damage.end_row == 3);
+    assert_non_null(strstr(last_text, "not valid UTF-8 at its byte 0"));
+    ech_dataset_close(ds);
+}
+
+static void bad_offsets(void **state)
+{
+    (void)state;
+    const char *const cells[] = {"0123456789", "abcdefghij", "x", "yz"};
+    const size_t lengths[] = {10, 10, 1, 2};
+    static const unsigned char wanted[] = {10, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0};
+    write_texts(cells, lengths, 4, 1000, "out");
+    char *data;
+    size_t bytes;
+    assert_int_equal(ech_read_file("out/shard-00000.h5", 1 << 20, &data, &bytes, NULL), ECH_OK);
+    const char *at = memmem(data, bytes, wanted, sizeof wanted);
+    assert_non_null(at);
+    for (int byte = 8; byte < 16; byte += 7) { /* 20 becomes 52, then 2^61 and more */
+        flip("out/shard-00000.h5", at - data + byte);
+        struct ech_dataset *ds = open_it("out");
+        struct ech_err err = ECH_ERR_NONE;
+        struct ech_cells got = {0};
+        assert_int_equal(ech_dataset_read(ds, 0, 0, 4, &got, &err), ECH_DATA);
+        assert_non_null(strstr(err.text, "out/shard-00000.h5, column t, row 2"));
+        assert_int_equal(ech_dataset_read(ds, 0, 0, 1, &got, NULL), ECH_OK); /* the rest can be read */
+        assert_memory_equal(got.bytes, "0123456789", 10);
+        uint64_t sizes[4];
+        assert_int_equal(ech_dataset_row_sizes(ds, 0, 0, 4, sizes, NULL), ECH_DATA);
+        assert_int_equal(damages(ds), 2); /* the block's hash and the offsets themselves */
+        ech_cells_fini(&got);
+        ech_dataset_close(ds);
+    }
+    ech_free(data);
+}
+
+static void too_many_shards(void **state)
+{
+    (void)state;
+    const struct ech_column column = {.name = "id", .type = ECH_INTS, .dtype = ECH_I64, .dim = 1};
+    struct ech_layout *layout;
+    struct ech_err err = ECH_ERR_NONE;
+    assert_int_equal(ech_comm_open_self(&comm, NULL), ECH_OK);
+    assert_int_equal(ech_layout_create(&column, 1, 1, &layout, &err), ECH_OK);
+    assert_int_equal(ech_layout_add_fixed(layout, 400000, &err), ECH_OK);
+    assert_int_equal(ech_layout_agree(layout, comm, &err), ECH_CONFIG);
+    assert_non_null(strstr(err.text, "larger shard_bytes"));
+    ech_layout_destroy(layout);
+}
+
 /* Two shards of the same rows and sizes change places: the roots notice. */
 static void swapped_shards(void **state)
 {
@@ -496,10 +596,12 @@ static void h5py_reads_it(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(round_trip),     cmocka_unit_test(slices_and_blocks), cmocka_unit_test(empty),
-    cmocka_unit_test(append),         cmocka_unit_test(targets),           cmocka_unit_test(changed_input),
-    cmocka_unit_test(every_flip),     cmocka_unit_test(named_damage),      cmocka_unit_test(broken_files),
-    cmocka_unit_test(swapped_shards), cmocka_unit_test(threads),           cmocka_unit_test(h5py_reads_it),
+    cmocka_unit_test(round_trip),      cmocka_unit_test(slices_and_blocks), cmocka_unit_test(empty),
+    cmocka_unit_test(append),          cmocka_unit_test(targets),           cmocka_unit_test(changed_input),
+    cmocka_unit_test(every_flip),      cmocka_unit_test(named_damage),      cmocka_unit_test(broken_files),
+    cmocka_unit_test(empty_cells),     cmocka_unit_test(bad_text),          cmocka_unit_test(bad_offsets),
+    cmocka_unit_test(too_many_shards), cmocka_unit_test(swapped_shards),    cmocka_unit_test(threads),
+    cmocka_unit_test(h5py_reads_it),
 };
 
 static void close_comm(void)

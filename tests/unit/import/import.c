@@ -1,5 +1,5 @@
-/* Import, export and the verbs on one rank: bad inputs with their places, outputs that exist, appending, and a
- * failure injected at every site. */
+/* Import, export and the verbs on one rank: bad inputs with their places, outputs that exist, appending, and
+ * a failure injected at every site. */
 #include "tests/harness.h"
 
 #include "base/fault.h"
@@ -25,6 +25,11 @@ static struct ech_comm *self(void)
 static void put_file(const char *path, const char *text, size_t bytes)
 {
     assert_int_equal(ech_write_file(path, text, bytes, NULL), ECH_OK);
+}
+
+static void put_text(const char *path, const char *text)
+{
+    put_file(path, text, strlen(text));
 }
 
 static int import_one(const char *source, const char *columns, struct ech_import_options *options,
@@ -95,10 +100,11 @@ static void bad_files(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ech_import_options options = {0};
         struct ech_err err;
-        put_file(cases[i].name, cases[i].text, strlen(cases[i].text));
+        put_text(cases[i].name, cases[i].text);
         int code = import_one(cases[i].name, cases[i].columns, &options, "target", NULL, &err);
-        if (code == ECH_OK || code != err.code || !strstr(err.text, cases[i].word) || err.line != cases[i].line ||
-            err.column != cases[i].column || (err.line && strcmp(err.file, cases[i].name) != 0))
+        if (code == ECH_OK || code != err.code || !strstr(err.text, cases[i].word) ||
+            err.line != cases[i].line || err.column != cases[i].column ||
+            (err.line && strcmp(err.file, cases[i].name) != 0))
             fail_msg("case %zu: code %d, %s:%d:%d: %s", i, code, err.file, err.line, err.column, err.text);
         assert_false(left_behind("target"));
     }
@@ -137,20 +143,35 @@ static void outputs(void **state)
     struct ech_import_options options = {0};
     struct ech_import_result result;
     struct ech_err err;
-    put_file("a.jsonl", good, strlen(good));
+    put_text("a.jsonl", good);
     assert_int_equal(import_one("nowhere.jsonl", NULL, &options, "ds", &result, &err), ECH_NOINPUT);
     assert_int_equal(import_one("a.jsonl", NULL, &options, "ds", &result, &err), ECH_OK);
     assert_true(result.rows == 2 && result.columns == 4 && result.passes == 2 && result.bytes > 0);
     struct ech_hash first = folder_hash("ds");
+    struct ech_import_options chosen = {0}, late = {0};
+    assert_int_equal(import_one("a.jsonl", "v,text", &chosen, "chosen", &result, &err), ECH_OK);
+    assert_true(result.columns == 2 && result.passes == 2);
+    put_text("v.csv", "v\n\"[1,2]\"\n");
+    assert_int_equal(import_one("v.csv", "v:f32", &chosen, "chosen_csv", &result, &err), ECH_OK);
+    assert_int_equal(result.passes, 2);
+    FILE *f = fopen("late.jsonl", "w");
+    for (int i = 0; i < 1500; i++)
+        fprintf(f, i < 1400 ? "{\"a\":%d}\n" : "{\"a\":%d.5}\n", i);
+    fclose(f);
+    assert_int_equal(import_one("late.jsonl", NULL, &late, "late", &result, &err), ECH_OK);
+    assert_int_equal(result.passes, 3); /* the sample saw integers only */
     assert_int_equal(import_one("a.jsonl", NULL, &options, "ds", &result, &err), ECH_EXISTS);
     options.replace = true;
     assert_int_equal(import_one("a.jsonl", NULL, &options, "ds", &result, &err), ECH_OK);
     assert_true(ech_hash_equal(first, folder_hash("ds")));
-    assert_int_equal(import_one("a.jsonl", NULL, &options, "no/such/folder", &result, &err), err.code);
-    assert_true(err.code == ECH_EXISTS || err.code == ECH_IO || err.code == ECH_OK);
-    put_file("ro", "", 0);
-    options.replace = false;
-    assert_int_not_equal(import_one("a.jsonl", NULL, &options, "ro/ds", &result, &err), ECH_OK);
+    assert_int_equal(import_one("a.jsonl", NULL, &options, "new/folders/ds", &result, &err), ECH_OK);
+    assert_true(ech_hash_equal(first, folder_hash("new/folders/ds")));
+    assert_int_equal(ech_mkdir_all("mine/notes", NULL), ECH_OK);
+    assert_int_equal(import_one("a.jsonl", NULL, &options, "mine", &result, &err), ECH_EXISTS);
+    assert_true(ech_path_exists("mine/notes")); /* what is no dataset is not replaced */
+    put_text("file", "");
+    assert_int_equal(import_one("a.jsonl", NULL, &options, "file/ds", &result, &err), ECH_EXISTS);
+    assert_false(left_behind("mine.partial") || left_behind("ds.partial"));
 }
 
 static void appending(void **state)
@@ -161,7 +182,7 @@ static void appending(void **state)
     struct ech_err err;
     struct ech_dataset *ds;
     struct ech_cells cells = {0};
-    put_file("a.jsonl", good, strlen(good));
+    put_text("a.jsonl", good);
     assert_int_equal(import_one("a.jsonl", NULL, &add, "ds", &result, &err), ECH_NOINPUT);
     assert_int_equal(import_one("a.jsonl", NULL, &plain, "ds", &result, &err), ECH_OK);
     assert_int_equal(import_one("a.jsonl", NULL, &add, "ds", &result, &err), ECH_OK);
@@ -178,13 +199,13 @@ static void appending(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct ech_import_options options = add;
-        put_file("b.jsonl", bad[i].text, strlen(bad[i].text));
+        put_text("b.jsonl", bad[i].text);
         if (import_one("b.jsonl", bad[i].columns, &options, "ds", &result, &err) == ECH_OK ||
             !strstr(err.text, bad[i].word))
             fail_msg("case %zu: %s", i, err.text);
     }
     static const char renamed[] = "{\"key\":7,\"text\":\"x\",\"v\":[1,2],\"any\":1,\"more\":1}\n";
-    put_file("c.jsonl", renamed, strlen(renamed));
+    put_text("c.jsonl", renamed);
     assert_int_equal(import_one("c.jsonl", "id=key,text,v,any", &add, "ds", &result, &err), ECH_OK);
     assert_int_equal(ech_dataset_open("ds", &ds, &err), ECH_OK);
     assert_int_equal(ech_dataset_rows(ds), 5);
@@ -206,7 +227,7 @@ static void keep_invalid(void **state)
     struct ech_err err = ECH_ERR_NONE;
     static const char text[] = "{\"a\":\"\xFF\xC3\"}\n{\"a\":\"\\ud800\"}\n{\"a\":\"ok\"}\n";
     struct ech_comm *comm = self();
-    put_file("a.jsonl", text, strlen(text));
+    put_text("a.jsonl", text);
     assert_int_equal(import_one("a.jsonl", NULL, &options, "ds", NULL, &err), ECH_OK);
     assert_int_equal(ech_export(comm, "ds", &whole, "b.jsonl", NULL, &err), ECH_OK);
     assert_int_equal(import_one("b.jsonl", NULL, &options, "again", NULL, &err), ECH_OK);
@@ -222,16 +243,20 @@ static void bad_exports(void **state)
     struct ech_import_options plain = {0};
     struct ech_err err;
     struct ech_comm *comm = self();
-    put_file("a.jsonl", good, strlen(good));
+    put_text("a.jsonl", good);
     assert_int_equal(import_one("a.jsonl", NULL, &plain, "ds", NULL, &err), ECH_OK);
-    static const char *const text[] = {"text"}, *const any[] = {"any"}, *const wrong[] = {"txt"}, *const v[] = {"v"};
+    static const char *const text[] = {"text"}, *const any[] = {"any"}, *const wrong[] = {"txt"},
+                             *const v[] = {"v"};
     static const struct {
         struct ech_export_options options;
         const char *target;
         int code;
         const char *word;
     } cases[] = {
-        {{.columns = text, .column_count = 1}, "a.txt", ECH_DATA, "row 1 of column \"text\" holds a line break"},
+        {{.columns = text, .column_count = 1},
+         "a.txt",
+         ECH_DATA,
+         "row 1 of column \"text\" holds a line break"},
         {{.columns = any, .column_count = 1}, "a.npy", ECH_USAGE, "without a fixed number"},
         {{.columns = v, .column_count = 1}, "a.txt", ECH_USAGE, "lines hold text"},
         {{0}, "a.npy", ECH_USAGE, "holds one column, 4"},
@@ -282,11 +307,11 @@ static void faults_import(void **state)
 {
     (void)state;
     self();
-    put_file("a.jsonl", good, strlen(good));
+    put_text("a.jsonl", good);
     sweep_import("a.jsonl");
-    put_file("a.csv", "a,b\n1,\"x\ny\"\n", 12);
+    put_text("a.csv", "a,b\n1,\"x\ny\"\n");
     sweep_import("a.csv");
-    put_file("a.txt", "one\ntwo", 7);
+    put_text("a.txt", "one\ntwo");
     sweep_import("a.txt");
 }
 
@@ -295,7 +320,7 @@ static void faults_append(void **state)
     (void)state;
     struct ech_import_options plain = {0}, add = {.append = true};
     struct ech_err err;
-    put_file("a.jsonl", good, strlen(good));
+    put_text("a.jsonl", good);
     for (int64_t n = 1;; n = next_fault(n)) {
         struct ech_dataset *ds;
         assert_int_equal(import_one("a.jsonl", NULL, &plain, "ds", NULL, &err), ECH_OK);
@@ -324,7 +349,7 @@ static void faults_export(void **state)
     struct ech_export_options whole = {0};
     struct ech_err err;
     struct ech_comm *comm = self();
-    put_file("a.jsonl", good, strlen(good));
+    put_text("a.jsonl", good);
     assert_int_equal(import_one("a.jsonl", NULL, &plain, "ds", NULL, &err), ECH_OK);
     for (size_t t = 0; t < 3; t++)
         for (int64_t n = 1;; n = next_fault(n)) {
@@ -386,7 +411,7 @@ static void command_lines(void **state)
         {"head ds -n x", "number of rows"},
         {"", "a verb is missing"},
     };
-    put_file("a.jsonl", good, strlen(good));
+    put_text("a.jsonl", good);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (verb(&out, &err, bad[i].line) != ECH_USAGE || !strstr(err.text, bad[i].word) || out.length)
             fail_msg("%s: %d %s", bad[i].line, err.code, err.text);
@@ -411,7 +436,7 @@ static void reading_verbs(void **state)
     for (int i = 0; i < 300; i++)
         end = stpcpy(end, "\xC3\xA9");
     end = stpcpy(end, "\",\"v\":[1,2,3,4,5,6,7,8,9,10.5]}\n");
-    put_file("a.jsonl", long_text, strlen(long_text));
+    put_text("a.jsonl", long_text);
     assert_int_equal(verb(&out, &err, "import a.jsonl ds"), ECH_OK);
     assert_string_equal(out.data, "ds: 1 rows, 3 columns, 648 B\n");
     assert_int_equal(verb(&out, &err, "show ds"), ECH_OK);
@@ -438,7 +463,7 @@ static void damaged(void **state)
     struct ech_err err = ECH_ERR_NONE;
     char *shard, *found;
     size_t bytes;
-    put_file("a.txt", "a needle in a haystack\nmore\n", 28);
+    put_text("a.txt", "a needle in a haystack\nmore\n");
     assert_int_equal(verb(&out, &err, "import a.txt ds"), ECH_OK);
     assert_int_equal(ech_read_file("ds/shard-00000.h5", 1 << 20, &shard, &bytes, NULL), ECH_OK);
     found = memmem(shard, bytes, "needle", 6);
@@ -449,6 +474,11 @@ static void damaged(void **state)
     assert_int_equal(verb(&out, &err, "verify ds"), ECH_DATA);
     assert_non_null(strstr(out.data, "shard-00000.h5"));
     assert_non_null(strstr(out.data, "text"));
+    /* text that was kept though it is not UTF-8 is told, and is no damage */
+    put_text("k.txt", "ok\nn\xFF\n");
+    assert_int_equal(verb(&out, &err, "import k.txt kept --invalid-utf8 keep"), ECH_OK);
+    assert_int_equal(verb(&out, &err, "verify kept"), ECH_OK);
+    assert_non_null(strstr(out.data, "row 1: not valid UTF-8"));
     ech_str_fini(&out);
 }
 

@@ -120,7 +120,7 @@ static void halves(void **state)
     assert_int_equal(ech_f16_from_f64(65504), 0x7BFF);
     assert_int_equal(ech_f16_from_f64(65519.99), 0x7BFF);
     assert_int_equal(ech_f16_from_f64(65520), 0x7C00);
-    assert_int_equal(ech_f16_from_f64(1 + 1.0 / 2048), 0x3C00);       /* half way: to even */
+    assert_int_equal(ech_f16_from_f64(1 + 1.0 / 2048), 0x3C00); /* half way: to even */
     assert_int_equal(ech_f16_from_f64(1 + 1.0 / 2048 + 1e-9), 0x3C01);
     assert_int_equal(ech_f16_from_f64(1 + 3.0 / 2048), 0x3C02);
     assert_int_equal(ech_f16_from_f64(2.98e-8), 0);
@@ -235,7 +235,8 @@ static void json_strings(void **state)
     v = only_value("{\"a\":\"\\udc00\\ud800\\u0041\"}", &row);
     ech_json_unescape(v.text, v.bytes, &out, &lone);
     assert_true(lone);
-    assert_string_equal(out.data, "\xED\xB0\x80\xED\xA0\x80" "A");
+    assert_string_equal(out.data, "\xED\xB0\x80\xED\xA0\x80"
+                                  "A");
     ech_str_fini(&out);
     ech_str_fini(&again);
     ech_jrow_fini(&row);
@@ -303,9 +304,9 @@ static void cells(void **state)
         const char *text;
         bool good;
         double value;
-    } cases[] = {{"007", true, 7},   {" +1.5 ", true, 1.5}, {".5", true, 0.5}, {"1e2", true, 100}, {"true", true, 1},
-                 {"1,5", false, 0}, {"", false, 0},        {"x", false, 0},   {"0x10", false, 0}, {"[1]", true, 1},
-                 {"1e999", false, 0}, {"12 3", false, 0}};
+    } cases[] = {{"007", true, 7},   {" +1.5 ", true, 1.5}, {".5", true, 0.5},   {"1e2", true, 100},
+                 {"true", true, 1},  {"1,5", false, 0},     {"", false, 0},      {"x", false, 0},
+                 {"0x10", false, 0}, {"[1]", true, 1},      {"1e999", false, 0}, {"12 3", false, 0}};
     struct ech_column column = {"c", ECH_TENSOR, ECH_F64, 1};
     struct ech_str out = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -348,14 +349,22 @@ static void inferring(void **state)
         enum ech_ctype type;
         int64_t dim;
     } cases[] = {
-        {{"\"a\"", "null"}, ECH_TEXT, 0},     {{"null"}, ECH_TEXT, 0},
-        {{"1", "-2"}, ECH_INTS, 1},           {{"true", "false"}, ECH_INTS, 1},
-        {{"true", "1"}, ECH_JSON, 0},         {{"1", "2.5"}, ECH_TENSOR, 1},
-        {{"1", "\"x\""}, ECH_JSON, 0},        {{"[1,2]", "[3,4]"}, ECH_INTS, 2},
-        {{"[1,2]", "[3]"}, ECH_INTS, 0},      {{"[]", "[]"}, ECH_INTS, 0},
-        {{"[1,2]", "[3.5,4]"}, ECH_TENSOR, 2}, {{"[1.5,2]", "[3]"}, ECH_JSON, 0},
-        {{"[1]", "1"}, ECH_JSON, 0},          {{"{}"}, ECH_JSON, 0},
-        {{"99999999999999999999"}, ECH_JSON, 0}, {{"[1,\"a\"]"}, ECH_JSON, 0},
+        {{"\"a\"", "null"}, ECH_TEXT, 0},
+        {{"null"}, ECH_TEXT, 0},
+        {{"1", "-2"}, ECH_INTS, 1},
+        {{"true", "false"}, ECH_INTS, 1},
+        {{"true", "1"}, ECH_JSON, 0},
+        {{"1", "2.5"}, ECH_TENSOR, 1},
+        {{"1", "\"x\""}, ECH_JSON, 0},
+        {{"[1,2]", "[3,4]"}, ECH_INTS, 2},
+        {{"[1,2]", "[3]"}, ECH_INTS, 0},
+        {{"[]", "[]"}, ECH_INTS, 0},
+        {{"[1,2]", "[3.5,4]"}, ECH_TENSOR, 2},
+        {{"[1.5,2]", "[3]"}, ECH_JSON, 0},
+        {{"[1]", "1"}, ECH_JSON, 0},
+        {{"{}"}, ECH_JSON, 0},
+        {{"99999999999999999999"}, ECH_JSON, 0},
+        {{"[1,\"a\"]"}, ECH_JSON, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ech_column c = infer(cases[i].values);
@@ -371,7 +380,8 @@ static void wants(void **state)
     struct ech_err err = ECH_ERR_NONE;
     int count;
     assert_int_equal(
-        ech_wants_parse("id,score:f64,v:f16[384],tags:ints[],title=Review Title:text", w, &count, &err), ECH_OK);
+        ech_wants_parse("id,score:f64,v:f16[384],tags:ints[],title=Review Title:text", w, &count, &err),
+        ECH_OK);
     assert_int_equal(count, 5);
     assert_false(w[0].typed);
     assert_true(w[1].typed && !w[1].sized && w[1].column.dtype == ECH_F64);
@@ -381,9 +391,15 @@ static void wants(void **state)
     assert_string_equal(w[4].column.name, "title");
     static const struct {
         const char *text, *word;
-    } bad[] = {{"a:tekst", "did you mean text"}, {"a,a", "twice"},        {"a=x,b=x", "asked for twice"},
-               {"1a", "NEW=1a"},                 {"a:f32[0]", "number"},  {"a:f32[]", "same number"},
-               {"a:text[3]", "no [n]"},          {"a:f32[3", "] is missing"}, {"", "1 to 255"},
+    } bad[] = {{"a:tekst", "did you mean text"},
+               {"a,a", "twice"},
+               {"a=x,b=x", "asked for twice"},
+               {"1a", "NEW=1a"},
+               {"a:f32[0]", "number"},
+               {"a:f32[]", "same number"},
+               {"a:text[3]", "no [n]"},
+               {"a:f32[3", "] is missing"},
+               {"", "1 to 255"},
                {"a,,b", "1 to 255"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ech_err_clear(&err);
@@ -403,10 +419,14 @@ static void csv_fields(void **state)
         size_t count;
         const char *fields[4];
     } cases[] = {
-        {"a,b,c", 3, {"a", "b", "c"}},     {"", 1, {""}},
-        {"\"\"", 1, {""}},                 {",", 2, {"", ""}},
-        {"\"a\"\"b\",c", 2, {"a\"b", "c"}}, {"\"a\nb\r\nc\",", 2, {"a\nb\r\nc", ""}},
-        {"\"\"\"\"", 1, {"\""}},           {" \xC3\xA9 ,\"x,y\"", 2, {" \xC3\xA9 ", "x,y"}},
+        {"a,b,c", 3, {"a", "b", "c"}},
+        {"", 1, {""}},
+        {"\"\"", 1, {""}},
+        {",", 2, {"", ""}},
+        {"\"a\"\"b\",c", 2, {"a\"b", "c"}},
+        {"\"a\nb\r\nc\",", 2, {"a\nb\r\nc", ""}},
+        {"\"\"\"\"", 1, {"\""}},
+        {" \xC3\xA9 ,\"x,y\"", 2, {" \xC3\xA9 ", "x,y"}},
     };
     struct ech_csv_row row = {0};
     struct ech_str out = {0};
@@ -432,9 +452,12 @@ static void csv_refused(void **state)
         const char *text;
         size_t at;
         const char *word;
-    } cases[] = {{"a\"b", 1, "inside a field"},   {"x,\"a\"b", 5, "behind the closing quote"},
-                 {"x,\"ab", 2, "never closed"},   {"a\rb", 1, "carriage return"},
-                 {"\"a\" ,b", 3, "delimiter was expected"}, {"\"\"\"", 0, "never closed"}};
+    } cases[] = {{"a\"b", 1, "inside a field"},
+                 {"x,\"a\"b", 5, "behind the closing quote"},
+                 {"x,\"ab", 2, "never closed"},
+                 {"a\rb", 1, "carriage return"},
+                 {"\"a\" ,b", 3, "delimiter was expected"},
+                 {"\"\"\"", 0, "never closed"}};
     struct ech_csv_row row = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ech_err err = ECH_ERR_NONE;
@@ -490,7 +513,8 @@ static void npy_headers(void **state)
             struct ech_err err = ECH_ERR_NONE;
             size_t bytes = npy_file(file, version, cases[i].text);
             int code = ech_npy_parse(file, bytes, &npy, &err);
-            if (code != (cases[i].word ? ECH_DATA : ECH_OK) || (cases[i].word && !strstr(err.text, cases[i].word)))
+            if (code != (cases[i].word ? ECH_DATA : ECH_OK) ||
+                (cases[i].word && !strstr(err.text, cases[i].word)))
                 fail_msg("%s: %d %s", cases[i].text, code, err.text);
             if (code == ECH_OK)
                 assert_true(npy.rows == 3 && npy.dim == 4 && npy.kind == 'f' && npy.item_bytes == 4);
@@ -521,11 +545,11 @@ static void format_names(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(f32_text),     cmocka_unit_test(f64_text),     cmocka_unit_test(read_like_libc),
+    cmocka_unit_test(f32_text),     cmocka_unit_test(f64_text),      cmocka_unit_test(read_like_libc),
     cmocka_unit_test(halves),       cmocka_unit_test(whole_numbers), cmocka_unit_test(json_refused),
-    cmocka_unit_test(json_kinds),   cmocka_unit_test(json_strings), cmocka_unit_test(converting),
-    cmocka_unit_test(cells),        cmocka_unit_test(inferring),    cmocka_unit_test(wants),
-    cmocka_unit_test(csv_fields),   cmocka_unit_test(csv_refused),  cmocka_unit_test(npy_headers),
+    cmocka_unit_test(json_kinds),   cmocka_unit_test(json_strings),  cmocka_unit_test(converting),
+    cmocka_unit_test(cells),        cmocka_unit_test(inferring),     cmocka_unit_test(wants),
+    cmocka_unit_test(csv_fields),   cmocka_unit_test(csv_refused),   cmocka_unit_test(npy_headers),
     cmocka_unit_test(format_names),
 };
 ECH_TEST_MAIN(tests)

@@ -28,8 +28,8 @@ static bool odd_quotes(const char *text, int64_t bytes)
 }
 
 /* All rows of one rank of `size`, each as "[file:first:text]". */
-static void collect(const struct ech_source_file *files, const struct ech_str *texts, int count, int rank, int size,
-                    bool quotes, struct ech_str *out)
+static void collect(const struct ech_source_file *files, const struct ech_str *texts, int count, int rank,
+                    int size, bool quotes, struct ech_str *out)
 {
     struct ech_piece pieces[FILES_MAX];
     struct ech_rows *rows;
@@ -52,7 +52,8 @@ static void collect(const struct ech_source_file *files, const struct ech_str *t
     ech_rows_close(rows);
 }
 
-static void compare_ranks(const struct ech_source_file *files, const struct ech_str *texts, int count, bool quotes)
+static void compare_ranks(const struct ech_source_file *files, const struct ech_str *texts, int count,
+                          bool quotes)
 {
     struct ech_str one = {0};
     collect(files, texts, count, 0, 1, quotes, &one);
@@ -70,7 +71,8 @@ static void compare_ranks(const struct ech_source_file *files, const struct ech_
 /* A file of random pieces whose quotes are as RFC 4180 wants them. */
 static void random_text(struct ech_str *out, bool quotes)
 {
-    static const char *const pieces[] = {"a", "bc,d", "\n", "\r\n", "\n\n", "long long text", "\xC3\xA9", ","};
+    static const char *const pieces[] = {"a",    "bc,d",           "\n",       "\r\n",
+                                         "\n\n", "long long text", "\xC3\xA9", ","};
     static const char *const quoted[] = {"\"x\"", "\"a\nb\"", "\"\"", "\"\"\"\n\"\"\"", "\"\r\n\n\"\n"};
     ech_str_adds(out, rand() % 4 == 0 ? "\xEF\xBB\xBF" : "");
     for (int n = rand() % 12; n > 0; n--)
@@ -228,7 +230,10 @@ static void sources(void **state)
     ech_err_clear(&err);
     assert_int_equal(ech_codec_detect(".", &codec, &bytes, &err), ECH_NOINPUT);
     assert_non_null(strstr(err.text, "not a regular file"));
-    write_text("utf16", "\xFF\xFE" "a\0", 4);
+    write_text("utf16",
+               "\xFF\xFE"
+               "a\0",
+               4);
     struct ech_source_file file = {"utf16", ECH_PLAIN, 4};
     struct ech_piece piece = {0, 0, 4, false};
     struct ech_rows *rows;
@@ -240,7 +245,10 @@ static void sources(void **state)
     assert_non_null(strstr(err.text, "UTF-16"));
     ech_rows_close(rows);
     int line, column;
-    write_text("lines", "\xEF\xBB\xBF" "ab\n\ncd", 9);
+    write_text("lines",
+               "\xEF\xBB\xBF"
+               "ab\n\ncd",
+               9);
     struct ech_source_file lines = {"lines", ECH_PLAIN, 9};
     ech_source_place(&lines, 4, &line, &column);
     assert_true(line == 1 && column == 2);
