@@ -6,6 +6,7 @@
  *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
  *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
  *     plan.json                the plan of the newest attempt (rank 0)
+ *     started-<attempt>        empty: a rank has started (each rank, before it looks for the others)
  *     mpirun-<attempt>.log     what mpirun and the ranks said on stdout and stderr (launcher)
  *     nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
  *                  log-<attempt>-<slot>            ech_log lines, info and above
@@ -54,6 +55,7 @@
 #define ECH_RUN_PLAN     "plan.json"
 #define ECH_RUN_REPORT   "report.html"
 #define ECH_RUN_NODES    "nodes"
+#define ECH_RUN_STARTED  "started-%d"
 
 /* RUN/name with printf arguments; owner: the caller, ech_free. NULL on failure. */
 char *ech_run_path(struct ech_err *err, const char *run_dir, const char *fmt, ...)
