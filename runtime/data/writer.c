@@ -153,23 +153,23 @@ int ech_writer_open(struct ech_comm *comm, const char *partial, const struct ech
     return ECH_OK;
 }
 
-void ech_writer_streams(const struct ech_writer *writer, int column, size_t part, struct ech_stream *main,
-                        struct ech_stream *offsets)
+void ech_writer_place_streams(const struct ech_writer *writer, int column, size_t part,
+                              struct ech_writer_stream *main, struct ech_writer_stream *offsets)
 {
     const struct ech_layout *layout = writer->layout;
     size_t at = part * (size_t)layout->count + (size_t)column;
     const struct ech_place *place = &writer->places[at];
     const struct ech_span *span = &layout->spans[at];
     const struct ech_part *p = &layout->parts[part];
-    *main = (struct ech_stream){
+    *main = (struct ech_writer_stream){
         .fd = -1, .base = place->main, .total = place->main_bytes, .checks = place->checks};
-    ech_stream_start(main, span->before, span->before + span->own);
-    *offsets = (struct ech_stream){.fd = -1, .base = place->offsets, .total = place->offsets_bytes};
+    ech_writer_stream_start(main, span->before, span->before + span->own);
+    *offsets = (struct ech_writer_stream){.fd = -1, .base = place->offsets, .total = place->offsets_bytes};
     if (place->offsets_bytes == 0)
         return;
     offsets->checks = place->checks + ech_blocks(place->main_bytes) * (int64_t)sizeof(struct ech_hash);
     int64_t end = p->row_in_shard + p->rows;
-    ech_stream_start(offsets, p->row_in_shard * 8, (end + (end == p->shard_rows)) * 8);
+    ech_writer_stream_start(offsets, p->row_in_shard * 8, (end + (end == p->shard_rows)) * 8);
 }
 
 static int enter_part(struct ech_writer *writer, int column, struct ech_err *err)
@@ -181,7 +181,7 @@ static int enter_part(struct ech_writer *writer, int column, struct ech_err *err
     int code = ech_open(cursor->path, O_WRONLY, &cursor->fd, err);
     if (code != ECH_OK)
         return code;
-    ech_writer_streams(writer, column, cursor->part, &cursor->main, &cursor->offsets);
+    ech_writer_place_streams(writer, column, cursor->part, &cursor->main, &cursor->offsets);
     cursor->main.fd = cursor->offsets.fd = cursor->fd;
     cursor->main.path = cursor->offsets.path = cursor->path;
     cursor->main.buffer = cursor->main_buffer;
@@ -210,12 +210,12 @@ static int leave_part(struct ech_writer *writer, int column, struct ech_err *err
     if (cursor->offsets.at < cursor->offsets.end) {
         uint64_t total =
             (uint64_t)cursor->main.total / ech_dtype_bytes(writer->layout->columns[column].dtype);
-        code = ech_stream_put(&cursor->offsets, &total, sizeof total, err);
+        code = ech_writer_stream_put(&cursor->offsets, &total, sizeof total, err);
     }
     if (code == ECH_OK)
-        code = ech_stream_flush(&cursor->main, err);
+        code = ech_writer_stream_flush(&cursor->main, err);
     if (code == ECH_OK)
-        code = ech_stream_flush(&cursor->offsets, err);
+        code = ech_writer_stream_flush(&cursor->offsets, err);
     int closed = ech_close(cursor->fd, cursor->path, code == ECH_OK ? err : NULL);
     cursor->fd = -1;
     ech_free(cursor->path);
@@ -242,7 +242,7 @@ static int put_offsets(struct ech_writer *writer, int column, const uint64_t *ro
                 return changed(writer, column, err);
             total += row_bytes[row];
         }
-        code = ech_stream_put(&cursor->offsets, offsets, n * sizeof offsets[0], err);
+        code = ech_writer_stream_put(&cursor->offsets, offsets, n * sizeof offsets[0], err);
     }
     *sum = (size_t)total;
     return code;
@@ -266,7 +266,7 @@ static int append_local(struct ech_writer *writer, int column, const unsigned ch
         if (width < 0)
             code = put_offsets(writer, column, row_bytes, now, &sum, err);
         if (code == ECH_OK)
-            code = ech_stream_put(&cursor->main, bytes, sum, err);
+            code = ech_writer_stream_put(&cursor->main, bytes, sum, err);
         bytes = sum > 0 ? bytes + sum : bytes;
         row_bytes = width < 0 ? row_bytes + now : row_bytes;
         cursor->row += now;

@@ -15,7 +15,7 @@ struct ech_cursor {
     int64_t bytes;
     int fd; /* of the part's shard, -1 before its first row */
     char *path;
-    struct ech_stream main, offsets;
+    struct ech_writer_stream main, offsets;
     unsigned char *main_buffer, *offsets_buffer;
 };
 
@@ -31,8 +31,8 @@ struct ech_writer {
 
 char *ech_writer_shard_path(const struct ech_writer *writer, int64_t shard, struct ech_err *err);
 /* Streams of a column in one of its parts; the own bytes of each. fd and buffers are the caller's. */
-void ech_writer_streams(const struct ech_writer *writer, int column, size_t part, struct ech_stream *main,
-                        struct ech_stream *offsets);
+void ech_writer_place_streams(const struct ech_writer *writer, int column, size_t part,
+                              struct ech_writer_stream *main, struct ech_writer_stream *offsets);
 /* Every own row of every column has come, and is in its file. */
 int ech_writer_complete(struct ech_writer *writer, struct ech_err *err);
 

@@ -44,16 +44,16 @@ static int sync_parts(struct ech_writer *writer, struct ech_err *err)
 static int hash_part_edges(struct ech_writer *writer, size_t p, const char *path, int fd,
                            unsigned char *block, struct ech_err *err)
 {
-    struct ech_stream streams[2];
+    struct ech_writer_stream streams[2];
     int read_fd, code = ech_open(path, O_RDONLY, &read_fd, err);
     if (code != ECH_OK)
         return code;
     for (int c = 0; c < writer->layout->count && code == ECH_OK; c++) {
-        ech_writer_streams(writer, c, p, &streams[0], &streams[1]);
+        ech_writer_place_streams(writer, c, p, &streams[0], &streams[1]);
         for (int s = 0; s < 2 && code == ECH_OK; s++) {
             streams[s].fd = fd;
             streams[s].path = path;
-            code = ech_stream_hash_edge(&streams[s], read_fd, block, err);
+            code = ech_writer_stream_hash_edge(&streams[s], read_fd, block, err);
         }
     }
     ech_close(read_fd, path, NULL);

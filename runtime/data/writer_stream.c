@@ -11,19 +11,19 @@ static int64_t block_of(int64_t at)
     return at / ECH_HASH_BLOCK;
 }
 
-static int64_t block_end(const struct ech_stream *s, int64_t block)
+static int64_t block_end(const struct ech_writer_stream *s, int64_t block)
 {
     return ech_min64((block + 1) * ECH_HASH_BLOCK, s->total);
 }
 
-static int write_check(const struct ech_stream *s, int64_t block, const void *data, size_t bytes,
+static int write_check(const struct ech_writer_stream *s, int64_t block, const void *data, size_t bytes,
                        struct ech_err *err)
 {
     struct ech_hash h = ech_hash_bytes(data, bytes);
     return ech_pwrite_all(s->fd, s->path, &h, sizeof h, s->checks + block * (int64_t)sizeof h, err);
 }
 
-void ech_stream_start(struct ech_stream *s, int64_t begin, int64_t end)
+void ech_writer_stream_start(struct ech_writer_stream *s, int64_t begin, int64_t end)
 {
     s->begin = s->at = begin;
     s->end = end;
@@ -31,7 +31,7 @@ void ech_stream_start(struct ech_stream *s, int64_t begin, int64_t end)
 }
 
 /* `bytes` that end at s->at: written, and hashed where they are a whole block. */
-static int emit(struct ech_stream *s, const void *data, size_t bytes, struct ech_err *err)
+static int emit(struct ech_writer_stream *s, const void *data, size_t bytes, struct ech_err *err)
 {
     int64_t from = s->at - (int64_t)bytes, block = block_of(from);
     int code = ech_pwrite_all(s->fd, s->path, data, bytes, s->base + from, err);
@@ -40,7 +40,7 @@ static int emit(struct ech_stream *s, const void *data, size_t bytes, struct ech
     return code;
 }
 
-int ech_stream_flush(struct ech_stream *s, struct ech_err *err)
+int ech_writer_stream_flush(struct ech_writer_stream *s, struct ech_err *err)
 {
     if (s->filled == 0)
         return ECH_OK;
@@ -49,7 +49,7 @@ int ech_stream_flush(struct ech_stream *s, struct ech_err *err)
     return code;
 }
 
-int ech_stream_put(struct ech_stream *s, const void *data, size_t bytes, struct ech_err *err)
+int ech_writer_stream_put(struct ech_writer_stream *s, const void *data, size_t bytes, struct ech_err *err)
 {
     ECH_ASSERT((int64_t)bytes <= s->end - s->at, "%s: %zu bytes at %lld pass the own end %lld", s->path,
                bytes, (long long)s->at, (long long)s->end);
@@ -65,7 +65,7 @@ int ech_stream_put(struct ech_stream *s, const void *data, size_t bytes, struct 
             memcpy(s->buffer + s->filled, from, part);
             s->filled += part;
             if (part == room)
-                code = ech_stream_flush(s, err);
+                code = ech_writer_stream_flush(s, err);
         }
         from += part;
         bytes -= part;
@@ -73,7 +73,8 @@ int ech_stream_put(struct ech_stream *s, const void *data, size_t bytes, struct 
     return code;
 }
 
-int ech_stream_hash_edge(const struct ech_stream *s, int read_fd, unsigned char *block, struct ech_err *err)
+int ech_writer_stream_hash_edge(const struct ech_writer_stream *s, int read_fd, unsigned char *block,
+                                struct ech_err *err)
 {
     if (s->begin == s->end)
         return ECH_OK;

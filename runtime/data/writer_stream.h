@@ -6,7 +6,7 @@
 
 #include "data/shard.h"
 
-struct ech_stream {
+struct ech_writer_stream {
     int fd;           /* borrowed; write-only: no page of a neighbour is ever read back by this client */
     const char *path; /* borrowed */
     int64_t base;     /* address of the part in the file */
@@ -18,13 +18,14 @@ struct ech_stream {
 };
 
 /* Begin at byte `begin` of the part; own bytes are [begin, end). */
-void ech_stream_start(struct ech_stream *s, int64_t begin, int64_t end);
-int ech_stream_put(struct ech_stream *s, const void *data, size_t bytes, struct ech_err *err);
+void ech_writer_stream_start(struct ech_writer_stream *s, int64_t begin, int64_t end);
+int ech_writer_stream_put(struct ech_writer_stream *s, const void *data, size_t bytes, struct ech_err *err);
 /* Write what is gathered. */
-int ech_stream_flush(struct ech_stream *s, struct ech_err *err);
+int ech_writer_stream_flush(struct ech_writer_stream *s, struct ech_err *err);
 
 /* Blocks of [begin, end) that this rank did not hash but whose first byte it owns: at most the last one.
  * Reads it back from fd, which was opened after all ranks have synced. */
-int ech_stream_hash_edge(const struct ech_stream *s, int read_fd, unsigned char *block, struct ech_err *err);
+int ech_writer_stream_hash_edge(const struct ech_writer_stream *s, int read_fd, unsigned char *block,
+                                struct ech_err *err);
 
 #endif

@@ -46,6 +46,8 @@ static int open_files(struct ech_attempt *a, struct ech_err *err)
     if (!a->node_dir)
         return ECH_UNAVAILABLE;
     int code = ech_mkdir_all(a->node_dir, err);
+    if (!code && rank == 0)
+        code = ech_run_result_reserve(a->o->run_dir, attempt, err);
     char *log = code ? NULL : ech_sprintf(err, "%s/log-%d-%d", a->node_dir, attempt, rank);
     char *events = code ? NULL : ech_sprintf(err, "%s/events-%d-%d.jsonl", a->node_dir, attempt, rank);
     if (!code && (!log || !events))

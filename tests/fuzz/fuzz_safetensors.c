@@ -11,7 +11,8 @@ static void check_tensor(const struct ech_tensor *t, const uint8_t *data, size_t
     volatile unsigned sum = 0;
     for (int i = 0; i < t->dims; i++)
         wanted *= (size_t)t->shape[i];
-    if (wanted != t->bytes || t->data < data || t->data > data + size || t->bytes > (size_t)(data + size - t->data))
+    if (wanted != t->bytes || t->data < data || t->data > data + size ||
+        t->bytes > (size_t)(data + size - t->data))
         abort();
     for (size_t i = 0; i < t->bytes; i++)
         sum += t->data[i];
