@@ -114,14 +114,24 @@ char *ech_child_output(char *const *argv, int *status)
 
 /* ---- the folder under /dev/shm ---- */
 
-static const char *const shm_roots[] = {"/dev/shm", "/tmp", NULL};
+/* Where such folders are made, in this order; ECH_SHM names the only one. */
+static const char *const *shm_roots(void)
+{
+    static const char *roots[] = {"/dev/shm", "/tmp", NULL};
+    const char *named = getenv("ECH_SHM");
+    if (named && *named) {
+        roots[0] = named;
+        roots[1] = NULL;
+    }
+    return roots;
+}
 #define SHM_PREFIX "echelon-"
 #define SHM_LOCK   "launcher"
 
 static int take_lock(const char *folder, int flags)
 {
-    char path[320];
-    snprintf(path, sizeof path, "%.280s/%s", folder, SHM_LOCK);
+    char path[640];
+    snprintf(path, sizeof path, "%.600s/%s", folder, SHM_LOCK);
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         close(fd);
@@ -132,8 +142,9 @@ static int take_lock(const char *folder, int flags)
 
 int ech_shm_create(struct ech_shm *shm, struct ech_err *err)
 {
-    for (int i = 0; shm_roots[i]; i++) {
-        snprintf(shm->path, sizeof shm->path, "%s/" SHM_PREFIX "XXXXXX", shm_roots[i]);
+    const char *const *roots = shm_roots();
+    for (int i = 0; roots[i]; i++) {
+        snprintf(shm->path, sizeof shm->path, "%s/" SHM_PREFIX "XXXXXX", roots[i]);
         if (!mkdtemp(shm->path))
             continue;
         shm->lock = take_lock(shm->path, O_CREAT);
@@ -141,8 +152,9 @@ int ech_shm_create(struct ech_shm *shm, struct ech_err *err)
             return ECH_OK;
         ech_remove_all(shm->path, NULL);
     }
-    return ech_fail_errno(err, ECH_UNAVAILABLE, errno,
-                          "cannot create a folder under /dev/shm or /tmp for shared memory");
+    shm->path[0] = '\0';
+    return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot create a folder for shared memory under %s",
+                          roots[0]);
 }
 
 void ech_shm_remove(struct ech_shm *shm)
@@ -167,16 +179,17 @@ static bool is_stale(const char *path, int *lock)
 
 void ech_shm_remove_stale(void)
 {
-    for (int i = 0; shm_roots[i]; i++) {
-        DIR *dir = opendir(shm_roots[i]);
+    const char *const *roots = shm_roots();
+    for (int i = 0; roots[i]; i++) {
+        DIR *dir = opendir(roots[i]);
         struct dirent *entry;
         while (dir && (entry = readdir(dir))) {
-            char path[320];
+            char path[640];
             int lock;
             if (strncmp(entry->d_name, SHM_PREFIX, strlen(SHM_PREFIX)) != 0 ||
                 strlen(entry->d_name) != strlen(SHM_PREFIX) + 6)
                 continue;
-            snprintf(path, sizeof path, "%s/%.255s", shm_roots[i], entry->d_name);
+            snprintf(path, sizeof path, "%.300s/%.255s", roots[i], entry->d_name);
             if (is_stale(path, &lock))
                 ech_remove_all(path, NULL);
             if (lock >= 0)

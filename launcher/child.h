@@ -21,10 +21,10 @@ int ech_child_wait(const struct ech_child_spec *spec, struct ech_err *err);
 /* Its stdout and stderr together (at most 64 KiB), NULL where it could not be run. Owner: the caller. */
 char *ech_child_output(char *const *argv, int *status);
 
-/* A folder of our own under /dev/shm (where that is missing: /tmp), held by a lock in it as long as this
- * process or one forked from it lives. */
+/* A folder of our own under /dev/shm (where that is missing: /tmp; or under ECH_SHM), held by a lock in it as
+ * long as this process or one forked from it lives. */
 struct ech_shm {
-    char path[64];
+    char path[320];
     int lock;
 };
 int ech_shm_create(struct ech_shm *shm, struct ech_err *err);

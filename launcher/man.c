@@ -70,6 +70,7 @@ static const char *const variables[][2] = {
     {"ECHELON_KEY__SUBKEY", "sets a key of the job file: ECHELON_RESOURCES__THREADS=2 is resources.threads"},
     {"ECHELON_RANK", "path of echelon-rank (default: beside echelon)"},
     {"ECH_LOG", "log levels, as in info,data:debug; error makes a good run silent"},
+    {"ECH_SHM", "folder for the shared memory of a run (/dev/shm)"},
     {"ECH_STOP_GRACE", "seconds the ranks get to save their work when a run is stopped (30)"}};
 
 static void put_variables(struct ech_str *out)

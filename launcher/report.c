@@ -1,6 +1,7 @@
 /* The verb `report`, and reading a run for it. */
 #include "launcher/report.h"
 
+#include "launcher/origins.h"
 #include "launcher/rundirs.h"
 #include "launcher/verbs.h"
 
@@ -9,6 +10,8 @@
 #include "config/config.h"
 
 #include <stdio.h>
+
+enum { JOB_BYTES = 32 << 20 };
 
 #ifndef ECH_VERSION
 #define ECH_VERSION "unknown"
@@ -31,20 +34,39 @@ const struct ech_command ech_report_command = {
     .example = "echelon report",
     .exits = report_exits};
 
+/* Where each value came from when the run began. */
+static void restore_origins(json_t *values, const char *saved)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(values, i, entry)
+    {
+        char first[512];
+        const char *origin = json_string_value(json_object_get(entry, "origin"));
+        if (origin)
+            json_object_set_new(entry, "origin",
+                                json_string(ech_origin_first(saved, origin, first, sizeof first)));
+    }
+}
+
 /* NULL where job.yaml cannot be read: the report says so. */
 static json_t *load_config(const char *run_dir)
 {
     struct ech_config *config = NULL;
     struct ech_str text;
     json_t *json = NULL;
+    char *saved = NULL;
     ech_str_init(&text);
     char *path = ech_run_path(NULL, run_dir, "%s", ECH_RUN_JOB);
     struct ech_config_request request = {.path = path, .saved = true};
     if (path && ech_config_load(&request, &config, NULL) == ECH_OK &&
-        ech_config_print_json(config, &text, NULL) == ECH_OK && ech_str_check(&text, NULL) == ECH_OK)
-        ech_json_parse(path, text.data, text.length, &json, NULL);
+        ech_config_print_json(config, &text, NULL) == ECH_OK && ech_str_check(&text, NULL) == ECH_OK &&
+        ech_read_file(path, JOB_BYTES, &saved, NULL, NULL) == ECH_OK &&
+        ech_json_parse(path, text.data, text.length, &json, NULL) == ECH_OK)
+        restore_origins(json, saved);
     ech_config_destroy(config);
     ech_str_fini(&text);
+    ech_free(saved);
     ech_free(path);
     return json;
 }

@@ -226,7 +226,7 @@ static void put_ranks(const struct ech_run_view *view, struct ech_str *out)
 
 static void put_plots(const struct ech_run_view *view, struct ech_str *out)
 {
-    static struct ech_series s;
+    struct ech_series s;
     const char *names[ECH_SVG_SERIES];
     ech_str_adds(out, "<section><h2>Over time</h2>\n");
     if (!ech_series_make(view, &s)) {

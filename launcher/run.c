@@ -1,5 +1,6 @@
 /* The verbs `run` and `resume`. */
 #include "launcher/attempt.h"
+#include "launcher/origins.h"
 #include "launcher/rundirs.h"
 #include "launcher/verbs.h"
 
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 extern char **environ;
+
+enum { JOB_BYTES = 32 << 20 };
 
 static const struct ech_option run_options[] = {
     {"set", "KEY=VALUE", true, "overrides a value of the job file"},
@@ -79,19 +82,27 @@ static int later(const struct ech_args *args, const char *name, struct ech_err *
                     name);
 }
 
-/* job.yaml of a run directory: effective values with their origins. */
-static int write_job(const char *run_dir, const struct ech_config *config, struct ech_err *err)
+/* job.yaml of a run directory: effective values with their origins. `saved`: the text it had before, whose
+ * origins stay; NULL at first. */
+static int write_job(const char *run_dir, const struct ech_config *config, const char *saved,
+                     struct ech_err *err)
 {
-    struct ech_str text;
+    struct ech_str text, restored;
     ech_str_init(&text);
+    ech_str_init(&restored);
     char *path = ech_run_path(err, run_dir, "%s", ECH_RUN_JOB);
     int code = path ? ech_config_print(config, true, &text, err) : ECH_UNAVAILABLE;
     if (code == ECH_OK)
         code = ech_str_check(&text, err);
+    if (code == ECH_OK) {
+        ech_origins_restore(saved ? saved : "", text.data, &restored);
+        code = ech_str_check(&restored, err);
+    }
     if (code == ECH_OK)
-        code = ech_write_file(path, text.data, text.length, err);
+        code = ech_write_file(path, restored.data, restored.length, err);
     ech_free(path);
     ech_str_fini(&text);
+    ech_str_fini(&restored);
     return code;
 }
 
@@ -130,7 +141,7 @@ static int start(const struct ech_ready *ready, struct ech_err *err)
     if (code == ECH_OK)
         code = ech_rundir_lock(run_dir, &lock, err);
     if (code == ECH_OK)
-        code = write_job(run_dir, ready->config, err);
+        code = write_job(run_dir, ready->config, NULL, err);
     if (code == ECH_OK)
         code = ech_job_make_parent(ready->job, err);
     nodes = code == ECH_OK ? ech_run_path(err, run_dir, "%s", ECH_RUN_NODES) : NULL;
@@ -189,6 +200,7 @@ static int change_job(const char *run_dir, const char *job_path, const struct ec
 {
     struct ech_config_request request = {.path = job_path, .saved = true};
     struct ech_config *before = NULL;
+    char *saved = NULL;
     struct ech_str old, new;
     ech_str_init(&old);
     ech_str_init(&new);
@@ -203,7 +215,10 @@ static int change_job(const char *run_dir, const char *job_path, const struct ec
         code = ech_fail(err, ECH_CONFIG, "output.dataset cannot change on resume (it is %s)",
                         ech_config_job(before)->output.dataset);
     if (code == ECH_OK)
-        code = write_job(run_dir, ready->config, err);
+        code = ech_read_file(job_path, JOB_BYTES, &saved, NULL, err);
+    if (code == ECH_OK)
+        code = write_job(run_dir, ready->config, saved, err);
+    ech_free(saved);
     ech_config_destroy(before);
     ech_str_fini(&old);
     ech_str_fini(&new);

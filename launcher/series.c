@@ -47,15 +47,25 @@ static void name_series(const struct ech_run_view *view, int nodes, struct ech_s
             snprintf(s->names[view->ranks[i].node], sizeof s->names[0], "%.60s", view->ranks[i].host);
 }
 
+/* Tokens arrive a batch at a time: a speed over less than this would be a saw. */
+#define WINDOW_S 4.0
+
+static double speed_at(const struct ech_rank_view *r, double t, double step, const struct ech_series *s)
+{
+    double half = (step > WINDOW_S ? step : WINDOW_S) / 2;
+    double from = t - half > s->start ? t - half : s->start;
+    double to = t + half < s->start + s->seconds ? t + half : s->start + s->seconds;
+    double tokens = at_time(r, to, true, s->start, true) - at_time(r, from, true, s->start, true);
+    return to > from && tokens > 0 ? tokens / (to - from) : 0;
+}
+
 static void add_rank(const struct ech_rank_view *r, int row, struct ech_series *s)
 {
     double step = s->seconds / (s->points - 1);
     for (int i = 0; i < s->points; i++) {
-        double t = s->start + s->seconds * i / (s->points - 1);
-        double from = i ? t - step / 2 : t, to = i < s->points - 1 ? t + step / 2 : t;
-        double tokens = at_time(r, to, true, s->start, true) - at_time(r, from, true, s->start, true);
-        s->tokens_s[row * s->points + i] += to > from && tokens > 0 ? tokens / (to - from) : 0;
+        double t = s->start + step * i;
         bool gone = (r->dead || r->ended) && t > r->last_seen;
+        s->tokens_s[row * s->points + i] += speed_at(r, t, step, s);
         s->bytes[row * s->points + i] += gone ? 0 : at_time(r, t, false, s->start, true);
     }
 }

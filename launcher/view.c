@@ -46,18 +46,19 @@ double ech_wall_parse(const char *text)
     return (double)timegm(&tm) + ms * 1e-3;
 }
 
-static int64_t int_of(const json_t *event, const char *key)
-{
-    const json_t *value = json_object_get(event, key);
-    int64_t number = json_is_integer(value) ? json_integer_value(value) : 0;
-    return number < 0 ? 0 : ech_min64(number, MOST_COUNT);
-}
-
 static double float_of(const json_t *event, const char *key)
 {
     const json_t *value = json_object_get(event, key);
     double number = json_is_number(value) ? json_number_value(value) : 0;
     return !(number > 0) ? 0 : number < MOST_COUNT ? number : MOST_COUNT;
+}
+
+/* A whole number, also where it is written with a point. */
+static int64_t int_of(const json_t *event, const char *key)
+{
+    const json_t *value = json_object_get(event, key);
+    int64_t number = json_is_integer(value) ? json_integer_value(value) : (int64_t)float_of(event, key);
+    return number < 0 ? 0 : ech_min64(number, MOST_COUNT);
 }
 
 static const char *text_of(const json_t *event, const char *key)

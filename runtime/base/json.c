@@ -148,7 +148,7 @@ void ech_json_put_str(struct ech_str *s, const char *text, size_t bytes)
 void ech_json_key(struct ech_str *s, const char *key)
 {
     char last = s->length ? s->data[s->length - 1] : '\0';
-    if (last == '\0' || last == '\n' || last == '[' || last == ':')
+    if (last == '\0' || last == '\n' || last == '[' || last == ':' || last == ',') /* ',': in an array */
         ech_str_addc(s, '{');
     else if (last != '{')
         ech_str_addc(s, ',');

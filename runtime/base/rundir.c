@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 char *ech_run_path(struct ech_err *err, const char *run_dir, const char *fmt, ...)
 {
@@ -28,7 +29,7 @@ char *ech_run_path(struct ech_err *err, const char *run_dir, const char *fmt, ..
 
 /* Names that tell of an attempt: PREFIX<attempt>SUFFIX in the run directory, PREFIX<attempt>-<slot> below
  * nodes/<host>. */
-static const char *const run_prefixes[] = {"launch-", "mpirun-", "result-", NULL};
+static const char *const run_prefixes[] = {"launch-", "started-", "mpirun-", "result-", NULL};
 static const char *const node_prefixes[] = {"events-", "log-", "spool-", NULL};
 
 static int attempt_of(const char *name, const char *const *prefixes)
@@ -100,6 +101,16 @@ int ech_run_attempts(const char *run_dir, int *attempts, struct ech_err *err)
     return code;
 }
 
+#define RESERVE "result-%d.reserve"
+
+int ech_run_result_reserve(const char *run_dir, int attempt, struct ech_err *err)
+{
+    char zeros[16384] = "", *path = ech_run_path(err, run_dir, RESERVE, attempt);
+    int code = path ? ech_write_file(path, zeros, sizeof zeros, err) : ECH_UNAVAILABLE;
+    ech_free(path);
+    return code;
+}
+
 int ech_run_result_write(const char *run_dir, const struct ech_run_result *result, struct ech_err *err)
 {
     struct ech_str text;
@@ -114,7 +125,11 @@ int ech_run_result_write(const char *run_dir, const struct ech_run_result *resul
     ech_json_add_float(&text, "seconds", result->seconds);
     ech_str_adds(&text, "}\n");
     char *path = ech_run_path(err, run_dir, "result-%d.json", result->attempt);
-    int code = path ? ech_str_check(&text, err) : ECH_UNAVAILABLE;
+    char *reserve = ech_run_path(err, run_dir, RESERVE, result->attempt);
+    int code = path && reserve ? ech_str_check(&text, err) : ECH_UNAVAILABLE;
+    if (reserve)
+        unlink(reserve);
+    ech_free(reserve);
     if (code == ECH_OK)
         code = ech_write_file(path, text.data, text.length, err);
     ech_free(path);

@@ -6,12 +6,10 @@
 
 #include <string.h>
 
-int ech_blocks_open(struct ech_blocks *b, const struct ech_dataset *ds, const int *columns, int count,
-                    int64_t first, int64_t end, struct ech_err *err)
+int ech_blocks_open(struct ech_blocks *b, struct ech_err *err)
 {
-    *b = (struct ech_blocks){
-        .ds = ds, .columns = columns, .column_count = count, .next = first, .end = end, .first = first};
-    b->cells = ech_calloc((size_t)count, sizeof b->cells[0], err);
+    b->first = b->next;
+    b->cells = ech_calloc((size_t)b->column_count, sizeof b->cells[0], err);
     b->sizes = ech_calloc(ECH_BLOCK_ROWS, sizeof b->sizes[0], err);
     b->total = ech_calloc(ECH_BLOCK_ROWS, sizeof b->total[0], err);
     if (b->cells && b->sizes && b->total)

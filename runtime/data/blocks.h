@@ -17,8 +17,8 @@ struct ech_blocks {
     uint64_t *sizes, *total;
 };
 
-int ech_blocks_open(struct ech_blocks *blocks, const struct ech_dataset *ds, const int *columns, int count,
-                    int64_t first, int64_t end, struct ech_err *err);
+/* ds, columns, column_count, next and end are set by the caller. */
+int ech_blocks_open(struct ech_blocks *blocks, struct ech_err *err);
 /* The next block: rows > 0, or 0 at the end. */
 int ech_blocks_next(struct ech_blocks *blocks, struct ech_err *err);
 void ech_blocks_close(struct ech_blocks *blocks);

@@ -220,11 +220,15 @@ static int put_block(struct export *x, const struct ech_blocks *b, struct ech_er
 /* This rank's rows, printed to where they go. */
 static int print_rows(struct export *x, struct ech_err *err)
 {
-    struct ech_blocks blocks;
+    struct ech_blocks blocks = {.ds = x->ds,
+                                .columns = x->columns,
+                                .column_count = x->column_count,
+                                .next = x->own_first,
+                                .end = x->own_end};
     x->bytes = 0;
     if (ech_comm_rank(x->comm) == 0)
         put_head(x);
-    int code = ech_blocks_open(&blocks, x->ds, x->columns, x->column_count, x->own_first, x->own_end, err);
+    int code = ech_blocks_open(&blocks, err);
     do {
         code = code == ECH_OK ? ech_blocks_next(&blocks, err) : code;
         if (code == ECH_OK)

@@ -85,7 +85,7 @@ static int copy_wants(struct ech_import_run *run, struct ech_err *err)
 
 static int prepare_local(struct ech_import_run *run, struct ech_err *err)
 {
-    int code = check_options(run, err);
+    int code = run->target ? check_options(run, err) : ECH_UNAVAILABLE;
     if (code == ECH_OK)
         code = copy_wants(run, err);
     if (code != ECH_OK)
@@ -213,9 +213,14 @@ int ech_import(struct ech_comm *comm, const struct ech_import_options *options, 
                struct ech_import_result *result, struct ech_err *err)
 {
     struct ech_err spare = ECH_ERR_NONE;
-    struct ech_import_run run = {.comm = comm, .options = options, .target = target};
+    struct ech_import_run run = {.comm = comm, .options = options};
     int64_t bytes = 0;
     err = err ? err : &spare;
+    size_t length = strlen(target);
+    while (length > 1 && target[length - 1] == '/')
+        length--; /* "data/reviews/": what the shell completes */
+    char *folder = ech_strndup(target, length, err);
+    run.target = folder;
     int code = plan(&run, err);
     if (code == ECH_OK)
         code = write_all(&run, &bytes, err);
@@ -228,5 +233,6 @@ int ech_import(struct ech_comm *comm, const struct ech_import_options *options, 
                                              .files = options->source_count,
                                              .passes = run.passes};
     fini(&run);
+    ech_free(folder);
     return code;
 }

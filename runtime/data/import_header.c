@@ -28,16 +28,19 @@ static int name_fields(const struct ech_csv_row *row, bool no_header, struct ech
 }
 
 /* The first row of one file; *names stays empty where it has none. */
-static int read_first(const struct ech_source_file *files, int file, char delimiter, bool no_header,
-                      int64_t row_max, struct ech_str *names, int64_t *count, struct ech_err *err)
+static int read_first(const struct ech_import_run *run, int file, struct ech_str *names, int64_t *count,
+                      struct ech_err *err)
 {
-    struct ech_piece piece = {file, 0, INT64_MAX, false};
+    const struct ech_source_file *files = run->files;
+    const struct ech_piece piece = {file, 0, INT64_MAX, false};
+    const struct ech_rows_source source = {files, &piece, 1, true, run->row_max};
+    bool no_header = run->options->no_header;
     struct ech_rows *rows = NULL;
     struct ech_row row;
     struct ech_csv_row fields = {0};
     bool more = false;
     size_t at = 0;
-    int code = ech_rows_open(files, &piece, 1, true, row_max, &rows, err);
+    int code = ech_rows_open(&source, &rows, err);
     do {
         code = code == ECH_OK ? ech_rows_next(rows, &row, &more, err) : code;
     } while (code == ECH_OK && more && no_header && row.bytes == 0);
@@ -46,7 +49,7 @@ static int read_first(const struct ech_source_file *files, int file, char delimi
                            "the first line is empty, the names of the columns were expected");
     else if (code == ECH_OK && more) {
         struct ech_err inner = ECH_ERR_NONE;
-        code = ech_csv_parse(row.text, row.bytes, delimiter, &fields, &at, &inner);
+        code = ech_csv_parse(row.text, row.bytes, run->delimiter, &fields, &at, &inner);
         if (code == ECH_OK && !no_header && memchr(row.text, '\0', row.bytes))
             code = ech_fail(&inner, ECH_DATA, "a name of a column holds a NUL byte");
         if (code != ECH_OK && inner.code == ECH_DATA)
@@ -74,15 +77,16 @@ static int split_names(struct ech_header *h, struct ech_err *err)
     return ECH_OK;
 }
 
-int ech_header_read(struct ech_comm *comm, const struct ech_source_file *files, int count, char delimiter,
-                    bool no_header, int64_t row_max, struct ech_header *out, struct ech_err *err)
+int ech_import_read_header(struct ech_import_run *run, struct ech_err *err)
 {
+    struct ech_comm *comm = run->comm;
+    int count = run->options->source_count;
     struct ech_header h = {0};
     struct ech_str names = {0};
     int64_t facts[2] = {0, 0}; /* bytes, fields */
     int code = ECH_OK;
     for (int f = 0; ech_comm_rank(comm) == 0 && f < count && code == ECH_OK && names.length == 0; f++)
-        code = read_first(files, f, delimiter, no_header, row_max, &names, &facts[1], err);
+        code = read_first(run, f, &names, &facts[1], err);
     facts[0] = (int64_t)names.length;
     code = ech_agree(comm, err);
     if (code == ECH_OK)
@@ -105,6 +109,6 @@ int ech_header_read(struct ech_comm *comm, const struct ech_source_file *files, 
     if (code != ECH_OK)
         ech_header_fini(&h);
     else
-        *out = h;
+        run->header = h;
     return code;
 }

@@ -245,8 +245,7 @@ int ech_import_text_plan(struct ech_import_run *run, struct ech_err *err)
     if (run->format == ECH_CSV) {
         code = ech_source_parity(run->comm, run->files, run->pieces, run->piece_count, err);
         if (code == ECH_OK)
-            code = ech_header_read(run->comm, run->files, run->options->source_count, run->delimiter,
-                                   run->options->no_header, run->row_max, &run->header, err);
+            code = ech_import_read_header(run, err);
     }
     if (code == ECH_OK) {
         code = run->format == ECH_LINES ? line_want(run, err) : ECH_OK;

@@ -15,9 +15,6 @@ struct ech_header {
     const char **names; /* into text */
 };
 void ech_header_fini(struct ech_header *header);
-/* From the first row that there is. Calls   Collective (rank 0 reads). count 0: there is no row at all. */
-int ech_header_read(struct ech_comm *comm, const struct ech_source_file *files, int count, char delimiter,
-                    bool no_header, int64_t row_max, struct ech_header *out, struct ech_err *err);
 
 struct ech_import_run {
     struct ech_comm *comm;
@@ -44,6 +41,9 @@ struct ech_import_run {
     int passes;
 };
 
+/* run->header, from the first row that there is; count 0: there is none at all.
+ * Calls   Collective (rank 0 reads). */
+int ech_import_read_header(struct ech_import_run *run, struct ech_err *err);
 /* Sets plan and layout (agreed). Calls   Collective. */
 int ech_import_text_plan(struct ech_import_run *run, struct ech_err *err);
 int ech_import_npy_plan(struct ech_import_run *run, struct ech_err *err);

@@ -302,8 +302,12 @@ static int read_rows(struct reader *r, bool sample, struct ech_err *err)
     struct ech_row row;
     bool more = true;
     int64_t left = SAMPLE_ROWS, bytes = SAMPLE_BYTES;
-    int code = ech_rows_open(run->files, run->pieces, run->piece_count, run->format == ECH_CSV, run->row_max,
-                             &rows, err);
+    const struct ech_rows_source source = {.files = run->files,
+                                           .pieces = run->pieces,
+                                           .count = run->piece_count,
+                                           .quotes = run->format == ECH_CSV,
+                                           .row_max = run->row_max};
+    int code = ech_rows_open(&source, &rows, err);
     while (code == ECH_OK && more && !(sample && (left-- == 0 || bytes < 0))) {
         code = ech_rows_next(rows, &row, &more, err);
         if (code == ECH_OK && more) {

@@ -23,14 +23,16 @@ struct ech_rows {
     bool file_end, odd, first;
 };
 
-int ech_rows_open(const struct ech_source_file *files, const struct ech_piece *pieces, int count, bool quotes,
-                  int64_t row_max, struct ech_rows **out, struct ech_err *err)
+int ech_rows_open(const struct ech_rows_source *source, struct ech_rows **out, struct ech_err *err)
 {
     struct ech_rows *rows = ech_calloc(1, sizeof *rows, err);
     if (!rows)
         return ECH_UNAVAILABLE;
-    *rows = (struct ech_rows){.files = files, .pieces = pieces, .count = count, .quotes = quotes};
-    rows->row_max = (size_t)row_max;
+    *rows = (struct ech_rows){.files = source->files,
+                              .pieces = source->pieces,
+                              .count = source->count,
+                              .quotes = source->quotes,
+                              .row_max = (size_t)source->row_max};
     rows->capacity = WINDOW;
     rows->window = ech_calloc(rows->capacity, 1, err);
     if (!rows->window) {

@@ -15,10 +15,17 @@ struct ech_row {
     size_t bytes; /* without the line break */
 };
 
+struct ech_rows_source {
+    const struct ech_source_file *files;
+    const struct ech_piece *pieces;
+    int count;       /* pieces */
+    bool quotes;     /* rows are CSV */
+    int64_t row_max; /* bytes */
+};
+
 struct ech_rows;
-/* files and pieces are borrowed. quotes: rows are CSV. */
-int ech_rows_open(const struct ech_source_file *files, const struct ech_piece *pieces, int count, bool quotes,
-                  int64_t row_max, struct ech_rows **out, struct ech_err *err);
+/* The source is copied; what it points to is borrowed. */
+int ech_rows_open(const struct ech_rows_source *source, struct ech_rows **out, struct ech_err *err);
 /* The next row; valid until the next call. *more false: there is none (and *row is not set).
  * Errors  ECH_DATA a row larger than row_max, with its place; what ech_stream_read says. */
 int ech_rows_next(struct ech_rows *rows, struct ech_row *row, bool *more, struct ech_err *err);

@@ -165,23 +165,22 @@ static void put_row(struct ech_str *s, const struct ech_blocks *b, int64_t row, 
         ech_str_adds(s, "}\n");
 }
 
-static int print_blocks(const struct ech_dataset *ds, const int *columns, int count, int64_t rows, bool json,
-                        FILE *out, struct ech_err *err)
+/* All rows of blocks that are set but not open. */
+static int print_blocks(struct ech_blocks *blocks, bool json, FILE *out, struct ech_err *err)
 {
-    struct ech_blocks blocks;
     struct ech_str s = {0};
-    int code = ech_blocks_open(&blocks, ds, columns, count, 0, ech_min64(rows, ech_dataset_rows(ds)), err);
+    int code = ech_blocks_open(blocks, err);
     do {
-        code = code == ECH_OK ? ech_blocks_next(&blocks, err) : code;
-        for (int64_t i = 0; code == ECH_OK && i < blocks.rows; i++) {
+        code = code == ECH_OK ? ech_blocks_next(blocks, err) : code;
+        for (int64_t i = 0; code == ECH_OK && i < blocks->rows; i++) {
             ech_str_clear(&s);
-            put_row(&s, &blocks, i, json);
+            put_row(&s, blocks, i, json);
             code = ech_str_check(&s, err);
             if (code == ECH_OK)
                 fwrite(s.data, 1, s.length, out);
         }
-    } while (code == ECH_OK && blocks.rows > 0);
-    ech_blocks_close(&blocks);
+    } while (code == ECH_OK && blocks->rows > 0);
+    ech_blocks_close(blocks);
     ech_str_fini(&s);
     return code;
 }
@@ -219,8 +218,13 @@ static int head_local(const struct ech_verb_args *args, FILE *out, struct ech_er
     if (code != ECH_OK)
         return code;
     code = find_columns(ds, args->values[ECH_OPT_COLUMNS], &columns, &count, err);
-    if (code == ECH_OK)
-        code = print_blocks(ds, columns, count, rows, args->values[ECH_OPT_JSON] != NULL, out, err);
+    if (code == ECH_OK) {
+        struct ech_blocks blocks = {.ds = ds,
+                                    .columns = columns,
+                                    .column_count = count,
+                                    .end = ech_min64(rows, ech_dataset_rows(ds))};
+        code = print_blocks(&blocks, args->values[ECH_OPT_JSON] != NULL, out, err);
+    }
     ech_free(columns);
     ech_dataset_close(ds);
     return code;

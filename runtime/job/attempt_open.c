@@ -46,6 +46,8 @@ static int open_files(struct ech_attempt *a, struct ech_err *err)
     if (!a->node_dir)
         return ECH_UNAVAILABLE;
     int code = ech_mkdir_all(a->node_dir, err);
+    if (!code && rank == 0)
+        code = ech_run_result_reserve(a->o->run_dir, attempt, err);
     char *log = code ? NULL : ech_sprintf(err, "%s/log-%d-%d", a->node_dir, attempt, rank);
     char *events = code ? NULL : ech_sprintf(err, "%s/events-%d-%d.jsonl", a->node_dir, attempt, rank);
     if (!code && (!log || !events))
@@ -190,10 +192,11 @@ static int add_columns(struct ech_attempt *a, struct ech_identity *id, struct ec
     int code = ECH_OK;
     for (int i = 0; !code && i < a->columns_count; i++) {
         const struct ech_column *c = &a->columns[i];
-        char text[128];
-        snprintf(text, sizeof text, "%s %s %s %" PRId64, c->name, ech_ctype_name(c->type),
-                 ech_dtype_name(c->dtype), c->dim);
-        code = ech_identity_add(id, "column", text, err);
+        char name[ECH_NAME_MAX + 16], type[64];
+        snprintf(name, sizeof name, "column %s", c->name);
+        snprintf(type, sizeof type, "%s %s %" PRId64, ech_ctype_name(c->type), ech_dtype_name(c->dtype),
+                 c->dim);
+        code = ech_identity_add(id, name, type, err);
     }
     return code;
 }
@@ -220,7 +223,7 @@ static int make_identity(struct ech_attempt *a, struct ech_err *err)
 {
     struct ech_identity *id = &a->identity;
     a->columns_count = a->kind->columns(a->stream, a->columns);
-    int code = ech_identity_add(id, "numerics", a->kind->numerics(a->stream), err);
+    int code = ech_identity_add(id, "numerics class", a->kind->numerics(a->stream), err);
     if (!code)
         code = add_input_parts(a, id, err);
     if (!code)

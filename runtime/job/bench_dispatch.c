@@ -180,8 +180,7 @@ static int bench_loop(struct ech_bench *b, struct ground *g, struct ech_err *err
         code = ech_spooler_open(&spool, &d.spooler, err);
     if (!code && ech_comm_rank(b->comm) == 0)
         code = ech_coord_create(&co, &d.coord, err);
-    if (ech_comm_node_rank(b->comm) == 0)
-        ech_pool_reset(g->pool);
+    ech_pool_reset(g->pool);
     code = ech_agree(b->comm, err);
     double start = ech_mono_s();
     if (!code)

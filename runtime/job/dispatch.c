@@ -240,7 +240,7 @@ static bool turn(struct loop *l, bool *finished)
     any |= tell_safe(l);
     any |= claim(l);
     check_threads(l);
-    if (idle(l) && !l->flushed) {
+    if (!l->flushed && (idle(l) || ech_pool_claims(d->pool) > ECH_POOL_CLAIMS / 2)) {
         ech_spooler_flush(d->spooler);
         l->flushed = true;
     }

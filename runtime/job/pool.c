@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { SLOTS = 64, CLAIMS = 64, RING = 1024, SLOT_ROWS_MOST = 1 << 30 };
+enum { SLOTS = 64, CLAIMS = ECH_POOL_CLAIMS, RING = 1024, SLOT_ROWS_MOST = 1 << 30 };
 
 struct slot {
     _Atomic uint64_t word; /* seq << 32 | offset of the next row from first */
@@ -45,8 +45,9 @@ struct ech_pool {
     struct place *places;
     _Atomic unsigned char *dead_ranks; /* 1: dead */
     int node_size, ranks, place;
-    uint64_t *beats;  /* last seen, by place */
-    double *beats_at; /* when */
+    int open, next, oldest; /* this rank's claims: how many, where to look for a free one, for the oldest */
+    uint64_t *beats;        /* last seen, by place */
+    double *beats_at;       /* when */
 };
 
 static size_t round_up(size_t bytes)
@@ -95,14 +96,13 @@ void ech_pool_close(struct ech_pool *p)
 
 void ech_pool_reset(struct ech_pool *p)
 {
-    for (int i = 0; i < SLOTS; i++)
+    struct place *mine = &p->places[p->place];
+    for (int i = 0; i < SLOTS && ech_pool_leader(p) == p->place; i++)
         atomic_store(&p->head->slots[i].rows, 0);
-    for (int i = 0; i < p->node_size; i++) {
-        struct place *pl = &p->places[i];
-        for (int c = 0; c < CLAIMS; c++)
-            atomic_store(&pl->claims[c].end, 0);
-        atomic_store(&pl->taken, atomic_load(&pl->pushed));
-    }
+    for (int c = 0; c < CLAIMS; c++)
+        atomic_store(&mine->claims[c].end, 0);
+    atomic_store(&mine->taken, atomic_load(&mine->pushed));
+    p->open = p->next = p->oldest = 0;
 }
 
 enum ech_state ech_pool_state(const struct ech_pool *p)
@@ -135,11 +135,17 @@ static bool claim_read(struct claim *c, struct ech_range *out, uint32_t *seq)
     return (before & 1) == 0 && atomic_load(&c->seq) == before && out->end > out->first;
 }
 
-static struct claim *free_claim(struct place *pl)
+/* Claims are made and told nearly in order, so both searches begin where the last one ended. */
+static struct claim *free_claim(struct ech_pool *p)
 {
-    for (int i = 0; i < CLAIMS; i++)
-        if (atomic_load(&pl->claims[i].end) == 0)
-            return &pl->claims[i];
+    struct claim *claims = p->places[p->place].claims;
+    for (int i = 0; i < CLAIMS; i++) {
+        int at = (p->next + i) % CLAIMS;
+        if (atomic_load(&claims[at].end) == 0) {
+            p->next = at;
+            return &claims[at];
+        }
+    }
     return NULL;
 }
 
@@ -164,24 +170,23 @@ static bool claim_from(struct slot *s, struct claim *c, int64_t rows, struct ech
 
 bool ech_pool_claim(struct ech_pool *p, int64_t rows, struct ech_range *out)
 {
-    struct claim *c = free_claim(&p->places[p->place]);
-    if (!c || rows < 1)
+    struct claim *c = rows < 1 ? NULL : free_claim(p);
+    if (!c)
         return false;
     for (int i = 0; i < SLOTS; i++) {
         struct slot *s = &p->head->slots[i];
         int owner = atomic_load(&s->owner);
-        if ((owner < 0 || owner == p->place) && claim_from(s, c, rows, out))
+        if ((owner < 0 || owner == p->place) && claim_from(s, c, rows, out)) {
+            p->open++;
             return true;
+        }
     }
     return false;
 }
 
 int ech_pool_claims(const struct ech_pool *p)
 {
-    int open = 0;
-    for (int i = 0; i < CLAIMS; i++)
-        open += atomic_load(&p->places[p->place].claims[i].end) != 0;
-    return open;
+    return p->open;
 }
 
 /* Rows a place has open, and of its claims the one furthest into the rows: its owner comes to it last. */
@@ -230,16 +235,21 @@ bool ech_pool_copy(struct ech_pool *p, double my_speed, struct ech_range *out)
     return false;
 }
 
-/* Subtract what was told from the claim that holds it; a claim with nothing left is free. */
-static void claim_tell(struct place *pl, const struct ech_spooled *rows)
+/* Subtract what was told from the claim that holds it (a copy of another's rows is in none); a claim with
+ * nothing left is free. */
+static void claim_tell(struct ech_pool *p, const struct ech_spooled *rows)
 {
-    for (int i = 0; i < CLAIMS; i++) {
-        struct claim *c = &pl->claims[i];
-        int64_t end = atomic_load(&c->end), first = atomic_load(&c->first);
+    struct claim *claims = p->places[p->place].claims;
+    for (int i = 0; i < CLAIMS && p->open > 0; i++) {
+        int at = (p->oldest + i) % CLAIMS;
+        int64_t end = atomic_load(&claims[at].end), first = atomic_load(&claims[at].first);
         if (end == 0 || rows->first < first || rows->first + rows->rows > end)
             continue;
-        if (atomic_fetch_sub(&c->left, rows->rows) <= rows->rows)
-            atomic_store(&c->end, 0);
+        if (atomic_fetch_sub(&claims[at].left, rows->rows) <= rows->rows) {
+            atomic_store(&claims[at].end, 0);
+            p->open--;
+            p->oldest = (at + 1) % CLAIMS;
+        }
         return;
     }
 }
@@ -252,7 +262,7 @@ bool ech_pool_done(struct ech_pool *p, const struct ech_spooled *rows)
         return false;
     pl->ring[pushed % RING] = *rows;
     atomic_store(&pl->pushed, pushed + 1);
-    claim_tell(pl, rows);
+    claim_tell(p, rows);
     return true;
 }
 

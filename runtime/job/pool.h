@@ -22,19 +22,23 @@ enum ech_state {
 
 struct ech_pool;
 
+/* Claims that a rank may have open, from claiming to safe on disk: past half of it, sync. */
+enum { ECH_POOL_CLAIMS = 1024 };
+
 size_t ech_pool_bytes(int node_size, int ranks);
 /* `base`: zeroed memory of ech_pool_bytes, shared by the ranks of the node; each makes its own handle. */
 int ech_pool_open(void *base, int node_size, int ranks, int place, struct ech_pool **out,
                   struct ech_err *err);
 void ech_pool_close(struct ech_pool *pool); /* the handle alone */
-/* Empty slots, rings and claims for a new round of rows; by the leader while no rank runs. */
+/* This rank's claims and ring, and on the leader the slots, are emptied for a new round of rows: by every
+ * rank while none runs. */
 void ech_pool_reset(struct ech_pool *pool);
 
 /* --- any rank --- */
 enum ech_state ech_pool_state(const struct ech_pool *pool);
 int64_t ech_pool_epoch(const struct ech_pool *pool);
 /* Takes up to `rows` rows for this rank: true and *out (registered as this rank's claim). false: nothing to
- * claim, or this rank has CLAIMS_MAX claims open. */
+ * claim, or this rank has ECH_POOL_CLAIMS open. */
 bool ech_pool_claim(struct ech_pool *pool, int64_t rows, struct ech_range *out);
 /* The oldest half of a slow neighbour's last claim, for an idle rank to run as well: true and *out.
  * `my_speed`: rows/s. Each claim is copied at most once. */

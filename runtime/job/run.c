@@ -204,7 +204,7 @@ static int seal(struct ech_attempt *a, struct ech_sealed *sealed, struct ech_err
 static int outcome(struct ech_attempt *a, enum ech_state state, int code, struct ech_err *err)
 {
     if (!code && state == ECH_STATE_STOP)
-        ech_fail(err, ECH_REQUEUE, "stopped as asked; %s", "`echelon resume` goes on from here");
+        ech_fail(err, ECH_REQUEUE, "stopped as asked");
     if (!code && state == ECH_STATE_FAIL && ech_comm_rank(a->comm) == 0 && ech_pool_failed(a->pool) == 0)
         ech_fail(err, ECH_DATA,
                  "more bad rows than max_errors (%" PRId64
@@ -224,10 +224,9 @@ static bool asked_to_stop(struct ech_attempt *a, struct ech_err *err)
 static int round_of_rows(struct ech_attempt *a, bool *leave, struct ech_err *err)
 {
     enum ech_state state = ECH_STATE_DONE;
-    if (ech_comm_node_rank(a->comm) == ech_pool_leader(a->pool)) {
-        ech_pool_reset(a->pool);
+    ech_pool_reset(a->pool);
+    if (ech_comm_node_rank(a->comm) == ech_pool_leader(a->pool))
         ech_pool_set_state(a->pool, ECH_STATE_OPEN, ech_pool_epoch(a->pool));
-    }
     int code = ech_agree(ech_attempt_comm(a), err);
     if (!code)
         code = run_rows(a, &state, leave, err);

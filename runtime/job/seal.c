@@ -22,12 +22,41 @@ struct seal {
     struct ech_seal_rows rows;
     uint64_t *sizes; /* scratch: a slice's rows */
     struct ech_cells cells;
+    int64_t is_found; /* the target was there already, by rank 0's word, and what it holds */
+    struct ech_sealed found;
 };
 
-/* Rank 0: nothing may be in the way. */
-static int clear_way(const struct seal *s, struct ech_err *err)
+static bool same_columns(const struct ech_manifest *m, const struct ech_seal_rows *rows)
 {
-    if (!s->job->replace && ech_path_exists(s->job->target))
+    bool same = (int)m->column_count == rows->count;
+    for (int c = 0; same && c < rows->count; c++) {
+        const struct ech_column *a = &m->columns[c], *b = &rows->columns[c];
+        same =
+            strcmp(a->name, b->name) == 0 && a->type == b->type && a->dtype == b->dtype && a->dim == b->dim;
+    }
+    return same;
+}
+
+/* Whether the target is this job's own output. */
+static bool sealed_before(struct seal *s)
+{
+    struct ech_manifest m;
+    struct ech_err err = ECH_ERR_NONE;
+    if (ech_manifest_read(s->job->target, &m, &err) != ECH_OK)
+        return false;
+    bool same = ech_hash_equal(m.uuid, s->job->head->identity) && m.rows == s->job->rows &&
+                m.generation == 1 && same_columns(&m, &s->rows);
+    s->found = (struct ech_sealed){.rows = m.rows, .shards = (int)m.shard_count};
+    for (size_t i = 0; i < m.shard_count; i++)
+        s->found.bytes += m.shards[i].bytes;
+    ech_manifest_fini(&m);
+    return same;
+}
+
+/* Rank 0: nothing may be in the way. */
+static int clear_way(struct seal *s, struct ech_err *err)
+{
+    if (!s->job->replace && ech_path_exists(s->job->target) && !(s->is_found = sealed_before(s)))
         return ech_fail(err, ECH_EXISTS, "%s exists already: remove it or name another output",
                         s->job->target);
     return ech_remove_all(s->partial, err);
@@ -177,6 +206,12 @@ static int run_steps(struct seal *s, struct ech_sealed *out, struct ech_err *err
     if (open_local(s, err) == ECH_OK)
         sizes_local(s, err);
     int code = ech_agree(s->comm, err);
+    if (code == ECH_OK)
+        code = ech_max_i64(s->comm, &s->is_found, 1, err);
+    if (code == ECH_OK && s->is_found) {
+        *out = s->found;
+        return ech_bcast(s->comm, out, sizeof *out, 0, err);
+    }
     if (code == ECH_OK) {
         ech_layout_agree(s->layout, s->comm, err);
         code = ech_agree(s->comm, err);
@@ -215,20 +250,4 @@ int ech_seal(struct ech_comm *comm, const struct ech_seal_job *job, struct ech_s
         *out = sealed;
     ech_free(s.partial);
     return code;
-}
-
-bool ech_seal_is_done(const char *target, const struct ech_spool_head *head, struct ech_sealed *out)
-{
-    struct ech_manifest manifest;
-    struct ech_err err = ECH_ERR_NONE;
-    if (ech_manifest_read(target, &manifest, &err) != ECH_OK)
-        return false;
-    bool same = ech_hash_equal(manifest.uuid, head->identity);
-    if (same) {
-        *out = (struct ech_sealed){.rows = manifest.rows, .shards = (int)manifest.shard_count};
-        for (size_t i = 0; i < manifest.shard_count; i++)
-            out->bytes += manifest.shards[i].bytes;
-    }
-    ech_manifest_fini(&manifest);
-    return same;
 }

@@ -42,15 +42,14 @@ struct ech_seal_job {
     const char *provenance; /* YAML block, indented by two blanks */
 };
 struct ech_sealed {
-    int64_t rows, bytes; /* bytes: of the cells, and 8 a row for each ragged column */
+    int64_t rows, bytes; /* bytes: of the cells, and 8 a row for each ragged column (of the files, where
+                            they were there already) */
     int shards;
 };
-/* Calls   Collective. Errors agreed by all; then rank 0 has removed the partial folder. */
+/* A target that holds this very output already (uuid, columns and rows are the job's: a death after the
+ * rename, before the report) is success. Calls   Collective. Errors agreed by all; then rank 0 has removed
+ * the partial folder. */
 int ech_seal(struct ech_comm *comm, const struct ech_seal_job *job, struct ech_sealed *out,
              struct ech_err *err);
-/* Whether `target` is this job's output already (a death after the rename, before the report): a whole
- * manifest whose uuid is the job's identity. `out`: bytes are those of the shard files. Calls   Local; rank 0
- * asks. */
-bool ech_seal_is_done(const char *target, const struct ech_spool_head *head, struct ech_sealed *out);
 
 #endif

@@ -2,6 +2,8 @@
 set -u
 export ECHELON_RANK=$1
 export LC_ALL=C
+export ECH_SHM=$PWD/shm # other launchers of this machine are not looked at
+mkdir -p shm
 unset ECH_LOG ECHELON_RUNS
 echelon=$ECH_BIN/echelon
 failed=0
@@ -81,7 +83,7 @@ wait_for() {
 run_dir() { ls -d "$PWD"/runs/*/ 2>/dev/null | tail -1 | sed 's|/$||'; }
 ranks_run() { [ "$(cat "$(run_dir)"/nodes/*/events-*-*.jsonl 2>/dev/null | grep -c '"type":"lease"')" -ge "$1" ]; }
 
-# The folders that a launcher makes under /dev/shm, as a set to compare.
-shm_now() { ls -d /dev/shm/echelon-* 2>/dev/null | sort; }
+# What launchers have left for shared memory.
+shm_now() { ls "$ECH_SHM"; }
 
 done_testing() { exit $failed; }

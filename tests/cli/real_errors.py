@@ -216,7 +216,7 @@ def stopped(number, name):
 
 
 def signals():
-    import_lines("many", ("\n".join(loop.texts(8000)) + "\n").encode())
+    import_lines("many", ("\n".join(loop.texts(2500)) + "\n").encode())
     check("undisturbed", run(write_job("many-calm", input={"dataset": f"{W}/many"})), 0, r"")
     stopped(signal.SIGTERM, "sigterm")
     stopped(signal.SIGINT, "sigint")

@@ -110,9 +110,44 @@ static void ids_512(void **state)
     compare_ids("ids512.jsonl", 512, 3);
 }
 
-/* Texts below this length go through the plain C backend where a faster one is there, too: it takes half a
- * minute for the long ones. */
-enum { SHORT_BYTES = 200 };
+/* Another implementation's answers for the same vocabulary (bert-bge): texts between marks, ids a line
+ * without special tokens. */
+static void ids_bge(void **state)
+{
+    (void)state;
+    static const char mark[] = "\n__ggml_vocab_test__\n";
+    struct ech_err err = ECH_ERR_NONE;
+    struct ech_tokenizer *tokenizer;
+    struct ech_encoder *encoder;
+    char *texts, *ids;
+    must(ech_read_file(ech_test_data("models/vocab-goldens/bert-bge.gguf.inp"), 1 << 20, &texts, NULL, &err),
+         &err);
+    must(ech_read_file(ech_test_data("models/vocab-goldens/bert-bge.gguf.out"), 1 << 20, &ids, NULL, &err),
+         &err);
+    must(ech_tokenizer_open(model(), &tokenizer, &err), &err);
+    must(ech_encoder_create(&encoder, &err), &err);
+    int count = 0;
+    char *next = ids;
+    for (char *text = texts, *end; text; text = end ? end + strlen(mark) : NULL, count++) {
+        struct ech_encoded got;
+        end = strstr(text, mark);
+        size_t bytes = end ? (size_t)(end - text) : strlen(text);
+        must(ech_tokenizer_encode(tokenizer, encoder, text, bytes, 4096, true, &got, &err), &err);
+        for (int64_t i = 1; i < got.count - 1; i++)
+            assert_int_equal(got.ids[i], strtol(next, &next, 10));
+        assert_true(*next == '\n' || *next == '\0');
+        next += *next == '\n';
+    }
+    assert_int_equal(count, 47);
+    ech_free(texts);
+    ech_free(ids);
+    ech_encoder_destroy(encoder);
+    ech_tokenizer_close(tokenizer);
+}
+
+/* The plain C backend computes some 30 tokens a second: beside a faster one it sees the shortest texts alone.
+ */
+enum { SHORT_BYTES = 24 };
 
 static void vectors_of(const char *backend, bool whole)
 {
@@ -141,7 +176,7 @@ static void vectors_of(const char *backend, bool whole)
         compared += rows;
         ech_result_destroy(r);
     }
-    assert_true(compared == t.rows || (!whole && compared > 40));
+    assert_true(compared == t.rows || (!whole && compared >= 15));
     fprintf(stderr, "%s (%s): max |difference| %.2e\n", backend, ech_engine_numerics(engine), far);
     if (!(far <= 2e-6))
         fail_msg("%s is %.2e from the reference, 2e-6 is allowed", backend, far);
@@ -190,9 +225,7 @@ static void hidden_states(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(ids_256),
-    cmocka_unit_test(ids_512),
-    cmocka_unit_test(vectors),
-    cmocka_unit_test(hidden_states),
+    cmocka_unit_test(ids_256), cmocka_unit_test(ids_512),       cmocka_unit_test(ids_bge),
+    cmocka_unit_test(vectors), cmocka_unit_test(hidden_states),
 };
 ECH_TEST_MAIN(tests)

@@ -64,11 +64,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
         return err.code;
     }
-    double times[ROUNDS], busy = 0;
+    double times[ROUNDS], busy = 0, all = 0, worked = 0;
     for (int i = -1; i < ROUNDS && err.code == ECH_OK; i++) { /* the first warms up */
         double seconds = round_seconds(engine, rows, length, &busy, &err);
-        if (i >= 0)
-            times[i] = seconds;
+        if (i < 0)
+            continue;
+        times[i] = seconds;
+        all += seconds;
+        worked += busy;
     }
     if (err.code == ECH_OK) {
         qsort(times, ROUNDS, sizeof *times, by_value);
@@ -77,8 +80,7 @@ int main(int argc, char **argv)
                "%.1f %%\n",
                ech_engine_backend(engine), lanes, (long long)rows, (long long)length, rate,
                (double)(rows * length) / times[ROUNDS - 1], (double)(rows * length) / times[0],
-               rate / (double)length * ech_engine_flops(engine, length) / 1e9,
-               100 * busy / times[ROUNDS / 2] / lanes);
+               rate / (double)length * ech_engine_flops(engine, length) / 1e9, 100 * worked / all / lanes);
     } else
         fprintf(stderr, "%s\n", err.text);
     ech_engine_close(engine);

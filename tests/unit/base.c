@@ -139,6 +139,15 @@ static void json(void **state)
     ech_err_clear(&err);
     assert_int_equal(ech_json_parse("t.json", "{\"a\":1,\n\"a\":2}", 14, &root, &err), ECH_DATA);
     assert_int_equal(err.line, 2);
+    ech_str_clear(&s); /* objects in an array */
+    ech_json_key(&s, "list");
+    ech_str_addc(&s, '[');
+    ech_json_add_int(&s, "a", 1);
+    ech_str_adds(&s, "},");
+    ech_json_add_int(&s, "a", 2);
+    ech_json_add_int(&s, "b", 3);
+    ech_str_adds(&s, "}]}");
+    assert_string_equal(s.data, "{\"list\":[{\"a\":1},{\"a\":2,\"b\":3}]}");
     ech_str_fini(&s);
 }
 

@@ -233,6 +233,31 @@ def test_lines():
         check(got is not None and texts(got.get("text", [])) == wanted, f"lines {data!r}: {text}")
 
 
+def peak(*args):
+    """Peak memory of a verb in MiB."""
+    environment = dict(os.environ, ASAN_OPTIONS="quarantine_size_mb=1:" + os.environ.get("ASAN_OPTIONS", ""))
+    child = subprocess.Popen([VERB, "--self", *args], env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    check(status == 0, f"{args}: status {status}")
+    return usage.ru_maxrss / 1024
+
+
+def test_memory():
+    """Memory does not grow with the file."""
+    line = json.dumps({"id": 7, "text": "some words " * 20, "v": [0.5] * 8}) + "\n"
+    for n in (2000, 80000):
+        write(f"m{n}.jsonl", line.encode() * n)
+    for packed in (False, True):
+        name = lambda n: f"m{n}.jsonl" + (".gz" if packed else "")
+        for n in (2000, 80000):
+            if packed:
+                write(name(n), gzip.compress(open(f"m{n}.jsonl", "rb").read(), 1))
+        small, large = (peak("import", name(n), f"memory-{packed}-{n}") for n in (2000, 80000))
+        check(large < small + 12, f"import of 26 MB: {large:.0f} MiB, of 650 kB: {small:.0f} MiB")
+    small, large = (peak("export", f"memory-False-{n}", f"{n}.csv") for n in (2000, 80000))
+    check(large < small + 12, f"export of 26 MB: {large:.0f} MiB, of 650 kB: {small:.0f} MiB")
+
+
 def test_three_lines():
     """The three lines of h5py that the README shows."""
     write("t.jsonl", b'{"text":"one"}\n{"text":"two"}\n')
@@ -243,7 +268,7 @@ def test_three_lines():
     check(rows == ["one", "two"], f"three lines: {rows}")
 
 
-for test in [test_three_lines, test_csv, test_jsonl, test_npy, test_lines]:
+for test in [test_three_lines, test_csv, test_jsonl, test_npy, test_lines, test_memory]:
     before = failures
     test()
     print(f"{test.__name__}: {'good' if failures == before else 'FAILED'}")

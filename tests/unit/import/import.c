@@ -164,7 +164,7 @@ static void outputs(void **state)
     options.replace = true;
     assert_int_equal(import_one("a.jsonl", NULL, &options, "ds", &result, &err), ECH_OK);
     assert_true(ech_hash_equal(first, folder_hash("ds")));
-    assert_int_equal(import_one("a.jsonl", NULL, &options, "new/folders/ds", &result, &err), ECH_OK);
+    assert_int_equal(import_one("a.jsonl", NULL, &options, "new/folders/ds/", &result, &err), ECH_OK);
     assert_true(ech_hash_equal(first, folder_hash("new/folders/ds")));
     assert_int_equal(ech_mkdir_all("mine/notes", NULL), ECH_OK);
     assert_int_equal(import_one("a.jsonl", NULL, &options, "mine", &result, &err), ECH_EXISTS);

@@ -40,7 +40,8 @@ static void collect(const struct ech_source_file *files, const struct ech_str *t
     for (int p = 0; p < found; p++)
         pieces[p].odd = quotes && files[pieces[p].file].codec == ECH_PLAIN &&
                         odd_quotes(texts[pieces[p].file].data, pieces[p].begin);
-    assert_int_equal(ech_rows_open(files, pieces, found, quotes, 1 << 20, &rows, &err), ECH_OK);
+    const struct ech_rows_source source = {files, pieces, found, quotes, 1 << 20};
+    assert_int_equal(ech_rows_open(&source, &rows, &err), ECH_OK);
     for (;;) {
         assert_int_equal(ech_rows_next(rows, &row, &more, &err), ECH_OK);
         if (!more)
@@ -131,7 +132,8 @@ static void row_limit(void **state)
     for (int i = 0; i < 1000000; i++)
         ech_str_addc(&text, 'x');
     write_text("long", text.data, text.length);
-    assert_int_equal(ech_rows_open(&file, &piece, 1, true, 500000, &rows, &err), ECH_OK);
+    const struct ech_rows_source source = {&file, &piece, 1, true, 500000};
+    assert_int_equal(ech_rows_open(&source, &rows, &err), ECH_OK);
     assert_int_equal(ech_rows_next(rows, &row, &more, &err), ECH_OK);
     assert_int_equal(ech_rows_next(rows, &row, &more, &err), ECH_DATA);
     assert_string_equal(err.file, "long");
@@ -240,7 +242,8 @@ static void sources(void **state)
     struct ech_row row;
     bool more;
     ech_err_clear(&err);
-    assert_int_equal(ech_rows_open(&file, &piece, 1, false, 100, &rows, &err), ECH_OK);
+    const struct ech_rows_source source = {&file, &piece, 1, false, 100};
+    assert_int_equal(ech_rows_open(&source, &rows, &err), ECH_OK);
     assert_int_equal(ech_rows_next(rows, &row, &more, &err), ECH_DATA);
     assert_non_null(strstr(err.text, "UTF-16"));
     ech_rows_close(rows);

@@ -10,6 +10,7 @@
 #include "launcher/job.h"
 #include "launcher/logmerge.h"
 #include "launcher/mpirun.h"
+#include "launcher/origins.h"
 #include "launcher/rundirs.h"
 #include "launcher/sweep.h"
 #include "launcher/tail.h"
@@ -108,7 +109,7 @@ static void command(void **state)
                         "mpi_yield_when_idle 1 --mca sharedfp ^sm --mca btl_vader_backing_directory "
                         "/dev/shm/echelon-x --mca osc_sm_backing_directory /dev/shm/echelon-x --mca "
                         "orte_tmpdir_base /dev/shm/echelon-x -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
-                        "ECH_RUN_DIR /b/echelon-rank run /r");
+                        "ECH_RUN_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
     ech_argv_fini(&argv);
     m.allocation = true;
     m.recovery = false;
@@ -311,6 +312,24 @@ static void run_directories(void **state)
     ech_free(two);
 }
 
+static void origins(void **state)
+{
+    (void)state;
+    static const char saved[] = "kind: embed  # my.yaml:3\nname: \"a  # b\"  # --set\nbare: 1\n";
+    char out[64];
+    assert_string_equal(ech_origin_first(saved, "job.yaml:1", out, sizeof out), "my.yaml:3");
+    assert_string_equal(ech_origin_first(saved, "job.yaml:2", out, sizeof out), "--set");
+    assert_string_equal(ech_origin_first(saved, "job.yaml:3", out, sizeof out), "job.yaml:3");
+    assert_string_equal(ech_origin_first(saved, "job.yaml:99", out, sizeof out), "job.yaml:99");
+    assert_string_equal(ech_origin_first(saved, "job.yaml:0", out, sizeof out), "job.yaml:0");
+    assert_string_equal(ech_origin_first(saved, "default", out, sizeof out), "default");
+    struct ech_str text;
+    ech_str_init(&text);
+    ech_origins_restore(saved, "kind: embed  # job.yaml:1\nmore: 2  # --set\nx:\n", &text);
+    assert_string_equal(text.data, "kind: embed  # my.yaml:3\nmore: 2  # --set\nx:\n");
+    ech_str_fini(&text);
+}
+
 static void verb_table(void **state)
 {
     (void)state;
@@ -329,6 +348,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(cores),       cmocka_unit_test(layout),     cmocka_unit_test(command),
     cmocka_unit_test(ending),      cmocka_unit_test(outcome),    cmocka_unit_test(sweep),
     cmocka_unit_test(tail),        cmocka_unit_test(same_job),   cmocka_unit_test(run_directories),
-    cmocka_unit_test(merged_logs), cmocka_unit_test(verb_table),
+    cmocka_unit_test(merged_logs), cmocka_unit_test(verb_table), cmocka_unit_test(origins),
 };
 ECH_TEST_MAIN(tests)

@@ -44,7 +44,7 @@ static void fill(struct ech_run_view *view)
         give(view, 2, rank, 60200, "probe", text);
         if (rank == 0)
             give(view, 2, 0, 60300, "plan",
-                 "\"rows\":400,\"rows_done\":0,\"tokens_estimated\":40000,\"ranks\":2,\"nodes\":1");
+                 "\"rows\":400,\"rows_done\":0,\"tokens_estimated\":4e4,\"ranks\":2,\"nodes\":1");
         give(view, 2, rank, 61000, "lease", "\"first\":0,\"rows\":10");
         for (int s = 1; s <= 10; s++) {
             snprintf(text, sizeof text,
@@ -84,6 +84,7 @@ static void folding(void **state)
     assert_false(view.failed);
     assert_int_equal(view.unreadable, 0);
     assert_int_equal(view.rank_count, 2);
+    assert_int_equal(view.plan.tokens_estimated, 40000);
     assert_true(view.ranks[0].tokens == 30000 && view.ranks[1].tokens == 10000);
     assert_int_equal(view.ranks[0].rss_peak, 150 << 20);
     assert_false(view.ranks[1].dead); /* of the first attempt only */

@@ -51,11 +51,13 @@ static struct ech_result *next_result(struct ech_engine *engine)
     return r;
 }
 
-static void submit(struct ech_engine *engine, const struct column *c, int64_t first, int64_t rows, int64_t tag)
+static void submit(struct ech_engine *engine, const struct column *c, int64_t first, int64_t rows,
+                   int64_t tag)
 {
     struct ech_err err = ECH_ERR_NONE;
     struct ech_batch *batch;
-    must(ech_engine_prepare(engine, (const unsigned char *)c->bytes.data, c->offsets + first, rows, &batch, &err),
+    must(ech_engine_prepare(engine, (const unsigned char *)c->bytes.data, c->offsets + first, rows, &batch,
+                            &err),
          &err);
     must(ech_engine_submit(engine, batch, tag, &err), &err);
 }
@@ -91,7 +93,7 @@ static void same_bits(void **state)
         int threads;
         int64_t microbatch, batch;
         const char *backend;
-    } ways[] = {{1, 0, 60, "auto"},  {2, 0, 7, "auto"},  {3, 1, 60, "auto"},      {2, 24, 13, "auto"},
+    } ways[] = {{1, 0, 60, "auto"},  {2, 0, 7, "auto"},   {3, 1, 60, "auto"},      {2, 24, 13, "auto"},
                 {4, 100, 1, "auto"}, {2, 37, 60, "auto"}, {1, 0, 60, "ref_exact"}, {3, 50, 16, "ref_exact"}};
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
         struct ech_engine_options o = plain;
@@ -266,14 +268,16 @@ static void ids(void **state)
     expect(ech_engine_prepare_ids(engine, row, NULL, back, 1, &batch, &err), ECH_DATA, &err, "go back");
     row[1] = VOCAB;
     ech_err_clear(&err);
-    expect(ech_engine_prepare_ids(engine, row, NULL, two, 1, &batch, &err), ECH_DATA, &err, "token id 80 at 1, 0 to 79");
+    expect(ech_engine_prepare_ids(engine, row, NULL, two, 1, &batch, &err), ECH_DATA, &err,
+           "token id 80 at 1, 0 to 79");
     row[1] = -1;
     ech_err_clear(&err);
     expect(ech_engine_prepare_ids(engine, row, NULL, two, 1, &batch, &err), ECH_DATA, &err, "token id -1");
     row[1] = 1;
     types[0] = 2;
     ech_err_clear(&err);
-    expect(ech_engine_prepare_ids(engine, row, types, two, 1, &batch, &err), ECH_DATA, &err, "token type 2 at 0");
+    expect(ech_engine_prepare_ids(engine, row, types, two, 1, &batch, &err), ECH_DATA, &err,
+           "token type 2 at 0");
     ech_engine_close(engine);
 }
 
@@ -331,7 +335,7 @@ static int load(struct ech_engine_options o, struct ech_err *err)
     return code;
 }
 
-#define REFUSED(code, says, change)                                                                           \
+#define REFUSED(code, says, change)                                                                          \
     do {                                                                                                     \
         struct ech_err why = ECH_ERR_NONE;                                                                   \
         struct ech_engine_options asked = plain;                                                             \
@@ -369,8 +373,12 @@ static void options(void **state)
 static void file_list(void **state)
 {
     (void)state;
-    static const char *const want[] = {"config.json", "model.safetensors", "tokenizer.json", "modules.json",
-                                       "config_sentence_transformers.json", "1_Pooling/config.json",
+    static const char *const want[] = {"config.json",
+                                       "model.safetensors",
+                                       "tokenizer.json",
+                                       "modules.json",
+                                       "config_sentence_transformers.json",
+                                       "1_Pooling/config.json",
                                        "sentence_bert_config.json"};
     put_model("m");
     struct ech_engine *engine = open_engine(&plain);
@@ -397,8 +405,9 @@ static void no_tokenizer(void **state)
     ech_str_fini(&c.bytes);
     put_text("m/tokenizer.json", "{\"model\":{\"type\":\"Unigram\"}}");
     REFUSED(ECH_DATA, "model \"Unigram\" is not supported", prefix = NULL);
-    put_text("m/tokenizer.json", "{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\","
-                                 "\"vocab\":{\"[UNK]\":80}}}");
+    put_text("m/tokenizer.json",
+             "{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"model\":{\"type\":\"WordPiece\","
+             "\"vocab\":{\"[UNK]\":80}}}");
     REFUSED(ECH_DATA, "ids up to 80, the model embeds 80", prefix = NULL);
 }
 
@@ -459,7 +468,8 @@ static int whole_life(const struct column *c, struct ech_err *err)
     o.backend = "ref_exact";
     int code = ech_engine_open(&o, &engine, err);
     if (code == ECH_OK)
-        code = ech_engine_prepare(engine, (const unsigned char *)c->bytes.data, c->offsets, c->rows, &batch, err);
+        code = ech_engine_prepare(engine, (const unsigned char *)c->bytes.data, c->offsets, c->rows, &batch,
+                                  err);
     if (code == ECH_OK)
         code = ech_engine_submit(engine, batch, 0, err);
     if (code == ECH_OK) {
@@ -494,10 +504,10 @@ static void faults(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(same_bits), cmocka_unit_test(poolings),      cmocka_unit_test(leads),
-    cmocka_unit_test(bad_rows),  cmocka_unit_test(ids),           cmocka_unit_test(empty_batches),
-    cmocka_unit_test(packing),   cmocka_unit_test(options),       cmocka_unit_test(file_list),
-    cmocka_unit_test(cancel),    cmocka_unit_test(no_tokenizer),  cmocka_unit_test(cuts),
+    cmocka_unit_test(same_bits), cmocka_unit_test(poolings),     cmocka_unit_test(leads),
+    cmocka_unit_test(bad_rows),  cmocka_unit_test(ids),          cmocka_unit_test(empty_batches),
+    cmocka_unit_test(packing),   cmocka_unit_test(options),      cmocka_unit_test(file_list),
+    cmocka_unit_test(cancel),    cmocka_unit_test(no_tokenizer), cmocka_unit_test(cuts),
     cmocka_unit_test(faults),
 };
 ECH_TEST_MAIN(tests)

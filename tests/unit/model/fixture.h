@@ -59,8 +59,8 @@ static inline void add_tensor(struct weights *w, const char *name, int64_t rows,
         float value = next_value(w) + (gain ? 1.0f : 0.0f);
         ech_str_add(&w->data, &value, sizeof value);
     }
-    ech_str_addf(&w->header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%lld", w->header.length ? "," : "{", name,
-                 (long long)rows);
+    ech_str_addf(&w->header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%lld", w->header.length ? "," : "{",
+                 name, (long long)rows);
     if (cols)
         ech_str_addf(&w->header, ",%lld", (long long)cols);
     ech_str_addf(&w->header, "],\"data_offsets\":[%zu,%zu]}", begin, w->data.length);
@@ -127,7 +127,8 @@ static inline void put_weights(const char *path, const char *prefix)
 
 #define CONFIG_TEXT(more)                                                                                    \
     "{\"model_type\":\"bert\",\"num_hidden_layers\":2,\"hidden_size\":36,\"num_attention_heads\":3,"         \
-    "\"intermediate_size\":70,\"vocab_size\":80,\"max_position_embeddings\":48,\"type_vocab_size\":2" more "}"
+    "\"intermediate_size\":70,\"vocab_size\":80,\"max_position_embeddings\":48,\"type_vocab_size\":2" more   \
+    "}"
 
 /* `folder` becomes a sentence encoder: mean pooling, normalised, at most 24 tokens. */
 static inline void put_model(const char *folder)
@@ -145,7 +146,8 @@ static inline void put_model(const char *folder)
     put_text(AT("1_Pooling/config.json"),
              "{\"word_embedding_dimension\":36,\"pooling_mode_mean_tokens\":true}");
     put_text(AT("sentence_bert_config.json"), "{\"max_seq_length\":24}");
-    put_text(AT("config_sentence_transformers.json"), "{\"prompts\":{\"query\":\"hello \",\"document\":\"\"}}");
+    put_text(AT("config_sentence_transformers.json"),
+             "{\"prompts\":{\"query\":\"hello \",\"document\":\"\"}}");
     snprintf(path, sizeof path, "%s/tests/unit/text/goldens/tokenizer-uncased.json", source ? source : ".");
     must(ech_read_file(path, 1 << 20, &json, NULL, &err), &err);
     put_text(AT("tokenizer.json"), json);

@@ -65,8 +65,9 @@ static void buckets(void **state)
     struct ech_spec spec = {.buckets = 32, .distance = 128};
     static const struct {
         int64_t gap, bucket;
-    } known[] = {{0, 0}, {1, 1}, {7, 7}, {8, 8}, {11, 8}, {12, 9}, {16, 10}, {23, 11}, {32, 12}, {46, 13},
-                 {64, 14}, {91, 15}, {127, 15}, {128, 15}, {500, 15}, {-1, 17}, {-8, 24}, {-64, 30}, {-500, 31}};
+    } known[] = {{0, 0},    {1, 1},   {7, 7},   {8, 8},    {11, 8},   {12, 9},   {16, 10},
+                 {23, 11},  {32, 12}, {46, 13}, {64, 14},  {91, 15},  {127, 15}, {128, 15},
+                 {500, 15}, {-1, 17}, {-8, 24}, {-64, 30}, {-500, 31}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         assert_int_equal(ech_spec_bucket(&spec, 600, 600 - known[i].gap), known[i].bucket);
 }
@@ -98,21 +99,26 @@ static void binding(void **state)
         must(bind(CONFIG_TEXT(""), &spec, &err), &err);
         assert_string_equal(spec.prefix, prefixes[i]);
     }
-    expect(bind("{\"model_type\":\"bert\",\"num_hidden_layers\":3,\"hidden_size\":36,\"num_attention_heads\":3,"
-                "\"intermediate_size\":70,\"vocab_size\":80,\"max_position_embeddings\":48,\"type_vocab_size\":2}",
-                &spec, &err),
-           ECH_DATA, &err,
-           "model.safetensors has no tensor some.other.place.encoder.layer.2.attention.self.query.weight");
+    expect(
+        bind("{\"model_type\":\"bert\",\"num_hidden_layers\":3,\"hidden_size\":36,\"num_attention_heads\":3,"
+             "\"intermediate_size\":70,\"vocab_size\":80,\"max_position_embeddings\":48,\"type_vocab_size\":"
+             "2}",
+             &spec, &err),
+        ECH_DATA, &err,
+        "model.safetensors has no tensor some.other.place.encoder.layer.2.attention.self.query.weight");
     ech_err_clear(&err);
-    expect(bind("{\"model_type\":\"bert\",\"num_hidden_layers\":2,\"hidden_size\":36,\"num_attention_heads\":3,"
-                "\"intermediate_size\":72,\"vocab_size\":80,\"max_position_embeddings\":48,\"type_vocab_size\":2}",
-                &spec, &err),
-           ECH_DATA, &err, "has shape [70, 36], [72, 36] was expected");
+    expect(
+        bind("{\"model_type\":\"bert\",\"num_hidden_layers\":2,\"hidden_size\":36,\"num_attention_heads\":3,"
+             "\"intermediate_size\":72,\"vocab_size\":80,\"max_position_embeddings\":48,\"type_vocab_size\":"
+             "2}",
+             &spec, &err),
+        ECH_DATA, &err, "has shape [70, 36], [72, 36] was expected");
     ech_err_clear(&err);
-    expect(bind("{\"model_type\":\"mpnet\",\"num_hidden_layers\":2,\"hidden_size\":36,\"num_attention_heads\":3,"
-                "\"intermediate_size\":70,\"vocab_size\":80,\"max_position_embeddings\":48}",
-                &spec, &err),
-           ECH_DATA, &err, "no tensor some.other.place.encoder.relative_attention_bias.weight");
+    expect(
+        bind("{\"model_type\":\"mpnet\",\"num_hidden_layers\":2,\"hidden_size\":36,\"num_attention_heads\":3,"
+             "\"intermediate_size\":70,\"vocab_size\":80,\"max_position_embeddings\":48}",
+             &spec, &err),
+        ECH_DATA, &err, "no tensor some.other.place.encoder.relative_attention_bias.weight");
 }
 
 /* Checkpoints of 2018 call a norm's vectors gamma and beta; a file with two models is ambiguous. */
@@ -140,7 +146,8 @@ static void odd_names(void **state)
     expect(bind(CONFIG_TEXT(""), &spec, &err), ECH_DATA, &err, "two models");
 }
 
-static void refuse_sentence(const char *file, const char *text, const char *prompt, int code, const char *says)
+static void refuse_sentence(const char *file, const char *text, const char *prompt, int code,
+                            const char *says)
 {
     struct ech_err err = ECH_ERR_NONE;
     struct ech_sentence s = {0};
@@ -156,21 +163,22 @@ static void sentence_wrong(void **state)
     (void)state;
     static const char pooling[] = "1_Pooling/config.json", modules[] = "modules.json";
     refuse_sentence(modules, "{}", NULL, ECH_DATA, "not a list");
-    refuse_sentence(modules, "[{\"type\":\"m.Transformer\"},{\"type\":\"m.Dense\",\"path\":\"2_Dense\"}]", NULL,
-                    ECH_DATA, "module \"m.Dense\" is not supported");
+    refuse_sentence(modules, "[{\"type\":\"m.Transformer\"},{\"type\":\"m.Dense\",\"path\":\"2_Dense\"}]",
+                    NULL, ECH_DATA, "module \"m.Dense\" is not supported");
     refuse_sentence(modules, "[{\"type\":\"m.Transformer\"}]", NULL, ECH_DATA, "Transformer and Pooling");
     refuse_sentence(modules, "[{\"type\":\"m.Pooling\"}]", NULL, ECH_DATA, "not supported at its place");
-    refuse_sentence(modules, "[{\"type\":\"m.Transformer\",\"path\":\"../x\"}]", NULL, ECH_DATA, "leaves the model");
-    refuse_sentence(modules, "[{\"type\":\"m.Transformer\"},{\"type\":\"m.Pooling\",\"path\":\"none\"}]", NULL,
-                    ECH_NOINPUT, "none/config.json is not there");
-    refuse_sentence(pooling, "{\"pooling_mode_mean_tokens\":true,\"pooling_mode_cls_token\":true}", NULL, ECH_DATA,
-                    "several poolings at once (cls and mean)");
+    refuse_sentence(modules, "[{\"type\":\"m.Transformer\",\"path\":\"../x\"}]", NULL, ECH_DATA,
+                    "leaves the model");
+    refuse_sentence(modules, "[{\"type\":\"m.Transformer\"},{\"type\":\"m.Pooling\",\"path\":\"none\"}]",
+                    NULL, ECH_NOINPUT, "none/config.json is not there");
+    refuse_sentence(pooling, "{\"pooling_mode_mean_tokens\":true,\"pooling_mode_cls_token\":true}", NULL,
+                    ECH_DATA, "several poolings at once (cls and mean)");
     refuse_sentence(pooling, "{\"pooling_mode_lasttoken\":true}", NULL, ECH_DATA, "pooling lasttoken");
     refuse_sentence(pooling, "{\"pooling_mode\":\"weightedmean\"}", NULL, ECH_DATA, "pooling weightedmean");
     refuse_sentence(pooling, "{\"pooling_mode\":\"median\"}", NULL, ECH_DATA, "unknown pooling median");
     refuse_sentence(pooling, "{}", NULL, ECH_DATA, "no pooling is chosen");
-    refuse_sentence(pooling, "{\"pooling_mode_mean_tokens\":true,\"include_prompt\":false}", "query", ECH_DATA,
-                    "include_prompt");
+    refuse_sentence(pooling, "{\"pooling_mode_mean_tokens\":true,\"include_prompt\":false}", "query",
+                    ECH_DATA, "include_prompt");
     refuse_sentence("sentence_bert_config.json", "{\"max_seq_length\":0}", NULL, ECH_DATA, "max_seq_length");
     refuse_sentence(NULL, NULL, "qeury", ECH_CONFIG, "did you mean \"query\"");
     refuse_sentence("config_sentence_transformers.json", "{}", "query", ECH_CONFIG, "names none");

@@ -60,8 +60,9 @@ static void check(void **state)
     memcpy(data + bytes - 4, &inf_bits, 4);
     put_file("m/model.safetensors", data, bytes);
     assert_int_equal(verb(&err, 2, "check", "m", NULL), ECH_DATA);
-    assert_non_null(strstr(output, "tensor encoder.layer.1.output.LayerNorm.bias: 2 of 36 values are not finite, "
-                                   "the first is element 34"));
+    assert_non_null(strstr(output,
+                           "tensor encoder.layer.1.output.LayerNorm.bias: 2 of 36 values are not finite, "
+                           "the first is element 34"));
     assert_non_null(strstr(err.text, "1 of 37 tensors"));
     put_file("m/model.safetensors", data, bytes - 1);
     expect(verb(&err, 2, "check", "m", NULL), ECH_DATA, &err, "truncated");

@@ -25,7 +25,8 @@ static const struct {
     size_t bytes;
     const char *says;
 } lies[] = {
-    {"{" T("a", "F32", "[2]", "0", "8") "}", 7, "truncated: tensor a ends at byte 8 of the data, the file has 7"},
+    {"{" T("a", "F32", "[2]", "0", "8") "}", 7,
+     "truncated: tensor a ends at byte 8 of the data, the file has 7"},
     {"{" T("a", "F32", "[2]", "0", "8") "}", 9, "the tensors end at byte 8 of the data, the file at 9"},
     {"{" T("a", "F32", "[2]", "0", "7") "}", 8, "7 bytes by its offsets, 8 by its shape"},
     {"{" T("a", "F32", "[3]", "0", "8") "}", 8, "8 bytes by its offsets, 12 by its shape"},
@@ -74,7 +75,8 @@ static void lying_lengths(void **state)
     memset(file, 0, sizeof file);
     file[0] = 25;
     ech_err_clear(&err);
-    expect(ech_safetensors_check("f", file, 32, &err), ECH_DATA, &err, "a header of 25 bytes is stated, the file has 24");
+    expect(ech_safetensors_check("f", file, 32, &err), ECH_DATA, &err,
+           "a header of 25 bytes is stated, the file has 24");
     file[0] = 0;
     ech_err_clear(&err);
     expect(ech_safetensors_check("f", file, 8, &err), ECH_DATA, &err, "does not begin");
@@ -98,8 +100,8 @@ static void every_prefix(void **state)
 {
     (void)state;
     char file[4096];
-    size_t bytes = make_file("{\"__metadata__\":{\"format\":\"pt\"}," T("a", "F32", "[2]", "0", "8") ","
-                             T("e", "I64", "[0,3]", "8", "8") "," T("b", "BF16", "[1,2]", "8", "12") "}",
+    size_t bytes = make_file("{\"__metadata__\":{\"format\":\"pt\"}," T("a", "F32", "[2]", "0", "8") "," T(
+                                 "e", "I64", "[0,3]", "8", "8") "," T("b", "BF16", "[1,2]", "8", "12") "}",
                              12, file);
     for (size_t cut = 0; cut < bytes; cut++) {
         struct ech_err err = ECH_ERR_NONE;
@@ -118,15 +120,15 @@ static void types(void **state)
     static const struct {
         uint16_t bits;
         float f16, bf16;
-    } values[] = {{0x3C00, 1.0f, 0x1p-7f},         {0x3F80, 1.875f, 1.0f},  {0xC000, -2.0f, -2.0f},
-                  {0x0001, 0x1p-24f, 0x1p-133f},   {0x7BFF, 65504.0f, 0},   {0x8000, -0.0f, -0.0f},
-                  {0x7C00, INFINITY, 0x1p+121f},   {0xFC00, -INFINITY, -0x1p+121f}, {0x03FF, 0x1.FF8p-15f, 0}};
+    } values[] = {{0x3C00, 1.0f, 0x1p-7f},       {0x3F80, 1.875f, 1.0f},          {0xC000, -2.0f, -2.0f},
+                  {0x0001, 0x1p-24f, 0x1p-133f}, {0x7BFF, 65504.0f, 0},           {0x8000, -0.0f, -0.0f},
+                  {0x7C00, INFINITY, 0x1p+121f}, {0xFC00, -INFINITY, -0x1p+121f}, {0x03FF, 0x1.FF8p-15f, 0}};
     enum { COUNT = sizeof values / sizeof *values };
     char file[4096];
     struct ech_err err = ECH_ERR_NONE;
     struct ech_weights *w;
-    size_t bytes = make_file("{" T("h", "F16", "[9]", "0", "18") "," T("i", "I32", "[1]", "36", "40") ","
-                             T("b", "BF16", "[9]", "18", "36") "}",
+    size_t bytes = make_file("{" T("h", "F16", "[9]", "0", "18") "," T("i", "I32", "[1]", "36", "40") "," T(
+                                 "b", "BF16", "[9]", "18", "36") "}",
                              40, file);
     for (int i = 0; i < COUNT; i++) {
         memcpy(file + bytes - 40 + 2 * i, &values[i].bits, 2);
@@ -192,7 +194,8 @@ static void index_of_shards(void **state)
         {"{\"weight_map\":{\"a\":\"../one.safetensors\"}}", "not the name of a file", ECH_DATA},
         {"{\"weight_map\":{\"a\":7}}", "not the name of a file", ECH_DATA},
         {"{\"weight_map\":{\"a\":\"none.safetensors\"}}", "none.safetensors", ECH_NOINPUT},
-        {"{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"one.safetensors\"}}", "tensor b is not in", ECH_DATA},
+        {"{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"one.safetensors\"}}", "tensor b is not in",
+         ECH_DATA},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         put_text(INDEX, wrong[i].index);
@@ -206,8 +209,8 @@ static void index_of_shards(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(lying_headers), cmocka_unit_test(lying_lengths), cmocka_unit_test(deep_header),
-    cmocka_unit_test(every_prefix),  cmocka_unit_test(types),         cmocka_unit_test(files),
+    cmocka_unit_test(lying_headers),   cmocka_unit_test(lying_lengths), cmocka_unit_test(deep_header),
+    cmocka_unit_test(every_prefix),    cmocka_unit_test(types),         cmocka_unit_test(files),
     cmocka_unit_test(index_of_shards),
 };
 ECH_TEST_MAIN(tests)
