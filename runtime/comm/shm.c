@@ -1,6 +1,8 @@
 /* Memory shared by the ranks of a node. The leader creates a POSIX segment and reserves every page of it (a
  * full /dev/shm is an error here, not a SIGBUS later); the others map it by name; the name goes as soon as
- * all have mapped it. A rank alone on its node needs no name: anonymous memory. */
+ * all have mapped it. A rank alone on its node needs no name: anonymous memory.
+ * Where the launcher gives a folder (ECH_SHM_DIR), the segment is a file in it: a rank killed before the name
+ * has gone then leaves nothing, since the launcher removes the folder. */
 #include "comm/internal.h"
 
 #include "base/clock.h"
@@ -9,12 +11,34 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SHM_NAME_MAX = 64 };
+enum { SHM_NAME_MAX = 384 };
+
+/* A name with a second slash is a path. */
+static bool is_path(const char *name)
+{
+    return strchr(name + 1, '/') != NULL;
+}
+
+static int open_name(const char *name, int flags)
+{
+    return is_path(name) ? open(name, flags, 0600) : shm_open(name, flags, 0600);
+}
+
+static void choose_name(char name[SHM_NAME_MAX])
+{
+    static unsigned count;
+    const char *folder = getenv("ECH_SHM_DIR"); /* not there on the other nodes of an allocation */
+    bool given =
+        folder && folder[0] == '/' && strlen(folder) < SHM_NAME_MAX - 64 && access(folder, W_OK) == 0;
+    snprintf(name, SHM_NAME_MAX, "%s/echelon-%ld-%llx-%u", given ? folder : "", (long)getpid(),
+             (unsigned long long)ech_mono_ns(), count++);
+}
 
 static int map(int fd, int flags, size_t bytes, void **base, struct ech_err *err)
 {
@@ -44,10 +68,8 @@ static int reserve(int fd, size_t bytes, struct ech_err *err)
 /* The leader alone. *name is empty where nothing is left to unlink. */
 static int create(size_t bytes, char name[SHM_NAME_MAX], void **base, struct ech_err *err)
 {
-    static unsigned count;
-    snprintf(name, SHM_NAME_MAX, "/echelon-%ld-%llx-%u", (long)getpid(), (unsigned long long)ech_mono_ns(),
-             count++);
-    int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    choose_name(name);
+    int fd = open_name(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC);
     if (fd < 0) {
         int code = ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot create shared memory %s", name);
         name[0] = '\0';
@@ -62,7 +84,7 @@ static int create(size_t bytes, char name[SHM_NAME_MAX], void **base, struct ech
 
 static int attach(const char *name, size_t bytes, void **base, struct ech_err *err)
 {
-    int fd = shm_open(name, O_RDWR | O_CLOEXEC, 0600);
+    int fd = open_name(name, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot open the node's shared memory %s", name);
     int code = map(fd, 0, bytes, base, err);
@@ -87,7 +109,9 @@ int ech_shm_open(struct ech_comm *comm, size_t bytes, void **base, struct ech_er
         attach(name, bytes, &mapped, &local);
     if (code == ECH_OK)
         code = ech_agree(node, &local);
-    if (node->rank == 0 && name[0])
+    if (node->rank == 0 && name[0] && is_path(name))
+        unlink(name);
+    else if (node->rank == 0 && name[0])
         shm_unlink(name);
     if (code != ECH_OK) {
         if (mapped)
