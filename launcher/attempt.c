@@ -90,11 +90,16 @@ static void on_tick(void *context, double now)
     ech_progress_show(&a->progress, &a->follower.view, now);
 }
 
+/* Ranks that told their start; 1 where one came as far as looking for the others. */
 static int64_t ranks_begun(const struct attempt *a)
 {
+    char *trace = ech_run_path(NULL, a->run_dir, ECH_RUN_STARTED, a->number);
     int64_t begun = 0;
     for (size_t i = 0; i < a->follower.view.rank_count; i++)
         begun += a->follower.view.ranks[i].seen;
+    if (begun == 0 && trace && ech_path_exists(trace))
+        begun = 1;
+    ech_free(trace);
     return begun;
 }
 
@@ -167,6 +172,9 @@ static void say_sealed(const struct attempt *a, const struct ech_run_result *r)
     char rows[32], tokens[32], seconds[32], speed[32], errors[32];
     struct ech_view_sum sum;
     ech_view_sum(&a->follower.view, &sum);
+    /* Rows that two ranks computed count once in todo, which speaks of all attempts. */
+    if (a->number == 1 && a->follower.view.todo.tokens_done > 0)
+        sum.tokens = a->follower.view.todo.tokens_done;
     double per_s = r->seconds > 0 ? (double)sum.tokens / r->seconds : 0;
     ech_say("sealed: %s rows, %s tokens in %s (%s tokens/s), %s bad row%s -> %s",
             ech_print_count(r->rows, rows, sizeof rows), ech_print_count(sum.tokens, tokens, sizeof tokens),
@@ -254,6 +262,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                   .arguments = arguments,
                                   .marker = run_dir,
                                   .grace_s = stop_grace_s(),
+                                  .start_s = ready->job->limits.phase,
                                   .context = &a,
                                   .output = on_output,
                                   .tick = on_tick,

@@ -11,6 +11,7 @@ struct ech_session {
     bool allocation, recovery;
     char *const *arguments;
     const char *marker; /* value of ECH_RUN_DIR; NULL: the shared memory folder */
+    double start_s;     /* for the ranks to find each other; 0: their default */
     double grace_s;     /* for ranks that were asked to stop */
     /* Hooks; each may be NULL. */
     void *context;

@@ -3,14 +3,18 @@
  * place that ends the process. */
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/io.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/num.h"
+#include "base/rundir.h"
 #include "comm/watchdog.h"
 #include "data/verbs.h"
 #include "job/run.h"
 #include "job/verbs.h"
 #include "model/show.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,10 +101,31 @@ static int call_verb(int argc, char **argv, struct ech_comm *comm, bool *leave, 
                     verb);
 }
 
+/* So that the launcher can tell a rank that died early from a program that cannot start. */
+static void leave_trace(int argc, char **argv)
+{
+    char *path = NULL;
+    int64_t attempt;
+    int fd;
+    if (argc == 5 && ech_parse_int(argv[4], &attempt))
+        path = ech_run_path(NULL, argv[2], ECH_RUN_STARTED, (int)attempt);
+    if (path && ech_open(path, O_WRONLY | O_CREAT, &fd, NULL) == ECH_OK)
+        close(fd);
+    ech_free(path);
+}
+
 static struct ech_comm_options comm_options(void)
 {
     const char *fake = getenv("ECH_RANK_IS_NODE"); /* tests: each rank counts as a node of its own */
     return (struct ech_comm_options){.rank_is_node = fake && strcmp(fake, "1") == 0};
+}
+
+/* How long the ranks may take to find each other; the launcher says limits.phase. */
+static double start_seconds(void)
+{
+    const char *text = getenv("ECH_START_SECONDS");
+    double seconds = 0;
+    return text && ech_parse_time(text, &seconds) && seconds > 0 ? seconds : 120;
 }
 
 int main(int argc, char **argv)
@@ -112,14 +137,16 @@ int main(int argc, char **argv)
     bool runs = argc > 1 && strcmp(argv[1], "run") == 0;
     int skip = solo ? 2 : 1;
     ech_log_init(-1);
-    if (runs)
+    if (runs) {
         take_signals();
+        leave_trace(argc, argv);
+    }
     int code = ech_fault_arm_from_env();
     if (code)
         ech_fail(&err, ECH_USAGE, "ECH_FAULT cannot be read");
     if (!code)
         code = ech_watchdog_start(0, NULL, &err);
-    ech_watchdog_phase("start", 120);
+    ech_watchdog_phase("start", start_seconds());
     if (!code) {
         struct ech_comm_options options = comm_options();
         code = solo ? ech_comm_open_self(&comm, &err) : ech_comm_open_mpi(&options, &comm, &err);

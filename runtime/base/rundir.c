@@ -29,7 +29,7 @@ char *ech_run_path(struct ech_err *err, const char *run_dir, const char *fmt, ..
 
 /* Names that tell of an attempt: PREFIX<attempt>SUFFIX in the run directory, PREFIX<attempt>-<slot> below
  * nodes/<host>. */
-static const char *const run_prefixes[] = {"launch-", "mpirun-", "result-", NULL};
+static const char *const run_prefixes[] = {"launch-", "started-", "mpirun-", "result-", NULL};
 static const char *const node_prefixes[] = {"events-", "log-", "spool-", NULL};
 
 static int attempt_of(const char *name, const char *const *prefixes)

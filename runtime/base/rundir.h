@@ -6,6 +6,7 @@
  *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
  *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
  *     plan.json                the plan of the newest attempt (rank 0)
+ *     started-<attempt>        empty: a rank has started (each rank, before it looks for the others)
  *     mpirun-<attempt>.log     what mpirun and the ranks said on stdout and stderr (launcher)
  *     nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
  *                  log-<attempt>-<slot>            ech_log lines, info and above
@@ -54,6 +55,7 @@
 #define ECH_RUN_PLAN     "plan.json"
 #define ECH_RUN_REPORT   "report.html"
 #define ECH_RUN_NODES    "nodes"
+#define ECH_RUN_STARTED  "started-%d"
 
 /* RUN/name with printf arguments; owner: the caller, ech_free. NULL on failure. */
 char *ech_run_path(struct ech_err *err, const char *run_dir, const char *fmt, ...)
@@ -69,8 +71,8 @@ struct ech_run_result {
     int64_t rows, errors;
     double seconds;
 };
-/* Keeps 16 KiB of the disk for the result of an attempt, so that it can tell of a disk that became full; given
- * back by ech_run_result_write. */
+/* Keeps 16 KiB of the disk for the result of an attempt, so that it can tell of a disk that became full;
+ * given back by ech_run_result_write. */
 int ech_run_result_reserve(const char *run_dir, int attempt, struct ech_err *err);
 int ech_run_result_write(const char *run_dir, const struct ech_run_result *result, struct ech_err *err);
 /* ECH_NOINPUT where the attempt left none. */

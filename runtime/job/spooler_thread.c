@@ -44,13 +44,15 @@ static int encode_batch(struct ech_spooler *s, struct ech_err *err)
     return code;
 }
 
-/* One write for the whole batch, at a known place: what a failed write left is overwritten. */
-static int write_batch(struct ech_spooler *s, struct ech_err *err)
+/* One write for the whole batch, at a known place: what a failed write left is overwritten. Permission is
+ * asked at the last moment, so that a process stopped before it writes nothing when it wakes. */
+static int write_batch(struct ech_spooler *s, bool *may, struct ech_err *err)
 {
     int code = encode_batch(s, err);
     if (code == ECH_OK)
         code = create_file(s, err);
-    if (code == ECH_OK)
+    *may = code != ECH_OK || allowed(s);
+    if (code == ECH_OK && *may)
         code = ech_pwrite_all(s->fd, s->path, s->buffer.data, s->buffer.length, (int64_t)s->written_end, err);
     return code;
 }
@@ -112,8 +114,8 @@ static bool write_step(struct ech_spooler *s)
     struct ech_err err = ECH_ERR_NONE;
     take_batch(s);
     pthread_mutex_unlock(&s->mutex);
-    bool may = allowed(s);
-    int code = may ? write_batch(s, &err) : ECH_OK, number = errno;
+    bool may = true;
+    int code = write_batch(s, &may, &err), number = errno;
     pthread_mutex_lock(&s->mutex);
     if (!may) {
         s->fenced = true;

@@ -29,7 +29,7 @@ def main():
         time.sleep(0.02)
         run_dir = loop.run_dir_of(where / "runs-hit")
         spools = sorted(run_dir.glob("nodes/*/spool-1-2")) if run_dir else []
-        if spools:
+        if spools and spools[0].stat().st_size:  # not in the middle of its first write
             spool = spools[0]
             for events in run_dir.glob("nodes/*/events-1-2.jsonl"):
                 for line in events.read_text().splitlines():

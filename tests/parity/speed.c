@@ -80,8 +80,7 @@ int main(int argc, char **argv)
                "%.1f %%\n",
                ech_engine_backend(engine), lanes, (long long)rows, (long long)length, rate,
                (double)(rows * length) / times[ROUNDS - 1], (double)(rows * length) / times[0],
-               rate / (double)length * ech_engine_flops(engine, length) / 1e9,
-               100 * worked / all / lanes);
+               rate / (double)length * ech_engine_flops(engine, length) / 1e9, 100 * worked / all / lanes);
     } else
         fprintf(stderr, "%s\n", err.text);
     ech_engine_close(engine);

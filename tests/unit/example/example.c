@@ -8,13 +8,12 @@ int main(int argc, char **argv)
     const char texts[] = "A nurse recorded the temperature of each patient every four hours."
                          "Each patient had their temperature taken every four hours by a nurse.";
     const uint64_t offsets[] = {0, 66, sizeof texts - 1};
-    struct ech_engine_options options = {.model = argc > 1 ? argv[1] : "models/all-MiniLM-L6-v2",
-                                         .threads = 1};
+    struct ech_engine_options o = {.model = argc > 1 ? argv[1] : "models/all-MiniLM-L6-v2", .threads = 1};
     struct ech_err err = ECH_ERR_NONE;
     struct ech_engine *engine = NULL;
     struct ech_batch *batch;
     struct ech_result *result = NULL;
-    if (ech_engine_open(&options, &engine, &err) == ECH_OK &&
+    if (ech_engine_open(&o, &engine, &err) == ECH_OK &&
         ech_engine_prepare(engine, (const unsigned char *)texts, offsets, 2, &batch, &err) == ECH_OK &&
         ech_engine_submit(engine, batch, 0, &err) == ECH_OK) {
         ech_engine_step(engine, 60);

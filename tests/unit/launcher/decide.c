@@ -109,7 +109,7 @@ static void command(void **state)
                         "mpi_yield_when_idle 1 --mca sharedfp ^sm --mca btl_vader_backing_directory "
                         "/dev/shm/echelon-x --mca osc_sm_backing_directory /dev/shm/echelon-x --mca "
                         "orte_tmpdir_base /dev/shm/echelon-x -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
-                        "ECH_RUN_DIR /b/echelon-rank run /r");
+                        "ECH_RUN_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
     ech_argv_fini(&argv);
     m.allocation = true;
     m.recovery = false;
