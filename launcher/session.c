@@ -92,24 +92,15 @@ struct live {
 static int start_mpirun(struct live *l, struct ech_err *err)
 {
     struct ech_argv argv;
-<<<<<<< HEAD
     char run_env[4200], threads_env[64], start_env[64];
-=======
-    char run_env[4200], threads_env[64], start_env[64], shm_env[360];
->>>>>>> launcher
     int ends[2] = {-1, -1};
     snprintf(run_env, sizeof run_env, ECH_RUN_ENV "=%s", l->marker);
     snprintf(threads_env, sizeof threads_env, "OMP_NUM_THREADS=%lld", (long long)l->session->layout->threads);
     snprintf(start_env, sizeof start_env, "ECH_START_SECONDS=%.0f", l->session->start_s);
-    snprintf(shm_env, sizeof shm_env, "ECH_SHM_DIR=%s", l->shm.path);
     bool root = geteuid() == 0;
     const char *env[] = {run_env, /* the list ends early where we are not root */
                          threads_env,
                          start_env,
-<<<<<<< HEAD
-=======
-                         shm_env,
->>>>>>> launcher
                          "OMP_WAIT_POLICY=passive",
                          root ? "OMPI_ALLOW_RUN_AS_ROOT=1" : NULL,
                          "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
