@@ -84,6 +84,7 @@ int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err)
 {
     struct ech_token_sums sums = {0};
     struct rank_speed mine = {0}, *all = NULL;
+    ech_attempt_phase(a, "plan");
     ech_sample_tokens(a->kind, a->stream, a->source, ech_comm_rank(a->comm), ech_comm_size(a->comm), &sums,
                       err);
     int code = ech_agree(a->comm, err);

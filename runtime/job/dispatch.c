@@ -26,7 +26,7 @@ struct loop {
     int64_t in_flight_leases, in_flight_rows;
     int64_t least, most;
     double started, progress_at, busy_before, stop_at, last_turn;
-    int64_t tokens_before;
+    int64_t tokens_before, errors_before; /* of this rank, before this round */
     int code; /* this rank's first failure */
     struct ech_err *err;
 };
@@ -148,7 +148,8 @@ static bool collect(struct loop *l)
         d->done_errors += f.block->errors;
         d->busy_s += f.seconds / d->threads;
         learn_speed(l);
-        if (d->errors_before + d->done_errors > d->job->max_errors && f.block->errors && !l->code) {
+        int64_t errors = d->errors_before + d->done_errors - l->errors_before;
+        if (errors > d->job->max_errors && f.block->errors && !l->code) {
             first_bad_row(l, f.block);
             failed(l, ECH_DATA);
         }
@@ -206,6 +207,14 @@ static void progress_event(struct loop *l, double now)
     l->progress_at = now;
 }
 
+/* Main's loop turns: told to the node's other ranks, the spooler's fence and the watchdog. */
+static void beat(struct ech_dispatch *d, double now)
+{
+    atomic_store(d->beat_at, now);
+    ech_pool_beat(d->pool);
+    ech_watchdog_beat();
+}
+
 /* Signals, the walltime, and this process having been stopped itself (SIGSTOP): then others took over. */
 static void watch_self(struct loop *l, double now)
 {
@@ -219,9 +228,7 @@ static void watch_self(struct loop *l, double now)
         return;
     }
     l->last_turn = now;
-    atomic_store(d->beat_at, now);
-    ech_pool_beat(d->pool);
-    ech_watchdog_beat();
+    beat(d, now);
     if ((*d->stop || (d->deadline > 0 && now > d->deadline)) && l->stop_at == 0) {
         ech_pool_ask_stop(d->pool);
         l->stop_at = now;
@@ -264,8 +271,7 @@ static void drain(struct loop *l)
         d->kind->step(d->stream, 0.01);
         collect(l);
         check_threads(l);
-        ech_pool_beat(d->pool);
-        ech_watchdog_beat();
+        beat(d, ech_mono_s());
     }
     ech_feeder_cancel(l->feeder);
     d->kind->cancel(d->stream);
@@ -285,7 +291,8 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
                      .progress_at = now,
                      .last_turn = now,
                      .busy_before = d->busy_s,
-                     .tokens_before = d->done_tokens};
+                     .tokens_before = d->done_tokens,
+                     .errors_before = d->done_errors};
     struct ech_lead_options lead = {d->comm, d->pool, d->coord, d->job->limits.heartbeat,
                                     d->job->balance.policy == ECH_POLICY_EQUAL};
     failed(&l, ech_feeder_open(d->kind, d->stream, d->source, &l.feeder, err));

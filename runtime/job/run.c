@@ -9,6 +9,7 @@
 #include "job/usage.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,13 +66,15 @@ static int open_coord(struct ech_attempt *a, int64_t errors_before, struct ech_c
     if (ech_comm_rank(a->comm) != 0)
         return ECH_OK;
     int *node_of = ech_calloc((size_t)size, sizeof *node_of, err);
-    if (!node_of)
-        return ECH_UNAVAILABLE;
-    for (int r = 0; r < size; r++)
+    bool *alive = ech_calloc((size_t)size, sizeof *alive, err);
+    for (int r = 0; node_of && alive && r < size; r++) {
         node_of[r] = ech_comm_node_of(a->comm, r);
+        alive[r] = ech_pool_alive(a->pool, r);
+    }
     struct ech_coord_options options = {.nodes = ech_comm_nodes(a->comm),
                                         .ranks = size,
                                         .node_of = node_of,
+                                        .alive = alive,
                                         .rows = ech_source_rows(a->source),
                                         .done = &a->done,
                                         .equal = a->job->balance.policy == ECH_POLICY_EQUAL,
@@ -79,8 +82,9 @@ static int open_coord(struct ech_attempt *a, int64_t errors_before, struct ech_c
                                         .max_errors = a->job->max_errors,
                                         .now = ech_mono_s(),
                                         .node_deadline = 2 * a->job->limits.heartbeat};
-    int code = ech_coord_create(&options, out, err);
+    int code = node_of && alive ? ech_coord_create(&options, out, err) : ECH_UNAVAILABLE;
     ech_free(node_of);
+    ech_free(alive);
     return code;
 }
 
@@ -154,7 +158,8 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
     }
     if (*leave)
         return code; /* the process ends at once; its threads with it */
-    ech_watchdog_phase("spool", a->job->limits.phase);
+    atomic_store(&a->beat_at, INFINITY); /* main waits for the disk now: its silence says nothing */
+    ech_watchdog_phase("spool", a->job->limits.phase + a->job->limits.disk_full);
     int closed = ech_spooler_close(spooler, err);
     code = code ? code : closed;
     ech_coord_destroy(coord);
@@ -200,16 +205,21 @@ static int seal(struct ech_attempt *a, struct ech_sealed *sealed, struct ech_err
     return code;
 }
 
+static int too_many_errors(const struct ech_attempt *a, struct ech_err *err)
+{
+    return ech_fail(err, ECH_DATA,
+                    "more bad rows than max_errors (%" PRId64
+                    "): see the errors column, or resume with a higher value",
+                    a->job->max_errors);
+}
+
 /* After the state changed: an error that all agree on, or ECH_OK to go on with. */
 static int outcome(struct ech_attempt *a, enum ech_state state, int code, struct ech_err *err)
 {
     if (!code && state == ECH_STATE_STOP)
         ech_fail(err, ECH_REQUEUE, "stopped as asked");
     if (!code && state == ECH_STATE_FAIL && ech_comm_rank(a->comm) == 0 && ech_pool_failed(a->pool) == 0)
-        ech_fail(err, ECH_DATA,
-                 "more bad rows than max_errors (%" PRId64
-                 "): see the errors column, or resume with a higher value",
-                 a->job->max_errors);
+        too_many_errors(a, err);
     return ech_agree(ech_attempt_comm(a), err);
 }
 
@@ -231,7 +241,10 @@ static int round_of_rows(struct ech_attempt *a, bool *leave, struct ech_err *err
     if (!code)
         code = run_rows(a, &state, leave, err);
     if (*leave)
-        return code ? code : ECH_REQUEUE;
+        return code ? code
+                    : ech_fail(err, ECH_REQUEUE,
+                               "this rank was declared dead, or the coordinator fell silent: it leaves, the "
+                               "run goes on without it or can be resumed");
     if (gather_survivors(a, err) != ECH_OK) {
         *leave = true; /* without a communicator nothing can be agreed */
         return ECH_REQUEUE;
@@ -261,6 +274,9 @@ static int run_phases(struct ech_attempt *a, bool *leave, struct ech_sealed *sea
     }
     if (!code && asked_to_stop(a, err))
         code = ECH_REQUEUE;
+    /* All rows may have been safe already when an earlier attempt failed for them; equal on all ranks. */
+    if (!code && errors_in(&a->index) > a->job->max_errors)
+        code = too_many_errors(a, err);
     return code ? code : seal(a, sealed, err);
 }
 
