@@ -53,5 +53,7 @@ struct ech_comm *ech_attempt_comm(const struct ech_attempt *a);
 void ech_attempt_phase(struct ech_attempt *a, const char *name);
 /* Texts of the job file that are the rows where there is no input dataset (retrieve's queries), or NULL. */
 const struct ech_list *ech_attempt_texts(const struct ech_job *job);
+/* The dataset that a retrieve searches, or NULL. */
+const char *ech_attempt_index(const struct ech_job *job);
 
 #endif
