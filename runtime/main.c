@@ -160,6 +160,7 @@ int main(int argc, char **argv)
     }
     int rank = ech_comm_rank(comm);
     ech_log_init(rank);
+    ech_watchdog_rank(rank);
     if (!runs)
         ech_watchdog_clear();
     code = call_verb(argc - skip, argv + skip, comm, &leave, &err);

@@ -123,6 +123,13 @@ void ech_watchdog_stop(void)
     dog.running = false;
 }
 
+void ech_watchdog_rank(int rank)
+{
+    pthread_mutex_lock(&dog.lock);
+    dog.rank = rank;
+    pthread_mutex_unlock(&dog.lock);
+}
+
 static int64_t after(double seconds)
 {
     double most = 1e9; /* 30 years: no overflow of nanoseconds */

@@ -32,11 +32,13 @@ struct ech_attempt {
     struct ech_spool_head head;
     struct ech_spool_files files;
     struct ech_spool_index index;
-    struct ech_rowset done; /* rows that good records cover */
+    struct ech_rowset done;         /* rows that good records cover */
+    int64_t seen_rows, seen_errors; /* rank 0: what the coordinator of the last round counted, all attempts */
     void *shared, *pool_memory;
     size_t shared_bytes, pool_bytes;
     struct ech_pool *pool;
     struct ech_dispatch dispatch;
+    char (*hosts)[64]; /* of all ranks; on rank 0, else NULL */
     _Atomic double beat_at;
     double started, deadline;
     int round;

@@ -376,6 +376,7 @@ void ech_attempt_close(struct ech_attempt *a)
         ech_config_destroy(a->config);
     ech_events_close(a->events);
     ech_free(a->node_dir);
+    ech_free(a->hosts);
     if (a->log_fd > 0) {
         ech_log_to(-1);
         close(a->log_fd);

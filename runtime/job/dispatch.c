@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/lead.h"
@@ -27,7 +28,9 @@ struct loop {
     int64_t least, most;
     double started, progress_at, busy_before, stop_at, last_turn;
     int64_t tokens_before, errors_before; /* of this rank, before this round */
-    int code; /* this rank's first failure */
+    int64_t epoch;                        /* deaths were told up to here */
+    bool *living;                         /* by rank, on the coordinator's rank: whose death was not told */
+    int code;                             /* this rank's first failure */
     struct ech_err *err;
 };
 
@@ -235,6 +238,32 @@ static void watch_self(struct loop *l, double now)
     }
 }
 
+static void dead_event(struct ech_dispatch *d, int rank)
+{
+    struct ech_str *s = ech_event_begin(d->events, "dead");
+    if (s) {
+        ech_json_add_int(s, "who", rank);
+        ech_json_add_str(s, "host", d->hosts ? d->hosts[rank] : "");
+        ech_json_add_str(s, "reason", "silent for longer than limits.heartbeat: its rows went to others");
+    }
+    ech_event_end(d->events);
+}
+
+/* Rank 0 tells who was lost, for status and report; all events carry the epoch. */
+static void tell_deaths(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    ech_events_epoch(d->events, ech_pool_epoch(d->pool));
+    if (!d->coord || !l->living || ech_coord_epoch(d->coord) == l->epoch)
+        return;
+    l->epoch = ech_coord_epoch(d->coord);
+    for (int r = 0; r < ech_comm_size(d->comm); r++)
+        if (l->living[r] && !ech_coord_alive(d->coord, r)) {
+            l->living[r] = false;
+            dead_event(d, r);
+        }
+}
+
 static bool idle(struct loop *l)
 {
     return l->in_flight_leases == 0 && ech_pool_unclaimed(l->d->pool) == 0;
@@ -259,6 +288,7 @@ static bool turn(struct loop *l, bool *finished)
                 "the coordinator (rank 0) was not heard for too long: leaving, the run can be resumed");
         d->fenced = true;
     }
+    tell_deaths(l);
     return any;
 }
 
@@ -295,9 +325,14 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
                      .errors_before = d->done_errors};
     struct ech_lead_options lead = {d->comm, d->pool, d->coord, d->job->limits.heartbeat,
                                     d->job->balance.policy == ECH_POLICY_EQUAL};
+    int size = ech_comm_size(d->comm);
+    if (d->coord && (l.living = ech_calloc((size_t)size, sizeof *l.living, NULL)))
+        for (int r = 0; r < size; r++)
+            l.living[r] = ech_coord_alive(d->coord, r);
     failed(&l, ech_feeder_open(d->kind, d->stream, d->source, &l.feeder, err));
     int code = ech_lead_open(&lead, &l.lead, err);
     if (!l.feeder || code) { /* this rank cannot even report: its silence will be noticed */
+        ech_free(l.living);
         ech_feeder_close(l.feeder);
         ech_lead_close(l.lead);
         d->fenced = true;
@@ -321,6 +356,7 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
         drain(&l);
         progress_event(&l, ech_mono_s());
     }
+    ech_free(l.living);
     ech_feeder_close(l.feeder);
     ech_lead_close(l.lead);
     return l.code;

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/attempt.h"
 #include "job/usage.h"
@@ -146,6 +147,7 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
         d->spooler = spooler;
         d->events = a->events;
         d->job = a->job;
+        d->hosts = a->hosts;
         d->threads = a->threads;
         d->rows = ech_source_rows(a->source);
         d->errors_before = errors_before;
@@ -155,9 +157,11 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
         code = ech_dispatch_run(d, err);
         *leave = d->fenced;
         *state = ech_pool_state(a->pool);
+        a->seen_rows = coord ? ech_coord_done(coord)->rows : 0;
+        a->seen_errors = coord ? ech_coord_errors(coord) : 0;
     }
     if (*leave)
-        return code; /* the process ends at once; its threads with it */
+        return code;                     /* the process ends at once; its threads with it */
     atomic_store(&a->beat_at, INFINITY); /* main waits for the disk now: its silence says nothing */
     ech_watchdog_phase("spool", a->job->limits.phase + a->job->limits.disk_full);
     int closed = ech_spooler_close(spooler, err);
@@ -213,13 +217,21 @@ static int too_many_errors(const struct ech_attempt *a, struct ech_err *err)
                     a->job->max_errors);
 }
 
-/* After the state changed: an error that all agree on, or ECH_OK to go on with. */
+/* After the state changed: an error that all agree on, or ECH_OK to go on with. What a rank has to say of
+ * its own failure goes before what the coordinator has counted. */
 static int outcome(struct ech_attempt *a, enum ech_state state, int code, struct ech_err *err)
 {
     if (!code && state == ECH_STATE_STOP)
         ech_fail(err, ECH_REQUEUE, "stopped as asked");
-    if (!code && state == ECH_STATE_FAIL && ech_comm_rank(a->comm) == 0 && ech_pool_failed(a->pool) == 0)
-        too_many_errors(a, err);
+    code = ech_agree(ech_attempt_comm(a), err);
+    if (code)
+        return code;
+    if (state == ECH_STATE_FAIL && ech_comm_rank(a->comm) == 0) {
+        if (a->seen_errors > a->job->max_errors)
+            too_many_errors(a, err);
+        else
+            ech_fail(err, ECH_REQUEUE, "a rank failed and was lost before it could say why");
+    }
     return ech_agree(ech_attempt_comm(a), err);
 }
 
@@ -290,8 +302,8 @@ static int write_result(struct ech_attempt *a, int code, const struct ech_sealed
         ech_err_print(err, result.text, sizeof result.text);
     if (a->job)
         snprintf(result.dataset, sizeof result.dataset, "%s", a->job->output.dataset);
-    result.rows = code ? a->done.rows : sealed->rows;
-    result.errors = errors_in(&a->index);
+    result.rows = code ? ech_max64(a->done.rows, a->seen_rows) : sealed->rows;
+    result.errors = code ? ech_max64(errors_in(&a->index), a->seen_errors) : errors_in(&a->index);
     return ech_run_result_write(a->o->run_dir, &result, code ? NULL : err);
 }
 

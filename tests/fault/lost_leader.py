@@ -4,7 +4,7 @@
 Ranks are counted as nodes of two and of three (ECH_RANKS_A_NODE); the first ranks of the second node are killed while
 rows run. Checks: the run is sealed by its first attempt with the bytes of an undisturbed one.
 """
-import os, pathlib, signal, subprocess, sys, time
+import json, os, pathlib, signal, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import loop
@@ -39,8 +39,10 @@ def hit(where, name, ranks, a_node, victims):
     for v in victims:
         os.kill(known[v], signal.SIGKILL)
     code = child.wait(timeout=120)
-    logs = "\n".join(f.read_text() for f in loop.run_dir_of(where / f"runs-{name}").glob("nodes/*/log-1-*"))
-    dead = [v for v in victims if f"rank {v} on " in logs]
+    run_dir = loop.run_dir_of(where / f"runs-{name}")
+    logs = "\n".join(f.read_text() for f in run_dir.glob("nodes/*/log-1-*"))
+    status = subprocess.run([f"{loop.BIN}/echelon", "status", str(run_dir), "--json"], capture_output=True, text=True)
+    dead = json.loads(status.stdout)["dead"]
     if code != 0 or dead != victims:
         sys.exit(f"FAIL {name}: the run ended with {code}; declared dead: {dead}, killed: {victims}\n{logs[-3000:]}")
     if loop.digest(where / name) != loop.digest(where / "calm"):
