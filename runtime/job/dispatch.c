@@ -340,6 +340,7 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
     }
     set_bounds(&l);
     bool finished = false;
+    ech_events_write_behind(d->events, true);
     while (!finished && !d->fenced) {
         watch_self(&l, ech_mono_s());
         bool any = d->fenced || turn(&l, &finished);
@@ -355,6 +356,7 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
     if (!d->fenced) {
         drain(&l);
         progress_event(&l, ech_mono_s());
+        ech_events_write_behind(d->events, false); /* a fenced rank waits for no disk: it leaves */
     }
     ech_free(l.living);
     ech_feeder_close(l.feeder);
