@@ -130,28 +130,31 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
     int code = open_spooler(a, &spooler, err);
     if (!code)
         code = open_coord(a, errors_before, &coord, err);
+    d->comm = a->comm;
+    d->pool = a->pool;
+    d->coord = coord;
+    d->kind = a->kind;
+    d->stream = a->stream;
+    d->source = a->source;
+    d->spooler = spooler;
+    d->events = a->events;
+    d->job = a->job;
+    d->threads = a->threads;
+    d->rows = ech_source_rows(a->source);
+    d->errors_before = errors_before;
+    d->deadline = a->deadline;
+    d->stop = a->o->stop;
+    d->beat_at = &a->beat_at;
+    if (!code)
+        code = ech_dispatch_open(d, err);
     code = ech_agree(ech_attempt_comm(a), err);
     if (!code) {
         ech_attempt_phase(a, "run");
-        d->comm = a->comm;
-        d->pool = a->pool;
-        d->coord = coord;
-        d->kind = a->kind;
-        d->stream = a->stream;
-        d->source = a->source;
-        d->spooler = spooler;
-        d->events = a->events;
-        d->job = a->job;
-        d->threads = a->threads;
-        d->rows = ech_source_rows(a->source);
-        d->errors_before = errors_before;
-        d->deadline = a->deadline;
-        d->stop = a->o->stop;
-        d->beat_at = &a->beat_at;
         code = ech_dispatch_run(d, err);
         *leave = d->fenced;
         *state = ech_pool_state(a->pool);
     }
+    ech_dispatch_close(d);
     if (*leave)
         return code; /* the process ends at once; its threads with it */
     ech_watchdog_phase("spool", a->job->limits.phase);
