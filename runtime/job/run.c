@@ -101,16 +101,18 @@ static int64_t errors_in(const struct ech_spool_index *index)
 static int gather_survivors(struct ech_attempt *a, struct ech_err *err)
 {
     int size = ech_comm_size(a->comm), dead = 0;
+    for (int r = 0; r < size; r++)
+        dead += !ech_pool_alive(a->pool, r);
+    if (!dead)
+        return ECH_OK;
     bool *alive = ech_calloc((size_t)size, sizeof *alive, err);
     if (!alive)
         return ECH_UNAVAILABLE;
-    for (int r = 0; r < size; r++) {
+    for (int r = 0; r < size; r++)
         alive[r] = ech_pool_alive(a->pool, r);
-        dead += !alive[r];
-    }
     struct ech_comm *now = NULL;
-    int code = dead ? ech_comm_survivors(a->comm, alive, &now, err) : ECH_OK;
-    if (!code && dead) {
+    int code = ech_comm_survivors(a->comm, alive, &now, err);
+    if (!code) {
         if (a->survivors)
             ech_comm_close(a->survivors);
         a->survivors = now;
