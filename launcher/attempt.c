@@ -172,7 +172,8 @@ static void say_sealed(const struct attempt *a, const struct ech_run_result *r)
     char rows[32], tokens[32], seconds[32], speed[32], errors[32];
     struct ech_view_sum sum;
     ech_view_sum(&a->follower.view, &sum);
-    if (a->follower.view.todo.tokens_done > 0) /* rows that two ranks computed count once here */
+    /* Rows that two ranks computed count once in todo, which speaks of all attempts. */
+    if (a->number == 1 && a->follower.view.todo.tokens_done > 0)
         sum.tokens = a->follower.view.todo.tokens_done;
     double per_s = r->seconds > 0 ? (double)sum.tokens / r->seconds : 0;
     ech_say("sealed: %s rows, %s tokens in %s (%s tokens/s), %s bad row%s -> %s",

@@ -133,6 +133,7 @@ int main(int argc, char **argv)
     struct ech_err err = ECH_ERR_NONE;
     struct ech_comm *comm = NULL;
     set_environment(argv);
+    prctl(PR_SET_NAME, "echelon-rank"); /* re-executed, the name would be "exe" */
     bool solo = argc > 1 && strcmp(argv[1], "--solo") == 0, leave = false;
     bool runs = argc > 1 && strcmp(argv[1], "run") == 0;
     int skip = solo ? 2 : 1;

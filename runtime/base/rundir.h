@@ -71,8 +71,8 @@ struct ech_run_result {
     int64_t rows, errors;
     double seconds;
 };
-/* Keeps 16 KiB of the disk for the result of an attempt, so that it can tell of a disk that became full; given
- * back by ech_run_result_write. */
+/* Keeps 16 KiB of the disk for the result of an attempt, so that it can tell of a disk that became full;
+ * given back by ech_run_result_write. */
 int ech_run_result_reserve(const char *run_dir, int attempt, struct ech_err *err);
 int ech_run_result_write(const char *run_dir, const struct ech_run_result *result, struct ech_err *err);
 /* ECH_NOINPUT where the attempt left none. */

@@ -214,6 +214,14 @@ const struct ech_place *ech_dataset_place(const struct ech_dataset *ds, int64_t 
     return &ds->places[(size_t)shard * ds->manifest.column_count + (size_t)column];
 }
 
+int64_t ech_dataset_column_bytes(const struct ech_dataset *ds, int column)
+{
+    int64_t bytes = 0;
+    for (size_t s = 0; s < ds->manifest.shard_count; s++)
+        bytes += ech_dataset_place(ds, (int64_t)s, column)->main_bytes;
+    return bytes;
+}
+
 int64_t ech_dataset_shard_of(const struct ech_dataset *ds, int64_t row)
 {
     size_t low = 0, high = ds->manifest.shard_count;

@@ -34,6 +34,9 @@ int ech_dataset_read(const struct ech_dataset *ds, int column, int64_t first, in
 int ech_dataset_row_sizes(const struct ech_dataset *ds, int column, int64_t first, int64_t count,
                           uint64_t *sizes, struct ech_err *err);
 
+/* Bytes of all rows of a column (offsets not counted). */
+int64_t ech_dataset_column_bytes(const struct ech_dataset *ds, int column);
+
 /* What HDF5 this program was linked with, one line; false: it is not a parallel one. */
 bool ech_data_library(char *out, size_t bytes);
 

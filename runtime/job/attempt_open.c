@@ -124,6 +124,7 @@ static int open_local(struct ech_attempt *a, struct ech_err *err)
 
 static void start_event(struct ech_attempt *a)
 {
+    char cpu[96];
     struct ech_str *s = ech_event_begin(a->events, "start");
     if (s) {
         ech_json_add_str(s, "host", ech_comm_host(a->comm));
@@ -131,6 +132,7 @@ static void start_event(struct ech_attempt *a)
         ech_json_add_int(s, "threads", a->threads);
         ech_json_add_str(s, "backend", a->kind->backend(a->stream));
         ech_json_add_str(s, "numerics", a->kind->numerics(a->stream));
+        ech_json_add_str(s, "cpu", ech_usage_cpu_name(cpu, sizeof cpu));
         ech_json_add_str(s, "version", a->o->version);
     }
     ech_event_end(a->events);

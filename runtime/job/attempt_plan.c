@@ -3,35 +3,11 @@
 
 #include "base/io.h"
 #include "base/mem.h"
-#include "plan/tokens.h"
+#include "job/sample.h"
 
-#include <math.h>
 #include <string.h>
 
-enum { SAMPLE_ROWS = 1000 };
 #define PROBE_S 0.3
-
-/* Rank r takes each size-th row of the sample. */
-static int sample_local(struct ech_attempt *a, struct ech_token_sums *sums, struct ech_err *err)
-{
-    int64_t *rows = ech_calloc(SAMPLE_ROWS, sizeof *rows, err);
-    struct ech_cells cells = {0};
-    if (!rows)
-        return ECH_UNAVAILABLE;
-    int64_t n = ech_sample_rows(ech_source_rows(a->source), SAMPLE_ROWS, 1, rows);
-    int code = ECH_OK;
-    for (int64_t i = ech_comm_rank(a->comm); !code && i < n; i += ech_comm_size(a->comm)) {
-        int64_t tokens = 0;
-        code = ech_source_read(a->source, rows[i], 1, &cells, err);
-        if (!code)
-            code = a->kind->count_tokens(a->stream, &cells, &tokens, err);
-        if (!code)
-            ech_token_sums_add(sums, (int64_t)cells.offsets[1], tokens);
-    }
-    ech_cells_fini(&cells);
-    ech_free(rows);
-    return code;
-}
 
 struct rank_speed {
     double speed;
@@ -108,14 +84,15 @@ int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err)
 {
     struct ech_token_sums sums = {0};
     struct rank_speed mine = {0}, *all = NULL;
-    sample_local(a, &sums, err);
+    ech_sample_tokens(a->kind, a->stream, a->source, ech_comm_rank(a->comm), ech_comm_size(a->comm), &sums,
+                      err);
     int code = ech_agree(a->comm, err);
     if (!code)
         code = ech_sum_i64(a->comm, (int64_t *)(void *)&sums, (int)(sizeof sums / sizeof(int64_t)), err);
     if ((code = ech_agree(a->comm, err)))
         return code;
-    double rows = (double)(ech_source_rows(a->source) - a->done.rows);
-    a->dispatch.tokens_a_row = sums.rows ? fmax(1, (double)sums.tokens / (double)sums.rows) : 1;
+    double all_rows = (double)ech_source_rows(a->source), rows = all_rows - (double)a->done.rows;
+    a->dispatch.tokens_a_row = all_rows > 0 ? ech_sample_estimate(&sums, a->source) / all_rows : 1;
     a->dispatch.tokens_job = rows * a->dispatch.tokens_a_row;
     ech_attempt_phase(a, "probe");
     code = rows > 0 ? probe_local(a, &mine, err) : ECH_OK;

@@ -42,8 +42,12 @@ static void failed(struct loop *l, int code)
 static void set_bounds(struct loop *l)
 {
     struct ech_dispatch *d = l->d;
-    struct ech_lease_bounds_view view = {d->job->balance.lease_rows, d->job->balance.lease_rows_max,
-                                         d->tokens_a_row, d->speed, d->threads};
+    struct ech_lease_bounds_view view = {.rows_asked = d->job->balance.lease_rows,
+                                         .rows_most_asked = d->job->balance.lease_rows_max,
+                                         .tokens_a_row = d->tokens_a_row,
+                                         .speed = d->speed,
+                                         .threads = d->threads,
+                                         .rows_cap = d->kind->rows_most ? d->kind->rows_most(d->stream) : 0};
     ech_lease_bounds(&view, &l->least, &l->most);
     ech_pool_set_speed(d->pool, d->speed, d->tokens_a_row > 0 ? d->speed / d->tokens_a_row : 0);
 }

@@ -3,9 +3,9 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "job/attempt.h"
+#include "job/sample.h"
 #include "job/usage.h"
 #include "job/verbs.h"
-#include "plan/tokens.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -33,8 +33,6 @@ static const struct ech_command command = {
     .operands_most = 1,
     .example = "echelon plan job.yaml --ranks 4",
     .exits = exits};
-
-enum { SAMPLE_ROWS = 1000 };
 
 struct opened {
     struct ech_config *config;
@@ -81,22 +79,11 @@ static int open_all(struct opened *o, const struct ech_args *args, struct ech_er
 
 static int measure(struct opened *o, struct ech_err *err)
 {
-    int64_t *rows = ech_calloc(SAMPLE_ROWS, sizeof *rows, err), total = ech_source_rows(o->source),
-            tokens = 0;
-    struct ech_cells cells = {0};
-    int code = rows ? ECH_OK : ECH_UNAVAILABLE;
-    int64_t n = code ? 0 : ech_sample_rows(total, SAMPLE_ROWS, 1, rows);
-    for (int64_t i = 0; !code && i < n; i++) {
-        int64_t some = 0;
-        code = ech_source_read(o->source, rows[i], 1, &cells, err);
-        if (!code)
-            code = o->kind->count_tokens(o->stream, &cells, &some, err);
-        tokens += some;
-    }
-    ech_cells_fini(&cells);
-    ech_free(rows);
-    o->tokens_a_row = n > 0 ? (double)tokens / (double)n : 0;
-    o->tokens = o->tokens_a_row * (double)total;
+    struct ech_token_sums sums = {0};
+    int64_t total = ech_source_rows(o->source);
+    int code = ech_sample_tokens(o->kind, o->stream, o->source, 0, 1, &sums, err);
+    o->tokens = ech_sample_estimate(&sums, o->source);
+    o->tokens_a_row = total > 0 ? o->tokens / (double)total : 1;
     size_t shared = o->kind->shared_bytes(o->stream);
     o->weights = code ? NULL : ech_alloc_aligned(shared ? shared : 64, err);
     if (!code && !o->weights)

@@ -156,35 +156,13 @@ int ech_source_read(const struct ech_source *s, int64_t first, int64_t count, st
     return code;
 }
 
-static int add_sizes(const struct ech_source *s, int column, int64_t first, int64_t count, int64_t *bytes,
-                     struct ech_err *err)
+int64_t ech_source_bytes(const struct ech_source *s)
 {
-    enum { SLICE = 4096 };
-    uint64_t sizes[SLICE];
-    for (int64_t at = first; at < first + count; at += SLICE) {
-        int64_t n = first + count - at < SLICE ? first + count - at : SLICE;
-        int code = ech_dataset_row_sizes(s->input, column, at, n, sizes, err);
-        if (code)
-            return code;
-        for (int64_t i = 0; i < n; i++)
-            *bytes += (int64_t)sizes[i];
-    }
-    return ECH_OK;
-}
-
-int ech_source_bytes(const struct ech_source *s, int64_t first, int64_t count, int64_t *bytes,
-                     struct ech_err *err)
-{
-    int64_t sum = 0;
-    int code = ECH_OK;
-    if (s->index >= 0)
-        code = add_sizes(s, s->index, first, count, &sum, err);
-    for (int i = 0; !code && i < s->template_.count; i++)
-        if (s->parts_column[i] >= 0)
-            code = add_sizes(s, s->parts_column[i], first, count, &sum, err);
-    for (int64_t i = first; !s->input && i < first + count; i++)
+    int64_t sum = s->index >= 0 ? ech_dataset_column_bytes(s->input, s->index) : 0;
+    for (int i = 0; i < s->template_.count; i++)
+        sum += s->parts_column[i] < 0 ? (int64_t)strlen(s->template_.parts[i].text) * s->rows
+                                      : ech_dataset_column_bytes(s->input, s->parts_column[i]);
+    for (int64_t i = 0; !s->input && i < s->rows; i++)
         sum += (int64_t)strlen(s->texts->items[i]);
-    if (!code)
-        *bytes = sum;
-    return code;
+    return sum;
 }

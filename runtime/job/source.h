@@ -18,8 +18,7 @@ int64_t ech_source_rows(const struct ech_source *source);
 const struct ech_column *ech_source_column(const struct ech_source *source);
 int ech_source_read(const struct ech_source *source, int64_t first, int64_t count, struct ech_cells *cells,
                     struct ech_err *err);
-/* Bytes of rows [first, first + count) without reading them (templates: without their literals). */
-int ech_source_bytes(const struct ech_source *source, int64_t first, int64_t count, int64_t *bytes,
-                     struct ech_err *err);
+/* Bytes of all rows, without reading them. */
+int64_t ech_source_bytes(const struct ech_source *source);
 
 #endif

@@ -44,8 +44,8 @@ static int encode_batch(struct ech_spooler *s, struct ech_err *err)
     return code;
 }
 
-/* One write for the whole batch, at a known place: what a failed write left is overwritten. Permission is asked
- * at the last moment, so that a process stopped before it writes nothing when it wakes. */
+/* One write for the whole batch, at a known place: what a failed write left is overwritten. Permission is
+ * asked at the last moment, so that a process stopped before it writes nothing when it wakes. */
 static int write_batch(struct ech_spooler *s, bool *may, struct ech_err *err)
 {
     int code = encode_batch(s, err);

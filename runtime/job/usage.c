@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -63,4 +64,19 @@ int ech_usage_cores(void)
     if (q > 0 && q < cores)
         cores = (int)(q + 0.999);
     return cores < 1 ? 1 : cores;
+}
+
+const char *ech_usage_cpu_name(char *out, size_t bytes)
+{
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    out[0] = 0;
+    while (f && !out[0] && fgets(line, sizeof line, f)) {
+        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (colon)
+            snprintf(out, bytes, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+    }
+    if (f)
+        fclose(f);
+    return out;
 }

@@ -197,31 +197,30 @@ static void a_slow_submission_holds_nobody_up(void **state)
     assert_true(g.stream.polls_while_submitting > 5);
 }
 
+static void fail_at(int submission, int block, int code, const char *text)
+{
+    struct ground g;
+    init(&g);
+    unlink("spool");
+    g.stream.fail_submit = submission;
+    g.stream.fail_poll = block;
+    run(&g);
+    expect_failed(&g, code, text);
+    assert_true(g.spooled < ROWS);
+}
+
 static void a_submission_that_fails(void **state)
 {
     (void)state;
-    for (int n = 1; n <= 9; n += 4) {
-        struct ground g;
-        init(&g);
-        unlink("spool");
-        g.stream.fail_submit = n;
-        run(&g);
-        expect_failed(&g, ECH_DATA, ": a submission that fails");
-        assert_true(g.spooled < ROWS);
-    }
+    for (int n = 1; n <= 9; n += 4)
+        fail_at(n, 0, ECH_DATA, ": a submission that fails");
 }
 
 static void a_computation_that_fails(void **state)
 {
     (void)state;
-    for (int n = 1; n <= 9; n += 4) {
-        struct ground g;
-        init(&g);
-        unlink("spool");
-        g.stream.fail_poll = n;
-        run(&g);
-        expect_failed(&g, ECH_UNAVAILABLE, "a computation that fails");
-    }
+    for (int n = 1; n <= 9; n += 4)
+        fail_at(0, n, ECH_UNAVAILABLE, "a computation that fails");
 }
 
 /* The first failure decides, also where the other thread fails later or never ends. */

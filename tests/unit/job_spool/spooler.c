@@ -303,7 +303,8 @@ static void fenced(void **state)
         assert_int_equal(ech_spooler_close(s, &err), ECH_OK);
         assert_int_equal(plan.writes, (allowed + 1) / 2);
         assert_int_equal(plan.syncs, allowed / 2);
-        assert_int_equal(ech_file_size("spool", NULL) > 0, allowed > 0); /* its name may be there, no byte of it */
+        assert_int_equal(ech_file_size("spool", NULL) > 0,
+                         allowed > 0); /* its name may be there, no byte of it */
     }
 }
 
