@@ -10,6 +10,19 @@
 
 enum { ROWS = 24 };
 
+/* No power is lost here, and thousands of syncs would be most of the time. */
+int fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+int fdatasync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
 static const char embed_text[] = "kind: embed\n"
                                  "model: m\n"
                                  "input: {dataset: in, column: text}\n"
