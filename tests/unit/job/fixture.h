@@ -38,8 +38,14 @@ static inline void put_cells(struct ech_writer *writer, int column, int64_t rows
     ech_str_fini(&s);
 }
 
-static inline void put_dataset(const char *path, const struct ech_column *columns, int count, int64_t rows,
-                               cell_fn cell)
+struct table {
+    const struct ech_column *columns;
+    int count;
+    int64_t rows, shard_bytes;
+    cell_fn cell;
+};
+
+static inline void put_dataset(const char *path, const struct table *t)
 {
     struct ech_err err = ECH_ERR_NONE;
     struct ech_layout *layout;
@@ -47,20 +53,20 @@ static inline void put_dataset(const char *path, const struct ech_column *column
     struct ech_str s;
     const struct ech_publish how = {.target = path};
     ech_str_init(&s);
-    must(ech_layout_create(columns, count, 8000, &layout, &err), &err);
-    for (int64_t row = 0; row < rows; row++) {
+    must(ech_layout_create(t->columns, t->count, t->shard_bytes, &layout, &err), &err);
+    for (int64_t row = 0; row < t->rows; row++) {
         uint64_t bytes[ECH_COLUMNS_MAX];
-        for (int c = 0; c < count; c++) {
+        for (int c = 0; c < t->count; c++) {
             ech_str_clear(&s);
-            cell(row, c, &s);
+            t->cell(row, c, &s);
             bytes[c] = s.length;
         }
         must(ech_layout_add(layout, bytes, &err), &err);
     }
     must(ech_layout_agree(layout, self(), &err), &err);
     must(ech_writer_open(self(), "partial", layout, &writer, &err), &err);
-    for (int c = 0; c < count; c++)
-        put_cells(writer, c, rows, cell);
+    for (int c = 0; c < t->count; c++)
+        put_cells(writer, c, t->rows, t->cell);
     must(ech_writer_publish(writer, &how, &err), &err);
     ech_writer_close(writer);
     ech_layout_destroy(layout);

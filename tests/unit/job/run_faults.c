@@ -67,7 +67,7 @@ static void run_undisturbed(void)
 static void prepare(void)
 {
     put_model("m");
-    put_dataset("in", columns, 2, ROWS, cell);
+    put_dataset("in", &(struct table){columns, 2, ROWS, 500, cell});
     job_text = embed_text;
     run_undisturbed();
 }
