@@ -73,7 +73,7 @@ static int open_all(struct opened *o, const struct ech_args *args, struct ech_er
     if (!code)
         code = ech_source_open(job, o->input, ech_attempt_texts(job), &o->source, err);
     o->kind = ech_kind_ops_find(job->kind_name);
-    struct ech_stream_env env = {job, o->source, o->threads, 0};
+    struct ech_stream_env env = {.job = job, .source = o->source, .threads = o->threads};
     return code ? code : o->kind->open(&env, &o->stream, err);
 }
 
