@@ -192,6 +192,8 @@ void ech_spooler_flush(struct ech_spooler *s)
 
 int ech_spooler_close(struct ech_spooler *s, struct ech_err *err)
 {
+    if (!s)
+        return ECH_OK;
     pthread_mutex_lock(&s->mutex);
     s->stop = true;
     pthread_cond_signal(&s->wake);
