@@ -42,6 +42,7 @@ struct ech_attempt {
     _Atomic double beat_at;
     double started, deadline;
     int round;
+    bool stopped; /* all ranks were asked to: nothing failed */
 };
 
 /* Phases. Each is collective over the living ranks and returns the agreed code. */

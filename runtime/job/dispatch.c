@@ -347,6 +347,7 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
             l.living[r] = ech_coord_alive(d->coord, r);
     set_bounds(&l);
     bool finished = false;
+    ech_events_write_behind(d->events, true);
     while (!finished && !d->fenced) {
         watch_self(&l, ech_mono_s());
         bool any = d->fenced || turn(&l, &finished);
@@ -362,6 +363,7 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
     if (!d->fenced) {
         drain(&l);
         progress_event(&l, ech_mono_s());
+        ech_events_write_behind(d->events, false); /* a fenced rank waits for no disk: it leaves */
     }
     ech_free(l.living);
     return l.code;

@@ -226,7 +226,8 @@ static int too_many_errors(const struct ech_attempt *a, struct ech_err *err)
  * its own failure goes before what the coordinator has counted. */
 static int outcome(struct ech_attempt *a, enum ech_state state, int code, struct ech_err *err)
 {
-    if (!code && state == ECH_STATE_STOP)
+    a->stopped = state == ECH_STATE_STOP;
+    if (!code && a->stopped)
         ech_fail(err, ECH_REQUEUE, "stopped as asked");
     code = ech_agree(ech_attempt_comm(a), err);
     if (code)
@@ -244,7 +245,8 @@ static bool asked_to_stop(struct ech_attempt *a, struct ech_err *err)
 {
     if (*a->o->stop)
         ech_fail(err, ECH_REQUEUE, "stopped as asked");
-    return ech_agree(ech_attempt_comm(a), err) != ECH_OK;
+    a->stopped = ech_agree(ech_attempt_comm(a), err) != ECH_OK;
+    return a->stopped;
 }
 
 /* One round: what is missing runs, then the spools are read again. */
@@ -301,8 +303,8 @@ static int write_result(struct ech_attempt *a, int code, const struct ech_sealed
 {
     struct ech_run_result result = {
         .attempt = a->o->attempt, .code = code, .seconds = ech_mono_s() - a->started};
-    bool resumable = code == ECH_REQUEUE;
-    snprintf(result.state, sizeof result.state, "%s", !code ? "sealed" : resumable ? "stopped" : "failed");
+    bool stopped = code == ECH_REQUEUE && a->stopped; /* else `retries` may try again */
+    snprintf(result.state, sizeof result.state, "%s", !code ? "sealed" : stopped ? "stopped" : "failed");
     if (code)
         ech_err_print(err, result.text, sizeof result.text);
     if (a->job)
