@@ -146,8 +146,9 @@ static bool collect(struct loop *l)
         if (code || !f.block)
             return any;
         any = true;
-        l->in_flight_leases--;
-        l->in_flight_rows -= f.block->rows;
+        /* Rows begun in an earlier round, too late to be cancelled, may end in this one. */
+        l->in_flight_leases = ech_max64(l->in_flight_leases - 1, 0);
+        l->in_flight_rows = ech_max64(l->in_flight_rows - f.block->rows, 0);
         d->done_rows += f.block->rows;
         d->done_tokens += f.block->tokens;
         d->done_errors += f.block->errors;

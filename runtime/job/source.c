@@ -160,8 +160,8 @@ int64_t ech_source_bytes(const struct ech_source *s)
 {
     int64_t sum = s->index >= 0 ? ech_dataset_column_bytes(s->input, s->index) : 0;
     for (int i = 0; i < s->template_.count; i++)
-        sum += s->parts_column[i] >= 0 ? ech_dataset_column_bytes(s->input, s->parts_column[i])
-                                       : (int64_t)strlen(s->template_.parts[i].text) * s->rows;
+        sum += s->parts_column[i] < 0 ? (int64_t)strlen(s->template_.parts[i].text) * s->rows
+                                      : ech_dataset_column_bytes(s->input, s->parts_column[i]);
     for (int64_t i = 0; !s->input && i < s->rows; i++)
         sum += (int64_t)strlen(s->texts->items[i]);
     return sum;

@@ -73,22 +73,27 @@ static inline void put_dataset(const char *path, const struct table *t)
     ech_str_fini(&s);
 }
 
-/* "run" becomes a new run directory of the job in `yaml`: the effective configuration, absolute paths. */
-static inline void put_run(const char *yaml)
+/* The effective configuration of the job in `yaml`, absolute paths, for the run directory "run". */
+static inline void put_job(const char *yaml)
 {
     struct ech_err err = ECH_ERR_NONE;
     struct ech_config_request request = {.path = "job.yaml"};
     struct ech_config *config = NULL;
     struct ech_str text;
     ech_str_init(&text);
-    must(ech_remove_all("run", &err), &err);
     put_text("job.yaml", yaml);
     must(ech_config_load(&request, &config, &err), &err);
     must(ech_config_print(config, true, &text, &err), &err);
     put_file("run/job.yaml", text.data, text.length);
-    must(ech_mkdir_all("run/nodes", &err), &err);
     ech_config_destroy(config);
     ech_str_fini(&text);
+}
+
+static inline void put_run(const char *yaml)
+{
+    must(ech_remove_all("run", NULL), NULL);
+    must(ech_mkdir_all("run/nodes", NULL), NULL);
+    put_job(yaml);
 }
 
 /* An attempt that has not ended after half a minute ends the test (SIGALRM). */

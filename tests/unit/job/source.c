@@ -69,9 +69,9 @@ static void expect_rows(const struct ech_source *source, const char *shape)
             if (want.length)
                 assert_memory_equal(cells.bytes + cells.offsets[i], want.data, want.length);
         }
+        if (count == ROWS)
+            assert_int_equal(ech_source_bytes(source), cells.offsets[count]);
     }
-    must(ech_source_read(source, 0, ROWS, &cells, &err), &err);
-    assert_int_equal(ech_source_bytes(source), cells.offsets[ROWS]);
     ech_str_fini(&want);
     ech_cells_fini(&cells);
 }
@@ -138,7 +138,7 @@ static void plain_columns(void **state)
     (void)state;
     static const struct {
         const char *name, *shape;
-        int index;
+        int column;
     } cases[] = {{"text", "$1", TEXT}, {"meta", "$2", META}, {"vector", "$4", VECTOR}};
     struct ech_err err = ECH_ERR_NONE;
     struct ech_dataset *ds = dataset();
@@ -146,7 +146,7 @@ static void plain_columns(void **state)
         struct ech_source *source;
         must(open_source(ds, cases[i].name, NULL, &source, &err), &err);
         assert_string_equal(ech_source_column(source)->name, cases[i].name);
-        assert_int_equal(ech_source_column(source)->dim, columns[cases[i].index].dim);
+        assert_int_equal(ech_source_column(source)->dim, columns[cases[i].column].dim);
         expect_rows(source, cases[i].shape);
         ech_source_close(source);
     }
@@ -164,11 +164,11 @@ static void texts_of_the_job(void **state)
     struct ech_cells cells = {0};
     must(ech_source_open(&job, NULL, &texts, &source, &err), &err);
     assert_int_equal(ech_source_rows(source), 3);
+    assert_int_equal(ech_source_bytes(source), 14);
     for (int64_t first = 0; first < 3; first++)
         for (int64_t count = 0; first + count <= 3; count++) {
             must(ech_source_read(source, first, count, &cells, &err), &err);
             assert_int_equal(cells.rows, count);
-            assert_true(count < 3 || cells.offsets[count] == (uint64_t)ech_source_bytes(source));
             for (int64_t i = 0; i < count; i++) {
                 size_t length = (size_t)(cells.offsets[i + 1] - cells.offsets[i]);
                 assert_int_equal(length, strlen(items[first + i]));
