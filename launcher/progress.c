@@ -19,9 +19,14 @@ static const char *phase(const struct ech_run_view *view)
 {
     static const struct {
         const char *name, *text;
-    } phases[] = {{"", "starting"},   {"open", "opening model and data"}, {"probe", "measuring speeds"},
-                  {"run", "running"}, {"verify", "checking spools"},      {"seal", "sealing"},
-                  {"end", "ending"}};
+    } phases[] = {{"", "starting"},
+                  {"open", "opening model and data"},
+                  {"memory", "packing weights"},
+                  {"plan", "counting tokens"},
+                  {"probe", "measuring speeds"},
+                  {"run", "running"},
+                  {"verify", "checking spools"},
+                  {"seal", "sealing"}};
     enum { COUNT = sizeof phases / sizeof phases[0] };
     int least = COUNT;
     for (size_t i = 0; i < view->rank_count; i++)

@@ -116,8 +116,10 @@ static void leave_trace(int argc, char **argv)
 
 static struct ech_comm_options comm_options(void)
 {
-    const char *fake = getenv("ECH_RANK_IS_NODE"); /* tests: each rank counts as a node of its own */
-    return (struct ech_comm_options){.rank_is_node = fake && strcmp(fake, "1") == 0};
+    const char *text = getenv("ECH_RANKS_A_NODE"); /* tests: so many ranks count as a node of their own */
+    int64_t ranks = 0;
+    bool given = text && ech_parse_int(text, &ranks) && ranks > 0 && ranks <= 1000000;
+    return (struct ech_comm_options){.ranks_a_node = given ? (int)ranks : 0};
 }
 
 /* How long the ranks may take to find each other; the launcher says limits.phase. */
@@ -158,6 +160,7 @@ int main(int argc, char **argv)
     }
     int rank = ech_comm_rank(comm);
     ech_log_init(rank);
+    ech_watchdog_rank(rank);
     if (!runs)
         ech_watchdog_clear();
     code = call_verb(argc - skip, argv + skip, comm, &leave, &err);

@@ -19,6 +19,9 @@ int ech_events_open(const char *path, const struct ech_event_source *source, str
                     struct ech_err *err);
 void ech_events_close(struct ech_events *events);
 void ech_events_epoch(struct ech_events *events, int64_t epoch); /* of all later events */
+/* While on, a thread of its own writes, so that no event waits for a disk (where there is no thread, all
+ * stays as it is); off: waits until all is written. */
+void ech_events_write_behind(struct ech_events *events, bool behind);
 /* Start an event; add members with ech_json_add_*; finish writes the line with one write(). `events` may be
  * NULL (then nothing is written). A failing write is counted, not an error: events are for people. */
 struct ech_str *ech_event_begin(struct ech_events *events, const char *type);

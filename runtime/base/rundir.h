@@ -5,6 +5,9 @@
  *     lock                     flock: one launcher at a time
  *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
  *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
+ *     input.yaml               manifest of the input dataset at the first attempt (rank 0); rows appended to
+ *                              it later are not the run's
+ *     index.yaml               the same of a retrieve's index
  *     plan.json                the plan of the newest attempt (rank 0)
  *     started-<attempt>        empty: a rank has started (each rank, before it looks for the others)
  *     mpirun-<attempt>.log     what mpirun and the ranks said on stdout and stderr (launcher)
@@ -22,7 +25,7 @@
  *
  *   start     every rank  {host, pid, threads, backend, numerics, cpu, version}
  *
- *   phase     every rank  {name}: open, probe, run, verify, seal, end
+ *   phase     every rank  {name}: open, verify, memory, plan, probe, run, verify, seal
  *
  *   model     every rank  {packed_bytes, workspace_bytes}
  *
@@ -53,6 +56,8 @@
 #define ECH_RUN_LOCK     "lock"
 #define ECH_RUN_IDENTITY "identity.json"
 #define ECH_RUN_PLAN     "plan.json"
+#define ECH_RUN_INPUT    "input.yaml"
+#define ECH_RUN_INDEX    "index.yaml"
 #define ECH_RUN_REPORT   "report.html"
 #define ECH_RUN_NODES    "nodes"
 #define ECH_RUN_STARTED  "started-%d"

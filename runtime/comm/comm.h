@@ -14,7 +14,7 @@
 struct ech_comm;
 
 struct ech_comm_options {
-    bool rank_is_node; /* tests: treat each rank as a node of its own */
+    int ranks_a_node; /* tests: treat so many ranks in a row as a node of their own; 0: nodes as they are */
 };
 
 /* Calls   Collective over all ranks of the job (MPI_Init_thread FUNNELED) / local. */

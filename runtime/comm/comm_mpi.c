@@ -482,8 +482,10 @@ static int node_key(MPI_Comm handle, const struct ech_comm_options *options, int
 {
     MPI_Comm node;
     MPI_Comm_rank(handle, key);
-    if (options && options->rank_is_node)
+    if (options && options->ranks_a_node > 0) {
+        *key -= *key % options->ranks_a_node;
         return ECH_OK;
+    }
     int code = check(MPI_Comm_split_type(handle, MPI_COMM_TYPE_SHARED, *key, MPI_INFO_NULL, &node),
                      "MPI_Comm_split_type", err);
     if (code != ECH_OK)
@@ -510,10 +512,10 @@ int ech_comm_open_mpi(const struct ech_comm_options *options, struct ech_comm **
         return code;
     }
     self->finalise = true;
-    if (options && options->rank_is_node) {
+    if (options && options->ranks_a_node > 0) {
         size_t length = strlen(self->base.host);
         length = length < sizeof self->base.host - 16 ? length : sizeof self->base.host - 16;
-        snprintf(self->base.host + length, sizeof self->base.host - length, "+%d", self->base.rank);
+        snprintf(self->base.host + length, sizeof self->base.host - length, "+%d", self->base.node);
     }
     *out = &self->base;
     return ECH_OK;

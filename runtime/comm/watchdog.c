@@ -14,6 +14,7 @@
 
 /* A hook that hangs (it writes to the file system that may be what hangs) is given this long. */
 enum { HOOK_SECONDS = 5 };
+#define SLOW_BYTES_A_S 20e6
 
 static struct {
     pthread_mutex_t lock;
@@ -122,6 +123,13 @@ void ech_watchdog_stop(void)
     dog.running = false;
 }
 
+void ech_watchdog_rank(int rank)
+{
+    pthread_mutex_lock(&dog.lock);
+    dog.rank = rank;
+    pthread_mutex_unlock(&dog.lock);
+}
+
 static int64_t after(double seconds)
 {
     double most = 1e9; /* 30 years: no overflow of nanoseconds */
@@ -148,6 +156,23 @@ void ech_watchdog_phase(const char *name, double seconds)
 void ech_watchdog_clear(void)
 {
     set_phase(NULL, 0);
+}
+
+void ech_watchdog_extend(double seconds)
+{
+    if (!dog.running)
+        return;
+    pthread_mutex_lock(&dog.lock);
+    if (dog.phase) {
+        dog.seconds += seconds;
+        dog.deadline_ns = after(dog.seconds);
+    }
+    pthread_mutex_unlock(&dog.lock);
+}
+
+void ech_watchdog_extend_for(int64_t bytes)
+{
+    ech_watchdog_extend((double)bytes / SLOW_BYTES_A_S);
 }
 
 void ech_watchdog_beat(void)

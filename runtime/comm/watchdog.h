@@ -9,9 +9,16 @@
 /* Start the thread. `hook` (may be NULL) runs just before the exit: it may write a last event. */
 int ech_watchdog_start(int rank, void (*hook)(const char *phase, double seconds), struct ech_err *err);
 void ech_watchdog_stop(void);
+/* The rank it speaks of, where that was not known at the start. */
+void ech_watchdog_rank(int rank);
 /* Phases nest at depth one: a new phase replaces the last. `name` is borrowed. */
 void ech_watchdog_phase(const char *name, double seconds);
 void ech_watchdog_clear(void);
+/* More time for this phase, from now on: work of a known size lies ahead, of this rank or of one waited for.
+ */
+void ech_watchdog_extend(double seconds);
+/* The same for bytes to be read or written, at a pace that a slow shared file system still keeps. */
+void ech_watchdog_extend_for(int64_t bytes);
 /* Main's loop beats while rows run; the phase's deadline starts anew. */
 void ech_watchdog_beat(void);
 

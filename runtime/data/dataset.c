@@ -24,11 +24,12 @@ static int place_shard(struct ech_dataset *ds, size_t shard, struct ech_err *err
     return code;
 }
 
-static int open_local(struct ech_dataset *ds, const char *path, struct ech_err *err)
+static int open_local(struct ech_dataset *ds, const char *path, const char *copy, struct ech_err *err)
 {
     if (!(ds->path = ech_strdup(path, err)))
         return ECH_UNAVAILABLE;
-    int code = ech_manifest_read(path, &ds->manifest, err);
+    int code = copy ? ech_manifest_read_file(copy, &ds->manifest, err)
+                    : ech_manifest_read(path, &ds->manifest, err);
     if (code != ECH_OK)
         return code;
     size_t shards = ds->manifest.shard_count;
@@ -41,13 +42,18 @@ static int open_local(struct ech_dataset *ds, const char *path, struct ech_err *
 
 int ech_dataset_open(const char *path, struct ech_dataset **out, struct ech_err *err)
 {
+    return ech_dataset_open_frozen(path, NULL, out, err);
+}
+
+int ech_dataset_open_frozen(const char *path, const char *copy, struct ech_dataset **out, struct ech_err *err)
+{
     struct ech_dataset *ds = ech_calloc(1, sizeof *ds, err);
     if (!ds)
         return ECH_UNAVAILABLE;
     pthread_mutex_init(&ds->lock, NULL);
     for (int i = 0; i < ECH_OPEN_FILES; i++)
         ds->files[i] = (struct ech_open_file){.shard = -1, .fd = -1};
-    int code = open_local(ds, path, err);
+    int code = open_local(ds, path, copy, err);
     if (code != ECH_OK) {
         ech_dataset_close(ds);
         return code;

@@ -13,6 +13,14 @@ struct ech_manifest; /* data/manifest.h */
 /* Calls   Local. Errors: ECH_NOINPUT missing; ECH_DATA not a dataset, a shard is missing, truncated or does
  *         not fit the manifest; a newer format version says so. */
 int ech_dataset_open(const char *path, struct ech_dataset **out, struct ech_err *err);
+/* The dataset at the generation it had when it was frozen: rows appended since are not there. `copy`: file
+ * that ech_dataset_freeze wrote; NULL: the dataset as it is. */
+int ech_dataset_open_frozen(const char *path, const char *copy, struct ech_dataset **out,
+                            struct ech_err *err);
+/* Keep the manifest in a file, so that whoever works on the dataset is not disturbed by an append. Where the
+ * file is there already, the dataset must be the one it speaks of, or one that grew out of it: ECH_CONFIG
+ * names the difference. Calls   Local, one process. */
+int ech_dataset_freeze(const char *path, const char *copy, struct ech_err *err);
 void ech_dataset_close(struct ech_dataset *ds);
 
 const struct ech_manifest *ech_dataset_manifest(const struct ech_dataset *ds);

@@ -340,18 +340,23 @@ int ech_manifest_parse(const char *name, const char *text, size_t bytes, struct 
     return code;
 }
 
-int ech_manifest_read(const char *folder, struct ech_manifest *out, struct ech_err *err)
+int ech_manifest_read_file(const char *path, struct ech_manifest *out, struct ech_err *err)
 {
-    char *path = ech_path_join(folder, ECH_MANIFEST_NAME, err), *text = NULL;
+    char *text = NULL;
     size_t bytes = 0;
-    if (!path)
-        return ECH_UNAVAILABLE;
     int code = ech_read_file(path, ECH_MANIFEST_BYTES_MOST, &text, &bytes, err);
-    if (code == ECH_NOINPUT)
-        ech_prefix(err, "%s is not a dataset", folder);
     if (code == ECH_OK)
         code = ech_manifest_parse(path, text, bytes, out, err);
     ech_free(text);
+    return code;
+}
+
+int ech_manifest_read(const char *folder, struct ech_manifest *out, struct ech_err *err)
+{
+    char *path = ech_path_join(folder, ECH_MANIFEST_NAME, err);
+    int code = path ? ech_manifest_read_file(path, out, err) : ECH_UNAVAILABLE;
+    if (code == ECH_NOINPUT)
+        ech_prefix(err, "%s is not a dataset", folder);
     ech_free(path);
     return code;
 }

@@ -70,6 +70,7 @@ int ech_manifest_parse(const char *name, const char *text, size_t bytes, struct 
                        struct ech_err *err);
 /* dataset.yaml of a folder. Errors  also ECH_NOINPUT. */
 int ech_manifest_read(const char *folder, struct ech_manifest *out, struct ech_err *err);
+int ech_manifest_read_file(const char *path, struct ech_manifest *out, struct ech_err *err);
 
 /* The text of a manifest; format, min_reader and hashes are filled in here, m->identity too. The result is
  * parsed before it is returned: what cannot be read back (a provenance that is no YAML) is an error. */

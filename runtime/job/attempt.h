@@ -32,14 +32,17 @@ struct ech_attempt {
     struct ech_spool_head head;
     struct ech_spool_files files;
     struct ech_spool_index index;
-    struct ech_rowset done; /* rows that good records cover */
+    struct ech_rowset done;         /* rows that good records cover */
+    int64_t seen_rows, seen_errors; /* rank 0: what the coordinator of the last round counted, all attempts */
     void *shared, *pool_memory;
     size_t shared_bytes, pool_bytes;
     struct ech_pool *pool;
     struct ech_dispatch dispatch;
+    char (*hosts)[64]; /* of all ranks; on rank 0, else NULL */
     _Atomic double beat_at;
     double started, deadline;
     int round;
+    bool stopped; /* all ranks were asked to: nothing failed */
 };
 
 /* Phases. Each is collective over the living ranks and returns the agreed code. */
@@ -53,5 +56,7 @@ struct ech_comm *ech_attempt_comm(const struct ech_attempt *a);
 void ech_attempt_phase(struct ech_attempt *a, const char *name);
 /* Texts of the job file that are the rows where there is no input dataset (retrieve's queries), or NULL. */
 const struct ech_list *ech_attempt_texts(const struct ech_job *job);
+/* The dataset that a retrieve searches, or NULL. */
+const char *ech_attempt_index(const struct ech_job *job);
 
 #endif

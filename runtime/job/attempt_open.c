@@ -38,6 +38,12 @@ const struct ech_list *ech_attempt_texts(const struct ech_job *job)
     return options->query.count ? &options->query : NULL;
 }
 
+const char *ech_attempt_index(const struct ech_job *job)
+{
+    const struct ech_retrieve_options *options = job->options;
+    return strcmp(job->kind_name, "retrieve") == 0 ? options->index : NULL;
+}
+
 static int open_files(struct ech_attempt *a, struct ech_err *err)
 {
     int rank = ech_comm_rank(a->comm), attempt = a->o->attempt;
@@ -74,6 +80,7 @@ static int load_config(struct ech_attempt *a, struct ech_err *err)
     if (code)
         return code;
     a->job = ech_config_job(a->config);
+    ech_watchdog_phase("open", a->job->limits.phase); /* until here its value was not known */
     a->threads = (int)a->job->resources.threads;
     if (a->threads == 0) { /* auto: this rank's part of what the node's ranks may use */
         a->threads = ech_usage_cores() / ech_comm_node_size(a->comm);
@@ -91,7 +98,9 @@ static int open_input(struct ech_attempt *a, struct ech_err *err)
 {
     const struct ech_job *job = a->job;
     if (job->input.dataset) {
-        int code = ech_dataset_open(job->input.dataset, &a->input, err);
+        char *kept = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_INPUT);
+        int code = kept ? ech_dataset_open_frozen(job->input.dataset, kept, &a->input, err) : ECH_UNAVAILABLE;
+        ech_free(kept);
         if (code)
             return ech_prefix(err, "input.dataset");
     }
@@ -105,21 +114,44 @@ static int open_input(struct ech_attempt *a, struct ech_err *err)
     return ech_source_open(job, a->input, ech_attempt_texts(job), &a->source, err);
 }
 
-static int open_local(struct ech_attempt *a, struct ech_err *err)
+static int freeze(const struct ech_attempt *a, const char *dataset, const char *name, const char *key,
+                  struct ech_err *err)
+{
+    if (!dataset)
+        return ECH_OK;
+    char *copy = ech_run_path(err, a->o->run_dir, "%s", name);
+    int code = copy ? ech_dataset_freeze(dataset, copy, err) : ECH_UNAVAILABLE;
+    ech_free(copy);
+    return code ? ech_prefix(err, "%s", key) : ECH_OK;
+}
+
+/* All that every rank can do by itself before the datasets are opened. Rank 0 keeps their manifests, which
+ * all ranks of all attempts then believe. */
+static int open_first(struct ech_attempt *a, struct ech_err *err)
 {
     int code = open_files(a, err);
     if (!code)
         code = load_config(a, err);
-    if (!code)
-        code = open_input(a, err);
-    if (code)
+    if (code || ech_comm_rank(a->comm) != 0)
         return code;
+    code = freeze(a, a->job->input.dataset, ECH_RUN_INPUT, "input.dataset", err);
+    return code ? code : freeze(a, ech_attempt_index(a->job), ECH_RUN_INDEX, "options.index", err);
+}
+
+static int open_kind(struct ech_attempt *a, struct ech_err *err)
+{
     a->kind = ech_kind_ops_find(a->job->kind_name);
     if (!a->kind)
         return ech_fail(err, ECH_BUG, "kind %s has a table and no code", a->job->kind_name);
-    int64_t memory = a->job->resources.memory / ech_comm_node_size(a->comm);
-    struct ech_stream_env env = {a->job, a->source, a->threads, memory};
-    return a->kind->open(&env, &a->stream, err);
+    char *index = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_INDEX);
+    struct ech_stream_env env = {.job = a->job,
+                                 .source = a->source,
+                                 .threads = a->threads,
+                                 .memory = a->job->resources.memory / ech_comm_node_size(a->comm),
+                                 .index = index};
+    int code = index ? a->kind->open(&env, &a->stream, err) : ECH_UNAVAILABLE;
+    ech_free(index);
+    return code;
 }
 
 static void start_event(struct ech_attempt *a)
@@ -250,9 +282,13 @@ static int make_identity(struct ech_attempt *a, struct ech_err *err)
 int ech_attempt_open(struct ech_attempt *a, struct ech_err *err)
 {
     ech_attempt_phase(a, "open");
-    open_local(a, err);
+    open_first(a, err);
     int code = ech_agree(a->comm, err);
     if (code)
+        return code;
+    if (open_input(a, err) == ECH_OK)
+        open_kind(a, err);
+    if ((code = ech_agree(a->comm, err)))
         return code;
     start_event(a);
     agree_numerics(a, err);
@@ -294,6 +330,7 @@ static void model_event(struct ech_attempt *a)
 int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
 {
     int place = ech_comm_node_rank(a->comm), places = ech_comm_node_size(a->comm);
+    ech_attempt_phase(a, "memory");
     check_budget(a, err);
     int code = ech_agree(a->comm, err);
     if (code)
@@ -339,6 +376,7 @@ void ech_attempt_close(struct ech_attempt *a)
         ech_config_destroy(a->config);
     ech_events_close(a->events);
     ech_free(a->node_dir);
+    ech_free(a->hosts);
     if (a->log_fd > 0) {
         ech_log_to(-1);
         close(a->log_fd);

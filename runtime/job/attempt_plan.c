@@ -45,6 +45,17 @@ static void plan_events(struct ech_attempt *a, double speed)
     ech_event_end(a->events);
 }
 
+static int keep_hosts(struct ech_attempt *a, const struct rank_speed *all, struct ech_err *err)
+{
+    int size = ech_comm_size(a->comm);
+    a->hosts = ech_calloc((size_t)size, sizeof *a->hosts, err);
+    if (!a->hosts)
+        return ECH_UNAVAILABLE;
+    for (int r = 0; r < size; r++)
+        memcpy(a->hosts[r], all[r].host, sizeof a->hosts[r]);
+    return ECH_OK;
+}
+
 static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struct ech_err *err)
 {
     int size = ech_comm_size(a->comm);
@@ -84,6 +95,7 @@ int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err)
 {
     struct ech_token_sums sums = {0};
     struct rank_speed mine = {0}, *all = NULL;
+    ech_attempt_phase(a, "plan");
     ech_sample_tokens(a->kind, a->stream, a->source, ech_comm_rank(a->comm), ech_comm_size(a->comm), &sums,
                       err);
     int code = ech_agree(a->comm, err);
@@ -100,6 +112,8 @@ int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err)
     if ((code = ech_agree(a->comm, err)) == ECH_OK)
         code = ech_allgather(a->comm, &mine, sizeof mine, all, err);
     a->dispatch.speed = mine.speed;
+    if (!code && ech_comm_rank(a->comm) == 0)
+        code = keep_hosts(a, all, err);
     if (!code && ech_comm_rank(a->comm) == 0)
         code = write_plan(a, all, err);
     if (!(code = ech_agree(a->comm, err)))

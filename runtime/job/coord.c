@@ -54,13 +54,12 @@ int ech_coord_create(const struct ech_coord_options *o, struct ech_coord **out, 
         return code;
     }
     for (int r = 0; r < o->ranks; r++) {
-        c->alive[r] = true;
+        struct node *n = &c->nodes[o->node_of[r]];
         c->node_of[r] = o->node_of[r];
-        c->nodes[o->node_of[r]].ranks++;
-    }
-    for (int n = 0; n < o->nodes; n++) {
-        c->nodes[n].alive = true;
-        c->nodes[n].heard = o->now;
+        c->alive[r] = !o->alive || o->alive[r];
+        n->ranks += c->alive[r];
+        n->alive = n->ranks > 0;
+        n->heard = o->now;
     }
     c->equal_rows = c->todo.rows;
     if (c->done.rows == c->rows)
@@ -251,10 +250,10 @@ static void next_state(struct ech_coord *c, const struct ech_report *r)
 {
     if (c->state != ECH_STATE_RUN)
         return;
-    if (c->done.rows == c->rows)
-        c->state = ECH_STATE_DONE;
-    else if (c->errors > c->max_errors || r->failed)
+    if (c->errors > c->max_errors || r->failed) /* before DONE: the last rows may be the ones too many */
         c->state = ECH_STATE_FAIL;
+    else if (c->done.rows == c->rows)
+        c->state = ECH_STATE_DONE;
     else if (r->stop)
         c->state = ECH_STATE_STOP;
 }

@@ -17,6 +17,7 @@ struct ech_coord;
 struct ech_coord_options {
     int nodes, ranks;
     const int *node_of; /* ranks; copied */
+    const bool *alive;  /* ranks, those that died in an earlier round are false; copied. NULL: all live */
     int64_t rows;
     const struct ech_rowset *done; /* from spools of earlier attempts; copied */
     bool equal;                    /* policy equal: one grant a node, by its number of ranks */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/lead.h"
@@ -24,8 +25,10 @@ struct loop {
     int64_t in_flight_leases, in_flight_rows;
     int64_t least, most;
     double started, progress_at, busy_before, stop_at, last_turn;
-    int64_t tokens_before;
-    int code; /* this rank's first failure */
+    int64_t tokens_before, errors_before; /* of this rank, before this round */
+    int64_t epoch;                        /* deaths were told up to here */
+    bool *living;                         /* by rank, on the coordinator's rank: whose death was not told */
+    int code;                             /* this rank's first failure */
     struct ech_err *err;
 };
 
@@ -151,7 +154,8 @@ static bool collect(struct loop *l)
         d->done_errors += f.block->errors;
         d->busy_s += f.seconds / d->threads;
         learn_speed(l);
-        if (d->errors_before + d->done_errors > d->job->max_errors && f.block->errors && !l->code) {
+        int64_t errors = d->errors_before + d->done_errors - l->errors_before;
+        if (errors > d->job->max_errors && f.block->errors && !l->code) {
             first_bad_row(l, f.block);
             failed(l, ECH_DATA);
         }
@@ -209,6 +213,14 @@ static void progress_event(struct loop *l, double now)
     l->progress_at = now;
 }
 
+/* Main's loop turns: told to the node's other ranks, the spooler's fence and the watchdog. */
+static void beat(struct ech_dispatch *d, double now)
+{
+    atomic_store(d->beat_at, now);
+    ech_pool_beat(d->pool);
+    ech_watchdog_beat();
+}
+
 /* Signals, the walltime, and this process having been stopped itself (SIGSTOP): then others took over. */
 static void watch_self(struct loop *l, double now)
 {
@@ -222,13 +234,37 @@ static void watch_self(struct loop *l, double now)
         return;
     }
     l->last_turn = now;
-    atomic_store(d->beat_at, now);
-    ech_pool_beat(d->pool);
-    ech_watchdog_beat();
+    beat(d, now);
     if ((*d->stop || (d->deadline > 0 && now > d->deadline)) && l->stop_at == 0) {
         ech_pool_ask_stop(d->pool);
         l->stop_at = now;
     }
+}
+
+static void dead_event(struct ech_dispatch *d, int rank)
+{
+    struct ech_str *s = ech_event_begin(d->events, "dead");
+    if (s) {
+        ech_json_add_int(s, "who", rank);
+        ech_json_add_str(s, "host", d->hosts ? d->hosts[rank] : "");
+        ech_json_add_str(s, "reason", "silent for longer than limits.heartbeat: its rows went to others");
+    }
+    ech_event_end(d->events);
+}
+
+/* Rank 0 tells who was lost, for status and report; all events carry the epoch. */
+static void tell_deaths(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    ech_events_epoch(d->events, ech_pool_epoch(d->pool));
+    if (!d->coord || !l->living || ech_coord_epoch(d->coord) == l->epoch)
+        return;
+    l->epoch = ech_coord_epoch(d->coord);
+    for (int r = 0; r < ech_comm_size(d->comm); r++)
+        if (l->living[r] && !ech_coord_alive(d->coord, r)) {
+            l->living[r] = false;
+            dead_event(d, r);
+        }
 }
 
 static bool idle(struct loop *l)
@@ -255,6 +291,7 @@ static bool turn(struct loop *l, bool *finished)
                 "the coordinator (rank 0) was not heard for too long: leaving, the run can be resumed");
         d->fenced = true;
     }
+    tell_deaths(l);
     return any;
 }
 
@@ -267,8 +304,7 @@ static void drain(struct loop *l)
         d->kind->step(d->stream, 0.01);
         collect(l);
         check_threads(l);
-        ech_pool_beat(d->pool);
-        ech_watchdog_beat();
+        beat(d, ech_mono_s());
     }
     ech_feeder_cancel(l->d->feeder);
     d->kind->cancel(d->stream);
@@ -304,9 +340,15 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
                      .progress_at = now,
                      .last_turn = now,
                      .busy_before = d->busy_s,
-                     .tokens_before = d->done_tokens};
+                     .tokens_before = d->done_tokens,
+                     .errors_before = d->done_errors};
+    int size = ech_comm_size(d->comm);
+    if (d->coord && (l.living = ech_calloc((size_t)size, sizeof *l.living, NULL)))
+        for (int r = 0; r < size; r++)
+            l.living[r] = ech_coord_alive(d->coord, r);
     set_bounds(&l);
     bool finished = false;
+    ech_events_write_behind(d->events, true);
     while (!finished && !d->fenced) {
         watch_self(&l, ech_mono_s());
         bool any = d->fenced || turn(&l, &finished);
@@ -322,6 +364,8 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
     if (!d->fenced) {
         drain(&l);
         progress_event(&l, ech_mono_s());
+        ech_events_write_behind(d->events, false); /* a fenced rank waits for no disk: it leaves */
     }
+    ech_free(l.living);
     return l.code;
 }

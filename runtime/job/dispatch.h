@@ -22,10 +22,11 @@ struct ech_dispatch {
     struct ech_spooler *spooler;
     struct ech_events *events;
     const struct ech_job *job;
+    char (*hosts)[64]; /* of all ranks; on rank 0, else NULL */
     int threads;
     double speed, tokens_a_row;        /* from probe and sample; kept up to date */
     double tokens_job;                 /* estimate for all rows that this attempt has to do */
-    int64_t rows, errors_before;       /* of the job; rows in the errors column from earlier attempts */
+    int64_t rows, errors_before;       /* of the job; rows in the errors column from earlier rounds */
     double deadline;                   /* monotonic seconds: no new leases after; 0: none */
     const volatile sig_atomic_t *stop; /* a signal arrived */
     _Atomic double *beat_at;           /* when main's loop last turned (the spooler's fence reads it) */

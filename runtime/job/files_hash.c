@@ -3,6 +3,7 @@
  * number of ranks. */
 #include "base/io.h"
 #include "base/mem.h"
+#include "comm/watchdog.h"
 #include "job/files_hash.h"
 #include "job/identity.h"
 
@@ -81,6 +82,7 @@ static int hash_file(struct work *w, int64_t number, unsigned char *buffer, stru
         code = ech_pread_all(fd, w->paths[number], buffer, bytes, at, err);
         if (code == ECH_OK)
             w->mine[w->mine_count++] = ech_hash_bytes(buffer, bytes);
+        ech_watchdog_beat();
     }
     close(fd);
     return code;

@@ -16,7 +16,8 @@ struct ech_stream_env {
     const struct ech_job *job;
     const struct ech_source *source; /* rows of the job */
     int threads;
-    int64_t memory; /* bytes for this rank beyond shared weights, 0: unlimited */
+    int64_t memory;    /* bytes for this rank beyond shared weights, 0: unlimited */
+    const char *index; /* manifest of options.index as the run keeps it; NULL: the dataset as it is */
 };
 
 struct ech_finished {

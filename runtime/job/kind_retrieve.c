@@ -55,9 +55,9 @@ static int find_joins(struct ech_stream *s, struct ech_err *err)
     return ECH_OK;
 }
 
-static int open_index(struct ech_stream *s, struct ech_err *err)
+static int open_index(struct ech_stream *s, const char *kept, struct ech_err *err)
 {
-    int code = ech_dataset_open(s->options->index, &s->index, err);
+    int code = ech_dataset_open_frozen(s->options->index, kept, &s->index, err);
     if (code)
         return ech_prefix(err, "options.index");
     code = ech_dataset_find(s->index, s->options->column, &s->column, err);
@@ -105,7 +105,7 @@ static int retrieve_open(const struct ech_stream_env *env, struct ech_stream **o
     s->job = env->job;
     s->options = env->job->options;
     s->threads = env->threads;
-    int code = open_index(s, err);
+    int code = open_index(s, env->index, err);
     if (!code)
         code = open_encoder(s, env, err);
     char why[256] = "";

@@ -46,6 +46,7 @@ int ech_lead_open(const struct ech_lead_options *options, struct ech_lead **out,
         ech_lead_close(l);
         return ECH_UNAVAILABLE;
     }
+    ech_pool_listen(l->o.pool);
     *out = l;
     return ECH_OK;
 }
@@ -307,24 +308,31 @@ static bool all_told(struct ech_lead *l)
 
 /* --- followers --- */
 
-/* A silent leader is followed by the next living place; a silent coordinator by nobody. */
+static bool seems_alive(struct ech_lead *l, int place)
+{
+    double silence = ech_pool_silence(l->o.pool, place);
+    return !ech_pool_place_dead(l->o.pool, place) && silence <= l->o.heartbeat;
+}
+
+/* A silent leader is followed by the next living place; a silent coordinator by nobody. All places before
+ * this one are listened to all the time: the next in line may have died with the leader, or before it. */
 static int watch_leader(struct ech_lead *l, bool *silent, struct ech_err *err)
 {
     int leader = ech_pool_leader(l->o.pool);
-    if (!ech_pool_place_dead(l->o.pool, leader) && ech_pool_silence(l->o.pool, leader) <= l->o.heartbeat)
+    bool first = true;
+    for (int p = 0; p < l->place; p++)
+        first = !(seems_alive(l, p) && p != leader) && first;
+    if (seems_alive(l, leader))
         return ECH_OK;
     if (ech_comm_rank_at(l->o.comm, l->node, leader) == 0) {
         *silent = true;
         return ECH_OK;
     }
-    for (int p = 0; p < l->place; p++)
-        if (p != leader && !ech_pool_place_dead(l->o.pool, p))
-            return ECH_OK; /* it is that one's turn */
+    if (!first) /* it is an earlier one's turn */
+        return ECH_OK;
     ech_pool_lead(l->o.pool);
     l->new_leader = true;
     l->heard_at = ech_mono_s();
-    for (int p = 0; p < l->node_size; p++)
-        ech_pool_silence(l->o.pool, p);
     return bury(l, leader, err);
 }
 

@@ -79,8 +79,7 @@ int ech_pool_open(void *base, int node_size, int ranks, int place, struct ech_po
         ech_pool_close(p);
         return ECH_UNAVAILABLE;
     }
-    for (int i = 0; i < node_size; i++)
-        p->beats_at[i] = ech_mono_s();
+    ech_pool_listen(p);
     *out = p;
     return ECH_OK;
 }
@@ -386,6 +385,15 @@ double ech_pool_share(const struct ech_pool *p)
 void ech_pool_beat(struct ech_pool *p)
 {
     atomic_fetch_add(&p->places[p->place].beat, 1);
+}
+
+void ech_pool_listen(struct ech_pool *p)
+{
+    double now = ech_mono_s();
+    for (int i = 0; i < p->node_size; i++) {
+        p->beats[i] = atomic_load(&p->places[i].beat);
+        p->beats_at[i] = now;
+    }
 }
 
 double ech_pool_silence(struct ech_pool *p, int place)

@@ -74,6 +74,8 @@ bool ech_pool_stop_asked(const struct ech_pool *pool);
 int ech_pool_failed(const struct ech_pool *pool); /* worst code told, 0 none */
 /* Seconds since this handle last saw the place's heartbeat move. */
 double ech_pool_silence(struct ech_pool *pool, int place);
+/* Silence is counted from now on: what passed before the rows run is nobody's silence. */
+void ech_pool_listen(struct ech_pool *pool);
 bool ech_pool_place_dead(const struct ech_pool *pool, int place);
 /* Mark a place dead. The last takes over as leader if asked to. */
 void ech_pool_kill(struct ech_pool *pool, int place);

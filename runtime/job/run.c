@@ -4,11 +4,13 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/attempt.h"
 #include "job/usage.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,13 +67,15 @@ static int open_coord(struct ech_attempt *a, int64_t errors_before, struct ech_c
     if (ech_comm_rank(a->comm) != 0)
         return ECH_OK;
     int *node_of = ech_calloc((size_t)size, sizeof *node_of, err);
-    if (!node_of)
-        return ECH_UNAVAILABLE;
-    for (int r = 0; r < size; r++)
+    bool *alive = ech_calloc((size_t)size, sizeof *alive, err);
+    for (int r = 0; node_of && alive && r < size; r++) {
         node_of[r] = ech_comm_node_of(a->comm, r);
+        alive[r] = ech_pool_alive(a->pool, r);
+    }
     struct ech_coord_options options = {.nodes = ech_comm_nodes(a->comm),
                                         .ranks = size,
                                         .node_of = node_of,
+                                        .alive = alive,
                                         .rows = ech_source_rows(a->source),
                                         .done = &a->done,
                                         .equal = a->job->balance.policy == ECH_POLICY_EQUAL,
@@ -79,8 +83,9 @@ static int open_coord(struct ech_attempt *a, int64_t errors_before, struct ech_c
                                         .max_errors = a->job->max_errors,
                                         .now = ech_mono_s(),
                                         .node_deadline = 2 * a->job->limits.heartbeat};
-    int code = ech_coord_create(&options, out, err);
+    int code = node_of && alive ? ech_coord_create(&options, out, err) : ECH_UNAVAILABLE;
     ech_free(node_of);
+    ech_free(alive);
     return code;
 }
 
@@ -141,6 +146,7 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
     d->spooler = spooler;
     d->events = a->events;
     d->job = a->job;
+    d->hosts = a->hosts;
     d->threads = a->threads;
     d->rows = ech_source_rows(a->source);
     d->errors_before = errors_before;
@@ -155,11 +161,14 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
         code = ech_dispatch_run(d, err);
         *leave = d->fenced;
         *state = ech_pool_state(a->pool);
+        a->seen_rows = coord ? ech_coord_done(coord)->rows : 0;
+        a->seen_errors = coord ? ech_coord_errors(coord) : 0;
     }
     ech_dispatch_close(d);
     if (*leave)
-        return code; /* the process ends at once; its threads with it */
-    ech_watchdog_phase("spool", a->job->limits.phase);
+        return code;                     /* the process ends at once; its threads with it */
+    atomic_store(&a->beat_at, INFINITY); /* main waits for the disk now: its silence says nothing */
+    ech_watchdog_phase("spool", a->job->limits.phase + a->job->limits.disk_full);
     int closed = ech_spooler_close(spooler, err);
     code = code ? code : closed;
     ech_coord_destroy(coord);
@@ -205,16 +214,30 @@ static int seal(struct ech_attempt *a, struct ech_sealed *sealed, struct ech_err
     return code;
 }
 
-/* After the state changed: an error that all agree on, or ECH_OK to go on with. */
+static int too_many_errors(const struct ech_attempt *a, struct ech_err *err)
+{
+    return ech_fail(err, ECH_DATA,
+                    "more bad rows than max_errors (%" PRId64
+                    "): see the errors column, or resume with a higher value",
+                    a->job->max_errors);
+}
+
+/* After the state changed: an error that all agree on, or ECH_OK to go on with. What a rank has to say of
+ * its own failure goes before what the coordinator has counted. */
 static int outcome(struct ech_attempt *a, enum ech_state state, int code, struct ech_err *err)
 {
-    if (!code && state == ECH_STATE_STOP)
+    a->stopped = state == ECH_STATE_STOP;
+    if (!code && a->stopped)
         ech_fail(err, ECH_REQUEUE, "stopped as asked");
-    if (!code && state == ECH_STATE_FAIL && ech_comm_rank(a->comm) == 0 && ech_pool_failed(a->pool) == 0)
-        ech_fail(err, ECH_DATA,
-                 "more bad rows than max_errors (%" PRId64
-                 "): see the errors column, or resume with a higher value",
-                 a->job->max_errors);
+    code = ech_agree(ech_attempt_comm(a), err);
+    if (code)
+        return code;
+    if (state == ECH_STATE_FAIL && ech_comm_rank(a->comm) == 0) {
+        if (a->seen_errors > a->job->max_errors)
+            too_many_errors(a, err);
+        else
+            ech_fail(err, ECH_REQUEUE, "a rank failed and was lost before it could say why");
+    }
     return ech_agree(ech_attempt_comm(a), err);
 }
 
@@ -222,7 +245,8 @@ static bool asked_to_stop(struct ech_attempt *a, struct ech_err *err)
 {
     if (*a->o->stop)
         ech_fail(err, ECH_REQUEUE, "stopped as asked");
-    return ech_agree(ech_attempt_comm(a), err) != ECH_OK;
+    a->stopped = ech_agree(ech_attempt_comm(a), err) != ECH_OK;
+    return a->stopped;
 }
 
 /* One round: what is missing runs, then the spools are read again. */
@@ -236,7 +260,10 @@ static int round_of_rows(struct ech_attempt *a, bool *leave, struct ech_err *err
     if (!code)
         code = run_rows(a, &state, leave, err);
     if (*leave)
-        return code ? code : ECH_REQUEUE;
+        return code ? code
+                    : ech_fail(err, ECH_REQUEUE,
+                               "this rank was declared dead, or the coordinator fell silent: it leaves, the "
+                               "run goes on without it or can be resumed");
     if (gather_survivors(a, err) != ECH_OK) {
         *leave = true; /* without a communicator nothing can be agreed */
         return ECH_REQUEUE;
@@ -266,6 +293,9 @@ static int run_phases(struct ech_attempt *a, bool *leave, struct ech_sealed *sea
     }
     if (!code && asked_to_stop(a, err))
         code = ECH_REQUEUE;
+    /* All rows may have been safe already when an earlier attempt failed for them; equal on all ranks. */
+    if (!code && errors_in(&a->index) > a->job->max_errors)
+        code = too_many_errors(a, err);
     return code ? code : seal(a, sealed, err);
 }
 
@@ -273,14 +303,14 @@ static int write_result(struct ech_attempt *a, int code, const struct ech_sealed
 {
     struct ech_run_result result = {
         .attempt = a->o->attempt, .code = code, .seconds = ech_mono_s() - a->started};
-    bool resumable = code == ECH_REQUEUE;
-    snprintf(result.state, sizeof result.state, "%s", !code ? "sealed" : resumable ? "stopped" : "failed");
+    bool stopped = code == ECH_REQUEUE && a->stopped; /* else `retries` may try again */
+    snprintf(result.state, sizeof result.state, "%s", !code ? "sealed" : stopped ? "stopped" : "failed");
     if (code)
         ech_err_print(err, result.text, sizeof result.text);
     if (a->job)
         snprintf(result.dataset, sizeof result.dataset, "%s", a->job->output.dataset);
-    result.rows = code ? a->done.rows : sealed->rows;
-    result.errors = errors_in(&a->index);
+    result.rows = code ? ech_max64(a->done.rows, a->seen_rows) : sealed->rows;
+    result.errors = code ? ech_max64(errors_in(&a->index), a->seen_errors) : errors_in(&a->index);
     return ech_run_result_write(a->o->run_dir, &result, code ? NULL : err);
 }
 

@@ -168,8 +168,11 @@ static int copy_local(struct seal *s, struct ech_err *err)
 /* Known before publishing: nothing may fail behind the rename. Collective. */
 static int sum_up(const struct seal *s, struct ech_sealed *out, struct ech_err *err)
 {
-    int64_t bytes = s->layout->bytes;
+    int64_t bytes = s->layout->bytes, most = bytes;
     int code = ech_sum_i64(s->comm, &bytes, 1, err);
+    if (code == ECH_OK)
+        code = ech_max_i64(s->comm, &most, 1, err);
+    ech_watchdog_extend_for(2 * most); /* who has less to copy waits for who has most */
     *out = (struct ech_sealed){.rows = s->layout->all_rows, .bytes = bytes, .shards = (int)s->layout->shards};
     return code;
 }

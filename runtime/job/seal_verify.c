@@ -1,6 +1,7 @@
 /* Before the seal: all ranks read the spools again, together, and tell each other what they hold. */
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/seal.h"
 #include "job/seal_cover.h"
@@ -35,9 +36,23 @@ static int open_local(struct verify *v, struct ech_err *err)
     return ECH_OK;
 }
 
+/* Bytes of the rank that has the most to read: files are dealt to the lightest, so it is the largest file or
+ * about an equal share. */
+static int64_t heaviest_load(const struct verify *v)
+{
+    int64_t sum = 0, largest = 0;
+    for (int32_t i = 0; i < v->files->count; i++) {
+        sum += v->bytes[i];
+        largest = ech_max64(largest, v->bytes[i]);
+    }
+    return ech_max64(largest, 2 * sum / ech_comm_size(v->comm));
+}
+
 static int scan_local(struct verify *v, struct ech_err *err)
 {
     int code = ech_deal_files(v->bytes, v->files->count, ech_comm_size(v->comm), v->owner, err);
+    if (code == ECH_OK)
+        ech_watchdog_extend_for(heaviest_load(v)); /* who has little to read waits for who has much */
     for (int32_t i = 0; code == ECH_OK && i < v->files->count; i++)
         if (v->owner[i] == ech_comm_rank(v->comm)) {
             code = ech_spool_scan(v->files->paths[i], v->head, i, &v->own, err);

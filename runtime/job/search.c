@@ -47,7 +47,7 @@ struct ech_search {
     struct ech_hits *done;   /* oldest first */
     struct ech_queue *front; /* for the submitting thread */
     struct worker *workers;
-    bool stop;
+    _Atomic bool stop; /* also looked at within a scan, which may be long */
 };
 
 /* a is a worse hit than b. */
@@ -150,7 +150,7 @@ static int search_stripe(struct worker *w, struct task *t, struct ech_err *err)
     struct ech_search *s = w->search;
     int64_t blocks = (s->rows + BLOCK_ROWS - 1) / BLOCK_ROWS, groups = (t->queries + GROUP - 1) / GROUP;
     int status = 0;
-    for (int64_t b = w->number; b < blocks; b += s->o.threads) {
+    for (int64_t b = w->number; b < blocks && !s->stop; b += s->o.threads) {
         int64_t first = b * BLOCK_ROWS, rows = ech_min64(BLOCK_ROWS, s->rows - first);
         int code = ech_dataset_read(s->o.index, s->o.column, first, rows, &w->cells, err);
         if (code)
@@ -236,6 +236,8 @@ static void *worker_main(void *argument)
         int code = search_stripe(w, t, &err);
         double seconds = ech_mono_s() - start;
         pthread_mutex_lock(&s->lock);
+        if (s->stop) /* perhaps in the middle of the scan: no result */
+            break;
         t->seconds += seconds;
         if (code && !t->err.code)
             t->err = err;

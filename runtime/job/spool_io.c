@@ -1,6 +1,7 @@
 /* Spool files on disk: scanning through one buffer, and reading rows of a record back. */
 #include "base/io.h"
 #include "base/mem.h"
+#include "comm/watchdog.h"
 #include "job/spool_format.h"
 #include "job/spool_io.h"
 
@@ -31,6 +32,7 @@ static int view_file(void *context, uint64_t offset, size_t least, const unsigne
             return code;
         w->offset = offset;
         w->count = count;
+        ech_watchdog_beat(); /* a spool may be large */
     }
     *data = w->buffer + (offset - w->offset);
     *got = (size_t)(w->count - (offset - w->offset));

@@ -36,7 +36,7 @@ int ech_spooler_failed(struct ech_spooler *spooler, struct ech_err *err);
 bool ech_spooler_fenced(struct ech_spooler *spooler);
 /* Ask for a sync now (the end of a phase); the result shows in poll / failed. */
 void ech_spooler_flush(struct ech_spooler *spooler);
-/* Write and sync what is pending (unless failed or fenced), end the thread, close. */
+/* Write and sync what is pending (unless failed or fenced), end the thread, close. NULL: success. */
 int ech_spooler_close(struct ech_spooler *spooler, struct ech_err *err);
 
 #endif

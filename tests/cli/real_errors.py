@@ -35,6 +35,11 @@ def run(path, *more, env=None, ranks="2"):
     return subprocess.run(argv, capture_output=True, text=True, env=env, timeout=100)
 
 
+def resume(p, *sets):
+    argv = [ECHELON, "resume", p.stdout.strip().splitlines()[0]] + [a for s in sets for a in ("--set", s)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=100)
+
+
 def check(name, p, status, pattern, output=None):
     last = (p.stderr.strip().splitlines() or [""])[-1]
     out = output or W / name / "out"
@@ -95,9 +100,27 @@ def bad_utf8():
     import_lines("bad", b"good\nbad \xff\xfe here\nfine\n", "--invalid-utf8", "keep")
     p = run(write_job("bad_utf8", input={"dataset": f"{W}/bad"}, max_errors=0))
     check("bad_utf8", p, 65, r"row 1\b.*UTF-8")
-    resumed = subprocess.run([ECHELON, "resume", p.stdout.strip().splitlines()[0], "--set", "max_errors=1"],
-                             capture_output=True, text=True, timeout=100)
-    check("bad_utf8 resumed with a higher value", resumed, 0, r"", W / "bad_utf8/out")
+    # All rows may be safe by now: the bad one is still one too many.
+    check("bad_utf8 resumed as it was", resume(p), 65, r"max_errors", W / "bad_utf8/out")
+    check("bad_utf8 resumed with a higher value", resume(p, "max_errors=1"), 0, r"", W / "bad_utf8/out")
+
+
+def appended_input():
+    import_lines("grows", b"good\nbad \xff here\nfine\n", "--invalid-utf8", "keep")
+    p = run(write_job("appended_input", input={"dataset": f"{W}/grows"}, max_errors=0))
+    check("appended_input", p, 65, r"row 1\b")
+    (W / "more.txt").write_text("new\nnewer\n")
+    subprocess.run([ECHELON, "data", "append", str(W / "more.txt"), str(W / "grows")], check=True, stdout=subprocess.DEVNULL)
+    check("appended_input resumed", resume(p, "max_errors=1"), 0, r"sealed: 3 rows", W / "appended_input/out")
+
+
+def replaced_input():
+    import_lines("changes", b"good\nbad \xff here\nfine\n", "--invalid-utf8", "keep")
+    p = run(write_job("replaced_input", input={"dataset": f"{W}/changes"}, max_errors=0))
+    check("replaced_input", p, 65, r"row 1\b")
+    shutil.rmtree(W / "changes")
+    import_lines("changes", b"good\nbad \xff there\nfine\n", "--invalid-utf8", "keep")
+    check("replaced_input resumed", resume(p, "max_errors=1"), 78, r"changes is not the dataset", W / "replaced_input/out")
 
 
 def too_long():
@@ -236,7 +259,8 @@ def more_ranks_than_rows():
         sys.exit("FAIL more_ranks_than_rows: other bytes than one rank's")
 
 
-CASES = [missing_input, missing_job, unknown_key, wrong_type, missing_column, bad_utf8, too_long, missing_tensor,
+CASES = [missing_input, missing_job, unknown_key, wrong_type, missing_column, bad_utf8, appended_input,
+         replaced_input, too_long, missing_tensor,
          truncated_model, lying_model, no_model, output_exists, read_only_output, full_disk, full_spool, zero_ranks,
          no_mpirun, over_memory, signals, empty_dataset, more_ranks_than_rows]
 

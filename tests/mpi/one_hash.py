@@ -44,7 +44,7 @@ resources: {{threads: {c['threads']}, backend: {c['backend']}}}
 balance: {{lease_rows: {c['lease']}, probe: false}}
 runs: {where}/runs
 """)
-    env = dict(os.environ, ECH_RANK_IS_NODE="1" if c["fake"] else "0")
+    env = dict(os.environ, ECH_RANKS_A_NODE="1" if c["fake"] else "0")
     start = time.time()
     p = subprocess.run([f"{loop.BIN}/echelon", "run", str(job), "--ranks", str(c["ranks"])], env=env,
                        capture_output=True, text=True)

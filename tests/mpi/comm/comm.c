@@ -1,6 +1,6 @@
-/* runtime/comm over MPI: `comm [--rank-is-node] [--piece BYTES]` runs everything; `comm --kill` loses its
- * last rank and goes on; `comm --hang` loses it inside a collective, where the watchdog must end the others.
- */
+/* runtime/comm over MPI: `comm [--ranks-a-node N] [--piece BYTES]` runs everything; `comm --kill` loses
+ * its last rank and goes on; `comm --hang` loses it inside a collective, where the watchdog must end the
+ * others. */
 #include "tests/mpi/check.h"
 
 #include "base/clock.h"
@@ -21,15 +21,17 @@ static unsigned char pattern(int from, size_t i)
     return (unsigned char)(from * 31 + (int)(i % 251) + 1);
 }
 
-static void test_topology(struct ech_comm *comm, bool rank_is_node)
+/* a_node: ranks in a row that count as a node, 0: all are on one. */
+static void test_topology(struct ech_comm *comm, int a_node)
 {
-    CHECK(ech_comm_nodes(comm) == (rank_is_node ? size : 1), "%d nodes", ech_comm_nodes(comm));
-    CHECK(ech_comm_node(comm) == (rank_is_node ? rank : 0), "node %d", ech_comm_node(comm));
-    CHECK(ech_comm_node_size(comm) == (rank_is_node ? 1 : size), "%d", ech_comm_node_size(comm));
-    CHECK(ech_comm_node_rank(comm) == (rank_is_node ? 0 : rank), "%d", ech_comm_node_rank(comm));
+    int full = a_node ? a_node : size, own = rank / full * full;
+    CHECK(ech_comm_nodes(comm) == (size + full - 1) / full, "%d nodes", ech_comm_nodes(comm));
+    CHECK(ech_comm_node(comm) == rank / full, "node %d", ech_comm_node(comm));
+    CHECK(ech_comm_node_size(comm) == (own + full <= size ? full : size - own), "%d",
+          ech_comm_node_size(comm));
+    CHECK(ech_comm_node_rank(comm) == rank % full, "%d", ech_comm_node_rank(comm));
     for (int other = 0; other < size; other++)
-        CHECK(ech_comm_rank_at(comm, rank_is_node ? other : 0, rank_is_node ? 0 : other) == other, "%d",
-              other);
+        CHECK(ech_comm_rank_at(comm, other / full, other % full) == other, "%d", other);
     CHECK(ech_comm_rank_at(comm, 0, size) == -1, "beyond the end");
     CHECK(ech_comm_handle(comm) != NULL, "no handle");
 }
@@ -179,13 +181,14 @@ static void test_shm(struct ech_comm *comm)
     CHECK(names_in_dev_shm() == 0, "a failed segment's name is still there");
 }
 
-static void test_split(struct ech_comm *comm, bool rank_is_node)
+/* a_node: at most 2, so that a half has one rank of each node. */
+static void test_split(struct ech_comm *comm, int a_node)
 {
     struct ech_comm *half = NULL;
     OK(ech_comm_split(comm, rank % 2, &half, &err));
     CHECK(ech_comm_rank(half) == rank / 2, "rank %d", ech_comm_rank(half));
     CHECK(ech_comm_size(half) == (size + 1 - rank % 2) / 2, "size %d", ech_comm_size(half));
-    CHECK(ech_comm_nodes(half) == (rank_is_node ? ech_comm_size(half) : 1), "%d", ech_comm_nodes(half));
+    CHECK(ech_comm_nodes(half) == (a_node ? ech_comm_size(half) : 1), "%d", ech_comm_nodes(half));
     int64_t sum = 1;
     OK(ech_sum_i64(half, &sum, 1, &err));
     CHECK(sum == ech_comm_size(half), "sum %lld", (long long)sum);
@@ -224,9 +227,9 @@ static void test_alloc_faults(struct ech_comm *comm)
     }
 }
 
-static void run_all(struct ech_comm *comm, bool rank_is_node, size_t piece)
+static void run_all(struct ech_comm *comm, int a_node, size_t piece)
 {
-    test_topology(comm, rank_is_node);
+    test_topology(comm, a_node);
     if (piece)
         comm->piece = piece;
     const size_t lengths[] = {0, 1, 63, 64, 65, 1000, 4096};
@@ -239,7 +242,7 @@ static void run_all(struct ech_comm *comm, bool rank_is_node, size_t piece)
     if (!piece)
         test_messages(comm);
     test_shm(comm);
-    test_split(comm, rank_is_node);
+    test_split(comm, a_node);
     test_alloc_faults(comm);
 }
 
@@ -292,8 +295,8 @@ int main(int argc, char **argv)
     size_t piece = 0;
     const char *mode = "";
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--rank-is-node") == 0)
-            options.rank_is_node = true;
+        if (strcmp(argv[i], "--ranks-a-node") == 0 && i + 1 < argc)
+            options.ranks_a_node = atoi(argv[++i]);
         else if (strcmp(argv[i], "--piece") == 0 && i + 1 < argc)
             piece = (size_t)atoi(argv[++i]);
         else
@@ -308,7 +311,7 @@ int main(int argc, char **argv)
     else if (strcmp(mode, "--hang") == 0)
         run_hang(comm);
     else
-        run_all(comm, options.rank_is_node, piece);
+        run_all(comm, options.ranks_a_node, piece);
     ech_comm_close(comm);
     return 0;
 }

@@ -182,6 +182,41 @@ static void failing_write(void **state)
     ech_event_reader_close(reader);
 }
 
+/* A thread writes behind: all lines arrive, in order; what could not be written is counted. */
+static void written_behind(void **state)
+{
+    (void)state;
+    enum { EVENTS = 5 };
+    struct seen seen = {0};
+    struct ech_event_reader *reader;
+    assert_int_equal(ech_mkdir_all("run/nodes/a", NULL), ECH_OK);
+    struct ech_events *events = writer("run/nodes/a/events-1-0.jsonl", 1, 0);
+    put(events, "first", 0);
+    ech_events_write_behind(events, true);
+    for (int i = 1; i < EVENTS; i++)
+        put(events, "more", i);
+    ech_events_write_behind(events, false);
+    put(events, "after", EVENTS);
+    assert_int_equal(ech_event_reader_open("run", 0, &reader, NULL), ECH_OK);
+    assert_int_equal(ech_event_reader_poll(reader, note, &seen, NULL), ECH_OK);
+    assert_int_equal(seen.count, EVENTS + 1);
+    for (int i = 0; i < seen.count; i++)
+        assert_int_equal(seen.seq[i], i);
+    assert_string_equal(seen.types[EVENTS], "after");
+    ech_fault_arm(ECH_FAULT_WRITE, 1);
+    ech_events_write_behind(events, true);
+    put(events, "lost", 0);
+    ech_events_write_behind(events, false);
+    ech_fault_arm(-1, 0);
+    put(events, "last", 0);
+    ech_events_close(events);
+    assert_int_equal(ech_event_reader_poll(reader, note, &seen, NULL), ECH_OK);
+    assert_int_equal(seen.count, EVENTS + 2);
+    assert_string_equal(seen.types[EVENTS + 1], "last");
+    assert_int_equal(seen.lost, 1);
+    ech_event_reader_close(reader);
+}
+
 /* Any allocation, open or read may fail: a clean error, and the next poll misses nothing. */
 static void faults(void **state)
 {
@@ -214,6 +249,6 @@ static void faults(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(line),          cmocka_unit_test(follow), cmocka_unit_test(long_lines),
-    cmocka_unit_test(failing_write), cmocka_unit_test(faults),
+    cmocka_unit_test(failing_write), cmocka_unit_test(faults), cmocka_unit_test(written_behind),
 };
 ECH_TEST_MAIN(tests)

@@ -71,6 +71,10 @@ static void in_time_body(void)
         ech_sleep_us(20000);
         ech_watchdog_beat();
     }
+    ech_watchdog_phase("work of a known size", 0.1);
+    ech_watchdog_extend_for(1 << 30);
+    ech_sleep_us(300000);
+    ech_watchdog_beat();
     ech_watchdog_stop();
     ech_watchdog_stop();
     ech_watchdog_beat();

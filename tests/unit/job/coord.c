@@ -169,6 +169,37 @@ static void states_follow_stop_failure_and_bad_rows(void **state)
     ech_coord_report(c, 0, &r, &reply, NULL);
     assert_int_equal(reply.state, ECH_STATE_FAIL);
     ech_coord_destroy(c);
+    c = open_coord(10, NULL, false); /* the same rows are the last ones */
+    ech_coord_report(c, 0, &r, &reply, NULL);
+    assert_int_equal(reply.state, ECH_STATE_FAIL);
+    ech_coord_destroy(c);
+}
+
+/* A second round of rows: who died in the first one stays dead. */
+static void the_dead_of_an_earlier_round_stay_dead(void **state)
+{
+    (void)state;
+    const int pairs[] = {0, 0, 1, 1, 2};
+    const bool alive[] = {true, false, true, true, false};
+    struct ech_coord_options o = {
+        .nodes = 3, .ranks = 5, .node_of = pairs, .alive = alive, .rows = 100, .node_deadline = 10};
+    struct ech_coord *c;
+    struct ech_reply reply;
+    assert_int_equal(ech_coord_create(&o, &c, NULL), 0);
+    struct ech_report r = asks(1);
+    ech_coord_report(c, 0, &r, &reply, NULL);
+    assert_true(reply.grants_count > 0 && !reply.fenced);
+    r = asks(2);
+    ech_coord_report(c, 0, &r, &reply, NULL);
+    assert_true(reply.fenced);
+    r = asks(0);
+    ech_coord_report(c, 100, &r, &reply, NULL);
+    assert_int_equal(ech_coord_tick(c, 100, NULL), 0); /* node 1 falls silent */
+    for (int rank = 0; rank < 5; rank++)
+        assert_int_equal(ech_coord_alive(c, rank), rank == 0);
+    ech_coord_report(c, 100, &r, &reply, NULL);
+    assert_int_equal(reply.left_rows, 100);
+    ech_coord_destroy(c);
 }
 
 static void equal_gives_each_its_part_and_balances_what_comes_back(void **state)
@@ -294,6 +325,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_silent_nodes_rows_are_granted_again),
     cmocka_unit_test(an_idle_node_copies_from_the_slowest),
     cmocka_unit_test(states_follow_stop_failure_and_bad_rows),
+    cmocka_unit_test(the_dead_of_an_earlier_round_stay_dead),
     cmocka_unit_test(equal_gives_each_its_part_and_balances_what_comes_back),
     cmocka_unit_test(reports_and_replies_survive_the_wire),
     cmocka_unit_test(storms_end_with_every_row_done),

@@ -1,6 +1,7 @@
 /* pool: claims, done rings, deaths, under threads that claim at once. */
 #include "tests/harness.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "job/pool.h"
 
@@ -111,6 +112,17 @@ static void a_full_ring_says_so(void **state)
     close_pools();
 }
 
+static void silence_counts_from_listening(void **state)
+{
+    (void)state;
+    open_pools();
+    ech_sleep_us(60000);
+    assert_true(ech_pool_silence(pools[0], 1) > 0.05);
+    ech_pool_listen(pools[0]);
+    assert_true(ech_pool_silence(pools[0], 1) < 0.05);
+    close_pools();
+}
+
 static void slots_run_out_and_come_back(void **state)
 {
     (void)state;
@@ -209,6 +221,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_slot_of_a_place_is_its_own),
     cmocka_unit_test(the_claims_of_the_dead_come_back),
     cmocka_unit_test(a_full_ring_says_so),
+    cmocka_unit_test(silence_counts_from_listening),
     cmocka_unit_test(slots_run_out_and_come_back),
     cmocka_unit_test(an_idle_rank_copies_from_the_slowest_once),
     cmocka_unit_test(shares_follow_living_speed),

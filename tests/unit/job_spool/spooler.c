@@ -325,6 +325,15 @@ static void never_blocks(void **state)
     assert_file(603);
 }
 
+/* A spooler that could not be opened is closed like any other. */
+static void none_is_closed(void **state)
+{
+    (void)state;
+    struct ech_err err = ECH_ERR_NONE;
+    assert_int_equal(ech_spooler_close(NULL, &err), ECH_OK);
+    assert_int_equal(err.code, ECH_OK);
+}
+
 /* Fail the n-th allocation, open, write or sync: an error, or all rows safe; never safe rows without bytes.
  */
 static void faults(void **state)
@@ -381,5 +390,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(full_for_good),       cmocka_unit_test(bad_disk_at_once),
     cmocka_unit_test(cannot_create),       cmocka_unit_test(fenced),
     cmocka_unit_test(never_blocks),        cmocka_unit_test(faults),
+    cmocka_unit_test(none_is_closed),
 };
 ECH_TEST_MAIN(tests)
