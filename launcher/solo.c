@@ -42,9 +42,9 @@ const struct ech_command ech_plan_command = {
     .exits = exits};
 const struct ech_command ech_bench_command = {
     .name = "echelon bench",
-    .usage = "{kernels|embed|io|dispatch} ...",
+    .usage = "{embed|io|dispatch} ...",
     .summary = "Measures a part of the system, with its ratio to a limit measured in the same run.\n"
-               "embed and dispatch take --ranks N.",
+               "Each takes --ranks N.",
     .operands_most = -1,
     .example = "echelon bench dispatch --ranks 2",
     .exits = exits};
@@ -180,7 +180,7 @@ int ech_verb_data(int argc, char **argv, struct ech_err *err)
 
 int ech_verb_bench(int argc, char **argv, struct ech_err *err)
 {
-    static const char *const parallel[] = {"dispatch", "embed", NULL};
+    static const char *const parallel[] = {"dispatch", "embed", "io", NULL};
     return pass(&ech_bench_command, parallel, argc, argv, err);
 }
 

@@ -25,7 +25,13 @@ static int option_index(const struct ech_command *command, const char *name, siz
     return -1;
 }
 
-static bool is_help(const char *word)
+/* An option of one letter has one dash. */
+static const char *dashes(const char *name)
+{
+    return name[0] && !name[1] ? "-" : "--";
+}
+
+bool ech_args_is_help(const char *word)
 {
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
@@ -43,9 +49,9 @@ static int unknown(const struct ech_command *command, const char *word, struct e
     const char *start = word + strspn(word, "-");
     snprintf(bare, sizeof bare, "%.*s", (int)strcspn(start, "="), start);
     const char *near = ech_nearest(bare, names);
-    return ech_fail(err, ECH_USAGE, "%s: unknown option %s%s%s%s (%s --help lists the options)",
-                    command->name, word, near ? ": did you mean --" : "", near ? near : "", near ? "?" : "",
-                    command->name);
+    return ech_fail(err, ECH_USAGE, "%s: unknown option %s%s%s%s%s (%s --help lists the options)",
+                    command->name, word, near ? ": did you mean " : "", near ? dashes(near) : "",
+                    near ? near : "", near ? "?" : "", command->name);
 }
 
 /* What one word of the command line is. */
@@ -58,14 +64,16 @@ struct word {
 static int read_option(const struct ech_command *command, int argc, char **argv, int at, struct word *out,
                        struct ech_err *err)
 {
-    const char *name = argv[at] + 2, *equals = strchr(name, '=');
+    size_t dash = argv[at][1] == '-' ? 2 : 1;
+    const char *name = argv[at] + dash, *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
-    int index = argv[at][1] == '-' ? option_index(command, name, length) : -1;
-    if (index < 0)
+    int index = option_index(command, name, length);
+    if (index < 0 || strlen(dashes(command->options[index].name)) != dash)
         return unknown(command, argv[at], err);
     const struct ech_option *option = &command->options[index];
+    const char *own = dashes(option->name);
     if (!option->value_name && equals)
-        return ech_fail(err, ECH_USAGE, "%s: --%s takes no value, \"%s\" was given", command->name,
+        return ech_fail(err, ECH_USAGE, "%s: %s%s takes no value, \"%s\" was given", command->name, own,
                         option->name, equals + 1);
     *out = (struct word){index, "", 1};
     if (option->value_name && equals)
@@ -74,8 +82,8 @@ static int read_option(const struct ech_command *command, int argc, char **argv,
         out->value = argv[at + 1];
         out->used = 2;
     } else if (option->value_name)
-        return ech_fail(err, ECH_USAGE, "%s: --%s needs a value: --%s %s", command->name, option->name,
-                        option->name, option->value_name);
+        return ech_fail(err, ECH_USAGE, "%s: %s%s needs a value: %s%s %s", command->name, own, option->name,
+                        own, option->name, option->value_name);
     return ECH_OK;
 }
 
@@ -107,8 +115,8 @@ static int check_counts(const struct ech_args *args, struct ech_err *err)
     const struct ech_command *command = args->command;
     for (int i = 0; i < options_count(command); i++)
         if (!command->options[i].repeatable && args->values[i][0] && args->values[i][1])
-            return ech_fail(err, ECH_USAGE, "%s: --%s is given twice", command->name,
-                            command->options[i].name);
+            return ech_fail(err, ECH_USAGE, "%s: %s%s is given twice", command->name,
+                            dashes(command->options[i].name), command->options[i].name);
     if (args->count < command->operands_least)
         return ech_fail(err, ECH_USAGE, "%s: too few arguments. usage: %s %s", command->name, command->name,
                         command->usage);
@@ -149,7 +157,7 @@ int ech_args_parse(const struct ech_command *command, int argc, char **argv, str
 {
     struct ech_args args = {.command = command};
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
-        args.help = args.help || is_help(argv[i]);
+        args.help = args.help || ech_args_is_help(argv[i]);
     struct word *words = ech_calloc((size_t)(argc > 0 ? argc : 1), sizeof *words, err);
     int count = 0, code = words ? ECH_OK : ECH_UNAVAILABLE;
     if (code == ECH_OK && !args.help)
@@ -176,7 +184,7 @@ void ech_args_fini(struct ech_args *args)
 const char *const *ech_args_all(const struct ech_args *args, const char *name)
 {
     int index = option_index(args->command, name, strlen(name));
-    ECH_ASSERT(index >= 0, "%s has no option --%s", args->command->name, name);
+    ECH_ASSERT(index >= 0, "%s has no option %s", args->command->name, name);
     return args->values[index];
 }
 
@@ -198,8 +206,8 @@ int ech_args_get_int(const struct ech_args *args, const char *name, int64_t leas
     if (!text)
         return ECH_OK;
     if (!ech_parse_int(text, &value) || value < least || value > most)
-        return ech_fail(err, ECH_USAGE, "%s: --%s %s: an integer from %lld to %lld was expected",
-                        args->command->name, name, text, (long long)least, (long long)most);
+        return ech_fail(err, ECH_USAGE, "%s: %s%s %s: an integer from %lld to %lld was expected",
+                        args->command->name, dashes(name), name, text, (long long)least, (long long)most);
     *out = value;
     return ECH_OK;
 }
@@ -227,13 +235,15 @@ const char *ech_exit_meaning(int code)
 
 static int option_width(const struct ech_option *option)
 {
-    return (int)strlen(option->name) + 2 + (option->value_name ? (int)strlen(option->value_name) + 1 : 0);
+    return (int)(strlen(dashes(option->name)) + strlen(option->name)) +
+           (option->value_name ? (int)strlen(option->value_name) + 1 : 0);
 }
 
 static void add_option(struct ech_str *out, const struct ech_option *option, int width)
 {
-    ech_str_addf(out, "  --%s%s%s%*s  %s%s\n", option->name, option->value_name ? " " : "",
-                 option->value_name ? option->value_name : "", width - option_width(option), "", option->doc,
+    ech_str_addf(out, "  %s%s%s%s%*s  %s%s\n", dashes(option->name), option->name,
+                 option->value_name ? " " : "", option->value_name ? option->value_name : "",
+                 width - option_width(option), "", option->doc,
                  option->repeatable ? " (may be repeated)" : "");
 }
 
@@ -244,6 +254,19 @@ static void add_lines(struct ech_str *out, const char *text)
         ech_str_addf(out, "  %.*s\n", (int)length, text);
         text += length + (text[length] == '\n');
     }
+}
+
+void ech_args_help_end(const char *example, const struct ech_exit *exits, struct ech_str *out)
+{
+    if (example) {
+        ech_str_adds(out, "\nexample:\n");
+        add_lines(out, example);
+    }
+    if (!exits)
+        return;
+    ech_str_adds(out, "\nexit status:\n");
+    for (const struct ech_exit *e = exits; e == exits || e->code || e->doc; e++)
+        ech_str_addf(out, "  %2d  %s\n", e->code, e->doc ? e->doc : ech_exit_meaning(e->code));
 }
 
 int ech_args_help(const struct ech_command *command, struct ech_str *out, struct ech_err *err)
@@ -257,14 +280,6 @@ int ech_args_help(const struct ech_command *command, struct ech_str *out, struct
     for (int i = 0; i < options; i++)
         add_option(out, &command->options[i], width);
     add_option(out, &help_option, width);
-    if (command->example) {
-        ech_str_adds(out, "\nexample:\n");
-        add_lines(out, command->example);
-    }
-    if (command->exits) {
-        ech_str_adds(out, "\nexit status:\n");
-        for (const struct ech_exit *e = command->exits; e == command->exits || e->code || e->doc; e++)
-            ech_str_addf(out, "  %2d  %s\n", e->code, e->doc ? e->doc : ech_exit_meaning(e->code));
-    }
+    ech_args_help_end(command->example, command->exits, out);
     return ech_str_check(out, err);
 }

@@ -1,13 +1,14 @@
 /* Command lines: one table of options a verb; from it come parsing, the nearest name of a mistyped option and
  * the text of --help. Accepts "--name value", "--name=value", operands in any place, "--" (only operands
- * follow) and "-" as an operand. "--help" and "-h" are understood without being in the table. */
+ * follow) and "-" as an operand. An option of one letter has one dash: "-n 3", "-n=3". "--help" and "-h" are
+ * understood without being in the table. */
 #ifndef ECH_BASE_ARGS_H
 #define ECH_BASE_ARGS_H
 
 #include "base/str.h"
 
 struct ech_option {
-    const char *name;       /* without dashes: "ranks" */
+    const char *name;       /* without dashes: "ranks" is --ranks, a single letter "n" is -n */
     const char *value_name; /* "N" in "--ranks N"; NULL: a flag */
     bool repeatable;        /* may be given more than once; all values count */
     const char *doc;        /* one line */
@@ -55,6 +56,9 @@ int ech_args_get_int(const struct ech_args *args, const char *name, int64_t leas
 
 /* Usage, summary, options, example, exit statuses. */
 int ech_args_help(const struct ech_command *command, struct ech_str *out, struct ech_err *err);
+/* Its end: example and exit statuses, as in struct ech_command; each may be NULL. */
+void ech_args_help_end(const char *example, const struct ech_exit *exits, struct ech_str *out);
+bool ech_args_is_help(const char *word); /* --help or -h */
 
 /* General meaning of an exit status, for help texts ("the command line is wrong"). */
 const char *ech_exit_meaning(int code);

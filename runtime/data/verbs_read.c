@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/str.h"
+#include "comm/comm.h"
 #include "data/blocks.h"
 #include "data/dataset.h"
 #include "data/manifest.h"
@@ -34,26 +34,26 @@ static int64_t shard_bytes(const struct ech_manifest *m)
     return bytes;
 }
 
-static void show_human(const struct ech_dataset *ds, FILE *out)
+static void show_human(const struct ech_dataset *ds, struct ech_str *text)
 {
     const struct ech_manifest *m = ech_dataset_manifest(ds);
     char rows[32], bytes[32], type[64], hex[ECH_HASH_HEX];
-    fprintf(out,
-            "%s\n  rows        %s\n  size        %s in %zu shard%s\n  generation  %lld\n  uuid        %s\n",
-            ech_dataset_path(ds), ech_print_count(m->rows, rows, sizeof rows),
-            ech_print_bytes(shard_bytes(m), bytes, sizeof bytes), m->shard_count,
-            m->shard_count == 1 ? "" : "s", (long long)m->generation, ech_hash_print(m->uuid, hex));
-    fprintf(out, "  columns\n");
+    ech_str_addf(
+        text, "%s\n  rows        %s\n  size        %s in %zu shard%s\n  generation  %lld\n  uuid        %s\n",
+        ech_dataset_path(ds), ech_print_count(m->rows, rows, sizeof rows),
+        ech_print_bytes(shard_bytes(m), bytes, sizeof bytes), m->shard_count, m->shard_count == 1 ? "" : "s",
+        (long long)m->generation, ech_hash_print(m->uuid, hex));
+    ech_str_adds(text, "  columns\n");
     for (size_t c = 0; c < m->column_count; c++) {
         describe_type(&m->columns[c], type, sizeof type);
-        fprintf(out, "    %-20s %s\n", m->columns[c].name, type);
+        ech_str_addf(text, "    %-20s %s\n", m->columns[c].name, type);
     }
     if (!m->provenance || !m->provenance[0])
         return;
-    fprintf(out, "  provenance\n");
+    ech_str_adds(text, "  provenance\n");
     for (const char *line = m->provenance; *line;) {
         size_t length = strcspn(line, "\n");
-        fprintf(out, "  %.*s\n", (int)length, line);
+        ech_str_addf(text, "  %.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
 }
@@ -88,39 +88,34 @@ static void put_shards(struct ech_str *s, const struct ech_manifest *m)
     ech_str_addc(s, ']');
 }
 
-static int show_json(const struct ech_dataset *ds, FILE *out, struct ech_err *err)
+static void show_json(const struct ech_dataset *ds, struct ech_str *text)
 {
     const struct ech_manifest *m = ech_dataset_manifest(ds);
-    struct ech_str s = {0};
     char hex[ECH_HASH_HEX];
-    ech_json_add_str(&s, "path", ech_dataset_path(ds));
-    ech_json_add_str(&s, "uuid", ech_hash_print(m->uuid, hex));
-    ech_json_add_str(&s, "identity", ech_hash_print(ech_dataset_identity(ds), hex));
-    ech_json_add_int(&s, "generation", m->generation);
-    ech_json_add_int(&s, "rows", m->rows);
-    ech_json_add_int(&s, "bytes", shard_bytes(m));
-    put_columns(&s, m);
-    put_shards(&s, m);
-    ech_json_add_str(&s, "provenance", m->provenance ? m->provenance : "");
-    ech_str_addc(&s, '}');
-    int code = ech_str_check(&s, err);
-    if (code == ECH_OK)
-        fprintf(out, "%s\n", s.data);
-    ech_str_fini(&s);
-    return code;
+    ech_json_add_str(text, "path", ech_dataset_path(ds));
+    ech_json_add_str(text, "uuid", ech_hash_print(m->uuid, hex));
+    ech_json_add_str(text, "identity", ech_hash_print(ech_dataset_identity(ds), hex));
+    ech_json_add_int(text, "generation", m->generation);
+    ech_json_add_int(text, "rows", m->rows);
+    ech_json_add_int(text, "bytes", shard_bytes(m));
+    put_columns(text, m);
+    put_shards(text, m);
+    ech_json_add_str(text, "provenance", m->provenance ? m->provenance : "");
+    ech_str_adds(text, "}\n");
 }
 
-int ech_verb_show(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+int ech_verb_show(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
     struct ech_dataset *ds;
-    if (ech_comm_rank(comm) == 0 && ech_dataset_open(args->names[0], &ds, err) == ECH_OK) {
-        if (args->values[ECH_OPT_JSON])
-            show_json(ds, out, err);
+    if (call->out && ech_dataset_open(args->operands[0], &ds, err) == ECH_OK) {
+        if (ech_args_given(args, "json"))
+            show_json(ds, &call->text);
         else
-            show_human(ds, out);
+            show_human(ds, &call->text);
+        ech_str_check(&call->text, err);
         ech_dataset_close(ds);
     }
-    return ech_agree(comm, err);
+    return ech_agree(call->context, err);
 }
 
 /* Length of at most `most` bytes of a text, not inside a character. */
@@ -206,35 +201,33 @@ static int find_columns(const struct ech_dataset *ds, const char *list, int **co
     return code;
 }
 
-static int head_local(const struct ech_verb_args *args, FILE *out, struct ech_err *err)
+static int head_local(const struct ech_args *args, FILE *out, struct ech_err *err)
 {
     struct ech_dataset *ds;
     int64_t rows = HEAD_ROWS;
-    int *columns = NULL, count;
-    const char *text = args->values[ECH_OPT_COUNT];
-    if (text && (!ech_parse_int(text, &rows) || rows < 0))
-        return ech_fail(err, ECH_USAGE, "-n \"%s\": a number of rows was expected", text);
-    int code = ech_dataset_open(args->names[0], &ds, err);
+    int *columns = NULL, count, code = ech_args_get_int(args, "n", 0, INT64_MAX, &rows, err);
+    if (code == ECH_OK)
+        code = ech_dataset_open(args->operands[0], &ds, err);
     if (code != ECH_OK)
         return code;
-    code = find_columns(ds, args->values[ECH_OPT_COLUMNS], &columns, &count, err);
+    code = find_columns(ds, ech_args_get(args, "columns"), &columns, &count, err);
     if (code == ECH_OK) {
         struct ech_blocks blocks = {.ds = ds,
                                     .columns = columns,
                                     .column_count = count,
                                     .end = ech_min64(rows, ech_dataset_rows(ds))};
-        code = print_blocks(&blocks, args->values[ECH_OPT_JSON] != NULL, out, err);
+        code = print_blocks(&blocks, ech_args_given(args, "json"), out, err);
     }
     ech_free(columns);
     ech_dataset_close(ds);
     return code;
 }
 
-int ech_verb_head(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+int ech_verb_head(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
-    if (ech_comm_rank(comm) == 0)
-        head_local(args, out, err);
-    return ech_agree(comm, err);
+    if (call->out)
+        head_local(args, call->out, err);
+    return ech_agree(call->context, err);
 }
 
 enum { NOTED_LINES = 100 };
@@ -271,8 +264,9 @@ static int verify_local(const char *path, struct ech_comm *comm, struct ech_veri
     return code == ECH_OK ? ech_str_check(&problems->lines, err) : code;
 }
 
-/* What the ranks noted, in their order. */
-static int print_lines(struct ech_comm *comm, const struct ech_str *lines, FILE *out, struct ech_err *err)
+/* What the ranks noted, in their order; for rank 0. */
+static int gather_lines(struct ech_comm *comm, const struct ech_str *lines, struct ech_str *text,
+                        struct ech_err *err)
 {
     void *all = NULL;
     size_t total = 0, *counts = ech_calloc((size_t)ech_comm_size(comm), sizeof *counts, err);
@@ -282,32 +276,33 @@ static int print_lines(struct ech_comm *comm, const struct ech_str *lines, FILE 
     for (int r = 0; code == ECH_OK && r < ech_comm_size(comm); r++)
         total += counts[r];
     if (code == ECH_OK && ech_comm_rank(comm) == 0)
-        fwrite(all, 1, total, out);
+        ech_str_add(text, all, total);
     ech_free(all);
     ech_free(counts);
     return code;
 }
 
-int ech_verb_verify(const struct ech_verb_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err)
+int ech_verb_verify(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
+    struct ech_comm *comm = call->context;
     struct ech_verify found = {0};
     struct problems problems = {{0}, 0};
     char bytes[32], blocks[32];
-    verify_local(args->names[0], comm, &found, &problems, err);
+    const char *path = args->operands[0];
+    verify_local(path, comm, &found, &problems, err);
     int code = ech_agree(comm, err);
     if (code == ECH_OK)
-        code = print_lines(comm, &problems.lines, out, err);
+        code = gather_lines(comm, &problems.lines, &call->text, err);
     ech_str_fini(&problems.lines);
     int64_t sums[] = {found.damages, found.bytes, found.blocks};
     if (code == ECH_OK)
         code = ech_sum_i64(comm, sums, 3, err);
     if (code != ECH_OK)
         return code;
-    if (ech_comm_rank(comm) == 0)
-        fprintf(out, "%s: %s in %s blocks read, %s\n", args->names[0],
-                ech_print_bytes(sums[1], bytes, sizeof bytes),
-                ech_print_count(sums[2], blocks, sizeof blocks), sums[0] ? "DAMAGED" : "whole");
-    return sums[0] ? ech_fail(err, ECH_DATA, "%s is damaged: %lld problem%s", args->names[0],
-                              (long long)sums[0], sums[0] == 1 ? "" : "s")
+    ech_str_addf(&call->text, "%s: %s in %s blocks read, %s\n", path,
+                 ech_print_bytes(sums[1], bytes, sizeof bytes),
+                 ech_print_count(sums[2], blocks, sizeof blocks), sums[0] ? "DAMAGED" : "whole");
+    return sums[0] ? ech_fail(err, ECH_DATA, "%s is damaged: %lld problem%s", path, (long long)sums[0],
+                              sums[0] == 1 ? "" : "s")
                    : ECH_OK;
 }

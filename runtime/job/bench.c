@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/verb.h"
 #include "job/usage.h"
 #include "job/verbs.h"
 
@@ -22,16 +23,6 @@ static const struct ech_option options[] = {
     {0}};
 static const struct ech_exit exits[] = {{ECH_OK, "measured"},    {ECH_USAGE, NULL}, {ECH_NOINPUT, NULL},
                                         {ECH_UNAVAILABLE, NULL}, {ECH_IO, NULL},    {0}};
-static const struct ech_command command = {
-    .name = "echelon bench",
-    .usage = "embed|io|dispatch [options] [--ranks N]",
-    .summary = "Measures a part of the runtime beside a limit measured in the same run; prints Markdown.\n"
-               "--ranks N runs it on N ranks (dispatch: 2 is usual).",
-    .options = options,
-    .operands_least = 1,
-    .operands_most = 1,
-    .example = "echelon bench dispatch --ranks 2",
-    .exits = exits};
 
 static const struct {
     const char *name;
@@ -96,26 +87,38 @@ static int run_part(struct ech_bench *b, const struct ech_args *args, struct ech
     return code;
 }
 
+static int bench(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
+{
+    struct ech_bench b = {.comm = call->context, .table = &call->text};
+    ech_str_adds(&call->text, "| what | measured | limit | ratio |\n|---|---|---|---|\n");
+    int code = run_part(&b, args, err);
+    if (code)
+        ech_str_clear(&call->text); /* half a table says nothing */
+    return code;
+}
+
+static int agree(void *context, struct ech_err *err)
+{
+    return ech_agree(context, err);
+}
+
+static const struct ech_verb_spec verb = {
+    .name = "bench",
+    .run = bench,
+    .agree = agree,
+    .command = {
+        .name = "echelon bench",
+        .usage = "embed|io|dispatch [options] [--ranks N]",
+        .summary =
+            "Measures a part of the runtime beside a limit measured in the same run; prints Markdown.\n"
+            "--ranks N runs it on N ranks (dispatch: 2 is usual).",
+        .options = options,
+        .operands_least = 1,
+        .operands_most = 1,
+        .example = "echelon bench dispatch --ranks 2",
+        .exits = exits}};
+
 int ech_bench_verb(int argc, char **argv, struct ech_comm *comm, FILE *out, struct ech_err *err)
 {
-    struct ech_args args;
-    struct ech_str text;
-    struct ech_bench bench = {.comm = comm, .table = &text};
-    int code = ech_args_parse(&command, argc, argv, &args, err);
-    if (code)
-        return code;
-    ech_str_init(&text);
-    if (args.help)
-        code = ech_args_help(&command, &text, err);
-    else {
-        ech_str_adds(&text, "| what | measured | limit | ratio |\n|---|---|---|---|\n");
-        code = run_part(&bench, &args, err);
-    }
-    if (!code)
-        code = ech_str_check(&text, err);
-    if (!code && ech_comm_rank(comm) == 0)
-        fwrite(text.data, 1, text.length, out);
-    ech_str_fini(&text);
-    ech_args_fini(&args);
-    return code;
+    return ech_verb_spec_run(&verb, argc, argv, comm, ech_comm_rank(comm) == 0 ? out : NULL, err);
 }

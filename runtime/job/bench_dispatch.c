@@ -181,11 +181,14 @@ static int bench_loop(struct ech_bench *b, struct ground *g, struct ech_err *err
     if (!code && ech_comm_rank(b->comm) == 0)
         code = ech_coord_create(&co, &d.coord, err);
     ech_pool_reset(g->pool);
+    if (!code)
+        code = ech_dispatch_open(&d, err);
     code = ech_agree(b->comm, err);
     double start = ech_mono_s();
     if (!code)
         code = ech_dispatch_run(&d, err);
     double seconds = ech_mono_s() - start;
+    ech_dispatch_close(&d);
     if (d.spooler)
         ech_spooler_close(d.spooler, err);
     code = ech_agree(b->comm, err);

@@ -20,8 +20,6 @@ enum { LEASES_OPEN_MOST = 48, TOKENS_IN_FLIGHT = 1200 };
 
 struct loop {
     struct ech_dispatch *d;
-    struct ech_feeder *feeder;
-    struct ech_lead *lead;
     struct ech_spooled told; /* safe, not yet in the ring */
     bool untold, flushed;
     int64_t in_flight_leases, in_flight_rows;
@@ -47,8 +45,12 @@ static void failed(struct loop *l, int code)
 static void set_bounds(struct loop *l)
 {
     struct ech_dispatch *d = l->d;
-    struct ech_lease_bounds_view view = {d->job->balance.lease_rows, d->job->balance.lease_rows_max,
-                                         d->tokens_a_row, d->speed, d->threads};
+    struct ech_lease_bounds_view view = {.rows_asked = d->job->balance.lease_rows,
+                                         .rows_most_asked = d->job->balance.lease_rows_max,
+                                         .tokens_a_row = d->tokens_a_row,
+                                         .speed = d->speed,
+                                         .threads = d->threads,
+                                         .rows_cap = d->kind->rows_most ? d->kind->rows_most(d->stream) : 0};
     ech_lease_bounds(&view, &l->least, &l->most);
     ech_pool_set_speed(d->pool, d->speed, d->tokens_a_row > 0 ? d->speed / d->tokens_a_row : 0);
 }
@@ -76,7 +78,7 @@ static void took(struct loop *l, struct ech_range range)
     l->in_flight_leases++;
     l->in_flight_rows += range.end - range.first;
     l->flushed = false;
-    failed(l, ech_feeder_put(l->feeder, range, l->err));
+    failed(l, ech_feeder_put(l->d->feeder, range, l->err));
 }
 
 /* Claims until enough is in flight; with nothing left to claim, a copy of a slow neighbour's rows. */
@@ -144,8 +146,9 @@ static bool collect(struct loop *l)
         if (code || !f.block)
             return any;
         any = true;
-        l->in_flight_leases--;
-        l->in_flight_rows -= f.block->rows;
+        /* Rows begun in an earlier round, too late to be cancelled, may end in this one. */
+        l->in_flight_leases = ech_max64(l->in_flight_leases - 1, 0);
+        l->in_flight_rows = ech_max64(l->in_flight_rows - f.block->rows, 0);
         d->done_rows += f.block->rows;
         d->done_tokens += f.block->tokens;
         d->done_errors += f.block->errors;
@@ -176,7 +179,7 @@ static bool tell_safe(struct loop *l)
 static void check_threads(struct loop *l)
 {
     if (!l->code)
-        failed(l, ech_feeder_failed(l->feeder, l->err));
+        failed(l, ech_feeder_failed(l->d->feeder, l->err));
     if (!l->code)
         failed(l, ech_spooler_failed(l->d->spooler, l->err));
 }
@@ -282,7 +285,7 @@ static bool turn(struct loop *l, bool *finished)
     }
     struct ech_lead_view view = {idle(l), l->stop_at > 0, l->least, l->most, d->tokens_a_row};
     bool silent;
-    failed(l, ech_lead_turn(l->lead, &view, finished, &silent, l->err));
+    failed(l, ech_lead_turn(l->d->lead, &view, finished, &silent, l->err));
     if (silent) {
         ech_log(ECH_LOG_WARN, "job",
                 "the coordinator (rank 0) was not heard for too long: leaving, the run can be resumed");
@@ -303,13 +306,29 @@ static void drain(struct loop *l)
         check_threads(l);
         beat(d, ech_mono_s());
     }
-    ech_feeder_cancel(l->feeder);
+    ech_feeder_cancel(l->d->feeder);
     d->kind->cancel(d->stream);
     double quiet =
         ech_mono_s() + DRAIN_S; /* a range that is being read is submitted still: cancel it as well */
-    while (!ech_feeder_idle(l->feeder) && ech_mono_s() < quiet)
+    while (!ech_feeder_idle(l->d->feeder) && ech_mono_s() < quiet)
         ech_sleep_us(1000);
     d->kind->cancel(d->stream);
+}
+
+int ech_dispatch_open(struct ech_dispatch *d, struct ech_err *err)
+{
+    struct ech_lead_options lead = {d->comm, d->pool, d->coord, d->job->limits.heartbeat,
+                                    d->job->balance.policy == ECH_POLICY_EQUAL};
+    int code = ech_feeder_open(d->kind, d->stream, d->source, &d->feeder, err);
+    return code ? code : ech_lead_open(&lead, &d->lead, err);
+}
+
+void ech_dispatch_close(struct ech_dispatch *d)
+{
+    ech_feeder_close(d->feeder);
+    ech_lead_close(d->lead);
+    d->feeder = NULL;
+    d->lead = NULL;
 }
 
 int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
@@ -323,21 +342,10 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
                      .busy_before = d->busy_s,
                      .tokens_before = d->done_tokens,
                      .errors_before = d->done_errors};
-    struct ech_lead_options lead = {d->comm, d->pool, d->coord, d->job->limits.heartbeat,
-                                    d->job->balance.policy == ECH_POLICY_EQUAL};
     int size = ech_comm_size(d->comm);
     if (d->coord && (l.living = ech_calloc((size_t)size, sizeof *l.living, NULL)))
         for (int r = 0; r < size; r++)
             l.living[r] = ech_coord_alive(d->coord, r);
-    failed(&l, ech_feeder_open(d->kind, d->stream, d->source, &l.feeder, err));
-    int code = ech_lead_open(&lead, &l.lead, err);
-    if (!l.feeder || code) { /* this rank cannot even report: its silence will be noticed */
-        ech_free(l.living);
-        ech_feeder_close(l.feeder);
-        ech_lead_close(l.lead);
-        d->fenced = true;
-        return code ? code : l.code;
-    }
     set_bounds(&l);
     bool finished = false;
     ech_events_write_behind(d->events, true);
@@ -359,7 +367,5 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
         ech_events_write_behind(d->events, false); /* a fenced rank waits for no disk: it leaves */
     }
     ech_free(l.living);
-    ech_feeder_close(l.feeder);
-    ech_lead_close(l.lead);
     return l.code;
 }

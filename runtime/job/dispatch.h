@@ -34,7 +34,15 @@ struct ech_dispatch {
     int64_t done_rows, done_tokens, done_errors, leases; /* of this rank in this attempt */
     double busy_s;                                       /* compute seconds over threads / threads */
     bool fenced; /* declared dead, or the coordinator fell silent: leave without any collective */
+    /* internal */
+    struct ech_feeder *feeder;
+    struct ech_lead *lead;
 };
+
+/* The reading thread and the messages of the loop. A rank that fails here cannot report it in the loop: the
+ * caller agrees on it before. Calls   Local. */
+int ech_dispatch_open(struct ech_dispatch *d, struct ech_err *err);
+void ech_dispatch_close(struct ech_dispatch *d);
 
 /* Until the job's state leaves RUN (or this rank is fenced). Returns this rank's own error code (the others
  * learn it by agreement), ECH_OK otherwise. Calls   Every living rank; not a collective. */

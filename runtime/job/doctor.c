@@ -1,9 +1,9 @@
 /* `doctor`: what this machine offers a rank, what is missing, and how to mend it. One table: a row a check.
  */
-#include "base/args.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/num.h"
+#include "base/verb.h"
 #include "comm/comm.h"
 #include "data/dataset.h"
 #include "job/usage.h"
@@ -139,13 +139,6 @@ static const struct ech_exit exits[] = {{ECH_OK, "jobs can run here"},
                                         {ECH_USAGE, NULL},
                                         {ECH_UNAVAILABLE, "something is missing: see the lines marked BAD"},
                                         {0}};
-static const struct ech_command command = {
-    .name = "echelon doctor",
-    .usage = "[options]",
-    .summary = "What this machine offers, what is missing, and how to mend it.",
-    .options = options,
-    .example = "echelon doctor",
-    .exits = exits};
 
 static void print_json(const char *name, const struct finding *f, struct ech_str *out)
 {
@@ -191,22 +184,26 @@ static void print_versions(const char *version, struct ech_str *out)
     ech_str_addf(out, "echelon-rank %s\n%s\n%s\n%s\n", version, mpi.found, hdf5.found, blas.found);
 }
 
+static int doctor(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
+{
+    const char *const *version = call->context;
+    if (!ech_args_given(args, "version"))
+        return run_checks(ech_args_given(args, "json"), &call->text, err);
+    print_versions(*version, &call->text);
+    return ECH_OK;
+}
+
+static const struct ech_verb_spec verb = {
+    .name = "doctor",
+    .run = doctor,
+    .command = {.name = "echelon doctor",
+                .usage = "[options]",
+                .summary = "What this machine offers, what is missing, and how to mend it.",
+                .options = options,
+                .example = "echelon doctor",
+                .exits = exits}};
+
 int ech_doctor_verb(int argc, char **argv, const char *version, FILE *out, struct ech_err *err)
 {
-    struct ech_args args;
-    struct ech_str text;
-    int code = ech_args_parse(&command, argc, argv, &args, err);
-    if (code)
-        return code;
-    ech_str_init(&text);
-    if (args.help)
-        code = ech_args_help(&command, &text, err);
-    else if (ech_args_given(&args, "version"))
-        print_versions(version, &text);
-    else
-        code = run_checks(ech_args_given(&args, "json"), &text, err);
-    fwrite(text.data ? text.data : "", 1, text.length, out);
-    ech_str_fini(&text);
-    ech_args_fini(&args);
-    return code;
+    return ech_verb_spec_run(&verb, argc, argv, &version, out, err);
 }

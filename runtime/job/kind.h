@@ -54,6 +54,8 @@ struct ech_kind_ops {
     /* A finished submission: out->block, or NULL. */
     int (*poll)(struct ech_stream *stream, struct ech_finished *out, struct ech_err *err);
     void (*cancel)(struct ech_stream *stream); /* drop what has not begun */
+    /* Most rows of one submission that memory allows; NULL: any number. */
+    int64_t (*rows_most)(const struct ech_stream *stream);
 };
 
 const struct ech_kind_ops *ech_kind_ops_find(const char *name);

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "config/kinds/retrieve.h"
 
 #include <inttypes.h>
@@ -411,6 +412,13 @@ static void retrieve_cancel(struct ech_stream *s)
     ech_search_cancel(s->search);
 }
 
+/* A submission keeps threads x rows x top_k hits while it is searched. */
+static int64_t retrieve_rows_most(const struct ech_stream *s)
+{
+    int64_t hits = (32 << 20) / (int64_t)sizeof(struct ech_hit);
+    return ech_max64(hits / (s->threads * s->options->top_k), 1);
+}
+
 const struct ech_kind_ops ech_kind_retrieve = {
     .name = "retrieve",
     .open = retrieve_open,
@@ -429,4 +437,5 @@ const struct ech_kind_ops ech_kind_retrieve = {
     .step = retrieve_step,
     .poll = retrieve_poll,
     .cancel = retrieve_cancel,
+    .rows_most = retrieve_rows_most,
 };

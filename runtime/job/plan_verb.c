@@ -1,13 +1,12 @@
 /* `plan`: the first phases of a run on one process, without a run directory: open, sample, probe, shares. */
-#include "base/args.h"
 #include "base/mem.h"
+#include "base/verb.h"
 #include "config/config.h"
 #include "job/attempt.h"
 #include "job/sample.h"
 #include "job/usage.h"
 #include "job/verbs.h"
 
-#include <string.h>
 #include <unistd.h>
 
 static const struct ech_option options[] = {
@@ -22,17 +21,6 @@ static const struct ech_exit exits[] = {{ECH_OK, "the job can run"},
                                         {ECH_UNAVAILABLE, NULL},
                                         {ECH_CONFIG, NULL},
                                         {0}};
-static const struct ech_command command = {
-    .name = "echelon plan",
-    .usage = "JOB.yaml [options]",
-    .summary = "Shares of each rank, memory and expected finish, from a sample of the input and a probe of "
-               "this machine.\n"
-               "All ranks are taken to be as fast as this machine divided among them. Nothing is written.",
-    .options = options,
-    .operands_least = 1,
-    .operands_most = 1,
-    .example = "echelon plan job.yaml --ranks 4",
-    .exits = exits};
 
 struct opened {
     struct ech_config *config;
@@ -144,28 +132,35 @@ static void close_all(struct opened *o)
     ech_free(o->weights);
 }
 
+static int plan(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
+{
+    struct opened o = {0};
+    int code = open_all(&o, args, err);
+    if (!code)
+        code = measure(&o, err);
+    if (!code)
+        code = print_plan(&o, ech_args_given(args, "json"), &call->text, err);
+    close_all(&o);
+    return code;
+}
+
+static const struct ech_verb_spec verb = {
+    .name = "plan",
+    .run = plan,
+    .command = {
+        .name = "echelon plan",
+        .usage = "JOB.yaml [options]",
+        .summary =
+            "Shares of each rank, memory and expected finish, from a sample of the input and a probe of "
+            "this machine.\n"
+            "All ranks are taken to be as fast as this machine divided among them. Nothing is written.",
+        .options = options,
+        .operands_least = 1,
+        .operands_most = 1,
+        .example = "echelon plan job.yaml --ranks 4",
+        .exits = exits}};
+
 int ech_plan_verb(int argc, char **argv, FILE *out, struct ech_err *err)
 {
-    struct ech_args args;
-    struct ech_str text;
-    struct opened o = {0};
-    int code = ech_args_parse(&command, argc, argv, &args, err);
-    if (code)
-        return code;
-    ech_str_init(&text);
-    if (args.help)
-        code = ech_args_help(&command, &text, err);
-    else {
-        code = open_all(&o, &args, err);
-        if (!code)
-            code = measure(&o, err);
-        if (!code)
-            code = print_plan(&o, ech_args_given(&args, "json"), &text, err);
-    }
-    if (!code)
-        fwrite(text.data, 1, text.length, out);
-    close_all(&o);
-    ech_str_fini(&text);
-    ech_args_fini(&args);
-    return code;
+    return ech_verb_spec_run(&verb, argc, argv, NULL, out, err);
 }

@@ -106,16 +106,18 @@ static int64_t errors_in(const struct ech_spool_index *index)
 static int gather_survivors(struct ech_attempt *a, struct ech_err *err)
 {
     int size = ech_comm_size(a->comm), dead = 0;
+    for (int r = 0; r < size; r++)
+        dead += !ech_pool_alive(a->pool, r);
+    if (!dead)
+        return ECH_OK;
     bool *alive = ech_calloc((size_t)size, sizeof *alive, err);
     if (!alive)
         return ECH_UNAVAILABLE;
-    for (int r = 0; r < size; r++) {
+    for (int r = 0; r < size; r++)
         alive[r] = ech_pool_alive(a->pool, r);
-        dead += !alive[r];
-    }
     struct ech_comm *now = NULL;
-    int code = dead ? ech_comm_survivors(a->comm, alive, &now, err) : ECH_OK;
-    if (!code && dead) {
+    int code = ech_comm_survivors(a->comm, alive, &now, err);
+    if (!code) {
         if (a->survivors)
             ech_comm_close(a->survivors);
         a->survivors = now;
@@ -135,31 +137,34 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
     int code = open_spooler(a, &spooler, err);
     if (!code)
         code = open_coord(a, errors_before, &coord, err);
+    d->comm = a->comm;
+    d->pool = a->pool;
+    d->coord = coord;
+    d->kind = a->kind;
+    d->stream = a->stream;
+    d->source = a->source;
+    d->spooler = spooler;
+    d->events = a->events;
+    d->job = a->job;
+    d->hosts = a->hosts;
+    d->threads = a->threads;
+    d->rows = ech_source_rows(a->source);
+    d->errors_before = errors_before;
+    d->deadline = a->deadline;
+    d->stop = a->o->stop;
+    d->beat_at = &a->beat_at;
+    if (!code)
+        code = ech_dispatch_open(d, err);
     code = ech_agree(ech_attempt_comm(a), err);
     if (!code) {
         ech_attempt_phase(a, "run");
-        d->comm = a->comm;
-        d->pool = a->pool;
-        d->coord = coord;
-        d->kind = a->kind;
-        d->stream = a->stream;
-        d->source = a->source;
-        d->spooler = spooler;
-        d->events = a->events;
-        d->job = a->job;
-        d->hosts = a->hosts;
-        d->threads = a->threads;
-        d->rows = ech_source_rows(a->source);
-        d->errors_before = errors_before;
-        d->deadline = a->deadline;
-        d->stop = a->o->stop;
-        d->beat_at = &a->beat_at;
         code = ech_dispatch_run(d, err);
         *leave = d->fenced;
         *state = ech_pool_state(a->pool);
         a->seen_rows = coord ? ech_coord_done(coord)->rows : 0;
         a->seen_errors = coord ? ech_coord_errors(coord) : 0;
     }
+    ech_dispatch_close(d);
     if (*leave)
         return code;                     /* the process ends at once; its threads with it */
     atomic_store(&a->beat_at, INFINITY); /* main waits for the disk now: its silence says nothing */

@@ -1,40 +1,21 @@
-/* See source.h. A template is cut into pieces once: literal text, or a column. */
+/* See source.h. A template is cut into parts once; `parts_column` says where each is found. */
 #include "job/source.h"
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/template.h"
 
 #include <string.h>
-
-struct piece {
-    char *literal; /* or NULL: */
-    int column;
-};
 
 struct ech_source {
     const struct ech_dataset *input;
     const struct ech_list *texts;
     struct ech_column column;
-    int index; /* of a plain column */
-    struct piece *pieces;
-    size_t count, capacity;
+    int index;                     /* of a plain column */
+    struct ech_template template_; /* no parts: a plain column, or texts */
+    int *parts_column;             /* of the dataset; -1: a literal */
     int64_t rows;
 };
-
-static int add_piece(struct ech_source *s, const char *literal, size_t bytes, int column, struct ech_err *err)
-{
-    int code = ech_grow((void **)&s->pieces, &s->capacity, s->count + 1, sizeof *s->pieces, err);
-    if (code)
-        return code;
-    struct piece p = {NULL, column};
-    if (literal) {
-        p.literal = ech_strndup(literal, bytes, err);
-        if (!p.literal)
-            return ECH_UNAVAILABLE;
-    }
-    s->pieces[s->count++] = p;
-    return ECH_OK;
-}
 
 static int check_text(const struct ech_dataset *ds, int index, const char *key, struct ech_err *err)
 {
@@ -45,51 +26,27 @@ static int check_text(const struct ech_dataset *ds, int index, const char *key, 
                     ech_dataset_path(ds), ech_ctype_name(c->type));
 }
 
-static int add_column(struct ech_source *s, const char *name, size_t bytes, struct ech_err *err)
+static int open_template(struct ech_source *s, const char *text, struct ech_err *err)
 {
-    char *copy = ech_strndup(name, bytes, err);
-    int index = -1, code = copy ? ech_dataset_find(s->input, copy, &index, err) : ECH_UNAVAILABLE;
-    if (code == ECH_CONFIG)
-        ech_prefix(err, "input.template");
-    if (!code)
-        code = check_text(s->input, index, "input.template", err);
-    if (!code)
-        code = add_piece(s, NULL, 0, index, err);
-    ech_free(copy);
-    return code;
-}
-
-/* "{title} {text}": braces name columns, "{{" and "}}" are braces. */
-static int parse_template(struct ech_source *s, const char *text, struct ech_err *err)
-{
-    struct ech_str literal;
-    ech_str_init(&literal);
-    int code = ECH_OK;
-    for (const char *p = text; !code && *p; p++) {
-        if ((p[0] == '{' && p[1] == '{') || (p[0] == '}' && p[1] == '}')) {
-            ech_str_addc(&literal, *p++);
-        } else if (*p == '{') {
-            const char *end = strchr(p, '}');
-            if (!end) {
-                code = ech_fail(err, ECH_CONFIG, "input.template: no } closes the { at character %td",
-                                p - text + 1);
-                break;
-            }
-            if (literal.length)
-                code = add_piece(s, literal.data, literal.length, -1, err);
-            ech_str_clear(&literal);
-            if (!code)
-                code = add_column(s, p + 1, (size_t)(end - p - 1), err);
-            p = end;
-        } else
-            ech_str_addc(&literal, *p);
+    int code = ech_template_parse(text, &s->template_, err);
+    if (code)
+        return code == ECH_CONFIG ? ech_prefix(err, "input.template") : code;
+    s->parts_column = ech_calloc((size_t)s->template_.count, sizeof *s->parts_column, err);
+    if (!s->parts_column)
+        return ECH_UNAVAILABLE;
+    for (int i = 0; i < s->template_.count; i++) {
+        const struct ech_template_part *part = &s->template_.parts[i];
+        s->parts_column[i] = -1;
+        if (!part->column)
+            continue;
+        code = ech_dataset_find(s->input, part->text, &s->parts_column[i], err);
+        if (code)
+            return code == ECH_CONFIG ? ech_prefix(err, "input.template") : code;
+        code = check_text(s->input, s->parts_column[i], "input.template", err);
+        if (code)
+            return code;
     }
-    if (!code)
-        code = ech_str_check(&literal, err);
-    if (!code && literal.length)
-        code = add_piece(s, literal.data, literal.length, -1, err);
-    ech_str_fini(&literal);
-    return code;
+    return ECH_OK;
 }
 
 static int open_column(struct ech_source *s, const char *name, struct ech_err *err)
@@ -116,7 +73,7 @@ int ech_source_open(const struct ech_job *job, const struct ech_dataset *input, 
     s->rows = input ? ech_dataset_rows(input) : texts->count;
     int code = ECH_OK;
     if (input && job->input.template_)
-        code = parse_template(s, job->input.template_, err);
+        code = open_template(s, job->input.template_, err);
     else if (input)
         code = open_column(s, job->input.column, err);
     if (code)
@@ -130,9 +87,8 @@ void ech_source_close(struct ech_source *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->count; i++)
-        ech_free(s->pieces[i].literal);
-    ech_free(s->pieces);
+    ech_template_fini(&s->template_);
+    ech_free(s->parts_column);
     ech_free(s);
 }
 
@@ -150,9 +106,9 @@ static int join_row(const struct ech_source *s, const struct ech_cells *parts, i
                     struct ech_str *text)
 {
     size_t next = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->pieces[i].literal) {
-            ech_str_adds(text, s->pieces[i].literal);
+    for (int i = 0; i < s->template_.count; i++) {
+        if (s->parts_column[i] < 0) {
+            ech_str_adds(text, s->template_.parts[i].text);
             continue;
         }
         const struct ech_cells *c = &parts[next++];
@@ -164,14 +120,14 @@ static int join_row(const struct ech_source *s, const struct ech_cells *parts, i
 static int read_template(const struct ech_source *s, int64_t first, int64_t count, struct ech_cells *cells,
                          struct ech_err *err)
 {
-    struct ech_cells *parts = ech_calloc(s->count, sizeof *parts, err);
+    struct ech_cells *parts = ech_calloc((size_t)s->template_.count, sizeof *parts, err);
     struct ech_str text;
     ech_str_init(&text);
     int code = parts ? ech_cells_reset(cells, err) : ECH_UNAVAILABLE;
     size_t used = 0;
-    for (size_t i = 0; !code && i < s->count; i++)
-        if (!s->pieces[i].literal)
-            code = ech_dataset_read(s->input, s->pieces[i].column, first, count, &parts[used++], err);
+    for (int i = 0; !code && i < s->template_.count; i++)
+        if (s->parts_column[i] >= 0)
+            code = ech_dataset_read(s->input, s->parts_column[i], first, count, &parts[used++], err);
     for (int64_t row = 0; !code && row < count; row++) {
         ech_str_clear(&text);
         code = join_row(s, parts, row, &text);
@@ -190,7 +146,7 @@ static int read_template(const struct ech_source *s, int64_t first, int64_t coun
 int ech_source_read(const struct ech_source *s, int64_t first, int64_t count, struct ech_cells *cells,
                     struct ech_err *err)
 {
-    if (s->count)
+    if (s->template_.count)
         return read_template(s, first, count, cells, err);
     if (s->index >= 0)
         return ech_dataset_read(s->input, s->index, first, count, cells, err);
@@ -203,9 +159,9 @@ int ech_source_read(const struct ech_source *s, int64_t first, int64_t count, st
 int64_t ech_source_bytes(const struct ech_source *s)
 {
     int64_t sum = s->index >= 0 ? ech_dataset_column_bytes(s->input, s->index) : 0;
-    for (size_t i = 0; i < s->count; i++)
-        sum += s->pieces[i].literal ? (int64_t)strlen(s->pieces[i].literal) * s->rows
-                                    : ech_dataset_column_bytes(s->input, s->pieces[i].column);
+    for (int i = 0; i < s->template_.count; i++)
+        sum += s->parts_column[i] < 0 ? (int64_t)strlen(s->template_.parts[i].text) * s->rows
+                                      : ech_dataset_column_bytes(s->input, s->parts_column[i]);
     for (int64_t i = 0; !s->input && i < s->rows; i++)
         sum += (int64_t)strlen(s->texts->items[i]);
     return sum;

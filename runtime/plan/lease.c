@@ -24,6 +24,10 @@ void ech_lease_bounds(const struct ech_lease_bounds_view *view, int64_t *least, 
         low = high = view->rows_asked;
     if (view->rows_most_asked > 0)
         high = view->rows_most_asked;
+    if (view->rows_cap > 0) {
+        low = low < view->rows_cap ? low : view->rows_cap;
+        high = high < view->rows_cap ? high : view->rows_cap;
+    }
     *least = low;
     *most = high < low ? low : high;
 }

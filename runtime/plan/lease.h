@@ -18,6 +18,7 @@ struct ech_lease_bounds_view {
     double tokens_a_row;                 /* > 0 */
     double speed;                        /* tokens/s of this worker, 0: not known */
     int64_t threads;
+    int64_t rows_cap; /* more rows than this cost too much memory; 0: no cap. Stronger than what is asked */
 };
 /* Least: about two micro-batches (2 x 240 tokens) a thread, so that no lane goes without. Most: about one
  * second of work, so that speeds are learnt quickly and little is lost with a rank. Where the user asks for a

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """one_hash.py [--every K] [--full]: the same output bytes whatever runs the job.
 
-Every K-th document of SciFact (default 96; --full: 16, with every combination) is embedded on 1, 2, 3, 4 and 7 ranks,
+Every K-th document of SciFact (default 96; --full: 16, with every combination; made-up texts where the data is
+absent) is embedded on 1, 2, 3, 4 and 7 ranks,
 with 1 and 2 threads, with leases of 16 and 256 rows, with AVX2 forced and AVX-512, each rank also as a node of its own;
 all shards and manifests (less provenance) must be equal. The OpenBLAS path gives one hash of its own.
 """
@@ -15,9 +16,11 @@ DATA = os.environ.get("ECH_TEST_DATA", "../shared")
 
 
 def documents(every):
-    """[{id, text}] of every K-th document, None where the data is absent."""
+    """[{id, text}] of every K-th document; made-up texts where the data is absent."""
     path = pathlib.Path(DATA) / "data/scifact/scifact.zip"
-    return list(scifact.documents(str(path)))[::every] if path.exists() else None
+    if path.exists():
+        return list(scifact.documents(str(path)))[::every]
+    return [{"id": str(i), "text": t} for i, t in enumerate(loop.texts(300))]
 
 
 def combos(full, flags):
@@ -61,9 +64,6 @@ def main():
         print("SKIP data: all-MiniLM-L6-v2 is not there (ci/get-model)", file=sys.stderr)
         return 77
     docs = documents(16 if a.full else a.every)
-    if docs is None:
-        print("SKIP data: data/scifact is not there (ECH_TEST_DATA)", file=sys.stderr)
-        return 77
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     where = pathlib.Path.cwd() / "hash"
     where.mkdir()

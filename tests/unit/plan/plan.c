@@ -82,6 +82,9 @@ static void bounds_follow_speed_and_wish(void **state)
     v.rows_asked = 16;
     ech_lease_bounds(&v, &least, &most);
     assert_true(least == 16 && most == 16);
+    v.rows_cap = 5;
+    ech_lease_bounds(&v, &least, &most);
+    assert_true(least == 5 && most == 5);
     v = (struct ech_lease_bounds_view){.tokens_a_row = 1e9, .threads = 1};
     ech_lease_bounds(&v, &least, &most);
     assert_true(least == 1 && most >= 1);
