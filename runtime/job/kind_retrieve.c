@@ -192,6 +192,8 @@ static int retrieve_pack(struct ech_stream *s, void *base, int64_t part, int64_t
     return s->engine ? ech_engine_pack(s->engine, base, part, parts, err) : ECH_OK;
 }
 
+static int complete(void *context, struct ech_hits *hits, struct ech_err *err);
+
 static int retrieve_start(struct ech_stream *s, struct ech_err *err)
 {
     struct ech_search_options options = {.index = s->index,
@@ -199,7 +201,9 @@ static int retrieve_start(struct ech_stream *s, struct ech_err *err)
                                          .ops = s->ops,
                                          .threads = s->threads,
                                          .top_k = s->options->top_k,
-                                         .cosine = s->options->metric == 0};
+                                         .cosine = s->options->metric == 0,
+                                         .complete = complete,
+                                         .context = s};
     int code = s->engine ? ech_engine_start(s->engine, err) : ECH_OK;
     return code ? code : ech_search_open(&options, &s->search, err);
 }
@@ -226,7 +230,9 @@ static int retrieve_submit(struct ech_stream *s, int64_t first, const struct ech
 {
     if (s->engine)
         return ech_encoder_submit(s->engine, first, rows, err);
-    return ech_search_submit(s->search, first, (const float *)(const void *)rows->bytes, rows->rows, err);
+    struct ech_search_batch batch = {
+        .tag = first, .count = rows->rows, .queries = (const float *)(const void *)rows->bytes};
+    return ech_search_submit(s->search, &batch, err);
 }
 
 /* Engine results become searches. */
@@ -245,7 +251,8 @@ static int pass_on(struct ech_stream *s, struct ech_result *r, struct ech_err *e
     for (int64_t i = 0; p->why && i < p->rows; i++)
         p->errors += p->why[i] != NULL;
     s->pending = p;
-    return ech_search_submit(s->search, r->tag, r->values, r->rows, err);
+    struct ech_search_batch batch = {.tag = r->tag, .count = r->rows, .queries = r->values, .note = p};
+    return ech_search_submit(s->search, &batch, err);
 }
 
 static void retrieve_step(struct ech_stream *s, double seconds)
@@ -329,9 +336,11 @@ static int put_row(struct ech_stream *s, struct joiner *j, const struct ech_hit 
     return code;
 }
 
-static int to_block(struct ech_stream *s, const struct ech_hits *h, const struct pending *p,
-                    struct ech_block **out, struct ech_err *err)
+/* On a worker of the search: joined columns are read from the index. */
+static int complete(void *context, struct ech_hits *h, struct ech_err *err)
 {
+    struct ech_stream *s = context;
+    const struct pending *p = h->note;
     struct ech_block *block = NULL;
     struct joiner j = {.rows = ech_calloc((size_t)s->options->top_k, sizeof *j.rows, err),
                        .scores = ech_calloc((size_t)s->options->top_k, sizeof *j.scores, err)};
@@ -344,7 +353,7 @@ static int to_block(struct ech_stream *s, const struct ech_hits *h, const struct
         block->rows = h->queries;
         block->tokens = p ? p->tokens : h->queries;
         block->errors = p ? p->errors : 0;
-        *out = block;
+        h->block = block;
     } else
         ech_block_destroy(block);
     ech_str_fini(&j.text);
@@ -386,8 +395,10 @@ static int retrieve_poll(struct ech_stream *s, struct ech_finished *out, struct 
     code = h->err.code;
     if (code && err)
         *err = h->err;
-    if (!code)
-        code = to_block(s, h, p, &out->block, err);
+    if (!code) {
+        out->block = h->block;
+        h->block = NULL;
+    }
     out->seconds = h->seconds + (p ? p->seconds : 0);
     pending_free(p);
     ech_hits_destroy(h);

@@ -15,7 +15,7 @@ enum { BLOCK_ROWS = 1024, GROUP = 256 };
 
 struct task {
     struct task *next;
-    int64_t tag, queries;
+    int64_t queries;
     void *packed;         /* all groups, one after the other */
     struct ech_hit *hits; /* (threads, queries, top_k) heaps, worst first */
     int64_t *filled;      /* (threads, queries) */
@@ -186,6 +186,7 @@ void ech_hits_destroy(struct ech_hits *h)
 {
     if (!h)
         return;
+    ech_block_destroy(h->block);
     ech_free(h->hits);
     ech_free(h);
 }
@@ -199,14 +200,25 @@ static void task_free(struct task *t)
     ech_free(t);
 }
 
-/* Under the lock: the last worker of a task fills its result and takes it off the list. Allocates nothing. */
+/* The last worker of a task fills its result. Entered and left with the lock held, which is open meanwhile:
+ * nobody else touches a task that all have gone over. */
+static void fill_result(struct ech_search *s, struct task *t)
+{
+    struct ech_hits *h = t->result;
+    pthread_mutex_unlock(&s->lock);
+    h->err = t->err;
+    if (!h->err.code) {
+        merge(s, t, h->hits);
+        s->o.complete(s->o.context, h, &h->err);
+    }
+    pthread_mutex_lock(&s->lock);
+}
+
+/* Under the lock: a task with its result leaves the list. */
 static void finish(struct ech_search *s, struct task *t)
 {
     struct ech_hits *h = t->result, **last = &s->done;
     h->seconds = t->seconds;
-    h->err = t->err;
-    if (!t->err.code)
-        merge(s, t, h->hits);
     t->result = NULL;
     while (*last)
         last = &(*last)->next;
@@ -241,8 +253,11 @@ static void *worker_main(void *argument)
         t->seconds += seconds;
         if (code && !t->err.code)
             t->err = err;
-        w->next = t->next;
-        if (--t->waiting == 0)
+        bool last = --t->waiting == 0;
+        if (last)
+            fill_result(s, t);
+        w->next = t->next; /* what was submitted meanwhile stands behind it */
+        if (last)
             finish(s, t);
     }
     pthread_mutex_unlock(&s->lock);
@@ -359,14 +374,14 @@ static int pack_queries(const struct ech_search *s, struct task *t, float *queri
     return ECH_OK;
 }
 
-int ech_search_submit(struct ech_search *s, int64_t tag, const float *queries, int64_t count,
-                      struct ech_err *err)
+int ech_search_submit(struct ech_search *s, const struct ech_search_batch *batch, struct ech_err *err)
 {
+    int64_t count = batch->count;
     int64_t groups = (count + GROUP - 1) / GROUP, heaps = s->o.threads * count;
     struct task *t = ech_calloc(1, sizeof *t, err);
     if (!t)
         return ECH_UNAVAILABLE;
-    *t = (struct task){.tag = tag, .queries = count, .waiting = s->o.threads, .err = ECH_ERR_NONE};
+    *t = (struct task){.queries = count, .waiting = s->o.threads, .err = ECH_ERR_NONE};
     t->packed = ech_alloc_aligned((size_t)(groups > 0 ? groups : 1) * s->group_bytes, err);
     t->hits = ech_calloc((size_t)(heaps * s->o.top_k), sizeof *t->hits, err);
     t->filled = ech_calloc((size_t)heaps, sizeof *t->filled, err);
@@ -374,12 +389,13 @@ int ech_search_submit(struct ech_search *s, int64_t tag, const float *queries, i
     t->result = ech_calloc(1, sizeof *t->result, err);
     int code = t->packed && t->hits && t->filled && copy && t->result ? ECH_OK : ECH_UNAVAILABLE;
     if (!code) {
-        *t->result = (struct ech_hits){.tag = tag, .queries = count};
+        *t->result =
+            (struct ech_hits){.tag = batch->tag, .queries = count, .note = batch->note, .err = ECH_ERR_NONE};
         t->result->hits = ech_calloc((size_t)(count * s->o.top_k), sizeof *t->result->hits, err);
         code = t->result->hits ? ECH_OK : ECH_UNAVAILABLE;
     }
     if (!code) {
-        memcpy(copy, queries, (size_t)(count * s->dim) * sizeof *copy);
+        memcpy(copy, batch->queries, (size_t)(count * s->dim) * sizeof *copy);
         code = pack_queries(s, t, copy, err);
     }
     ech_free(copy);

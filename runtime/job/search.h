@@ -7,9 +7,11 @@
 #define ECH_JOB_SEARCH_H
 
 #include "data/dataset.h"
+#include "job/spool.h"
 #include "kernels/ops.h"
 
 struct ech_search;
+struct ech_hits;
 
 struct ech_search_options {
     const struct ech_dataset *index; /* borrowed */
@@ -18,12 +20,20 @@ struct ech_search_options {
     int threads;
     int64_t top_k;
     bool cosine;
+    /* Makes hits->block of a batch that was searched without an error, on a worker's thread: it may read
+     * from a disk, which who polls must not wait for. */
+    int (*complete)(void *context, struct ech_hits *hits, struct ech_err *err);
+    void *context;
 };
 int ech_search_open(const struct ech_search_options *options, struct ech_search **out, struct ech_err *err);
 void ech_search_close(struct ech_search *search);
-/* queries (count, dim) of one batch; copied. Never blocks. */
-int ech_search_submit(struct ech_search *search, int64_t tag, const float *queries, int64_t count,
-                      struct ech_err *err);
+/* queries (count, dim) of one batch; copied. note: for `complete`, borrowed. Never blocks. */
+struct ech_search_batch {
+    int64_t tag, count;
+    const float *queries;
+    const void *note;
+};
+int ech_search_submit(struct ech_search *search, const struct ech_search_batch *batch, struct ech_err *err);
 struct ech_hit {
     int64_t row; /* -1: fewer than top_k hits */
     float score;
@@ -31,7 +41,9 @@ struct ech_hit {
 struct ech_hits {
     int64_t tag, queries;
     struct ech_hit *hits; /* (queries, top_k), best first */
-    double seconds;       /* over all threads */
+    const void *note;
+    struct ech_block *block; /* by `complete`; owner: these hits, or who takes it and leaves NULL */
+    double seconds;          /* over all threads */
     struct ech_err err;
     struct ech_hits *next; /* internal */
 };
