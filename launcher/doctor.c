@@ -1,10 +1,10 @@
 /* The verb `doctor`: first what the launcher needs, then the rank program's own part. */
 #include "launcher/argv.h"
 #include "launcher/child.h"
-#include "launcher/cores.h"
 #include "launcher/mpirun.h"
 #include "launcher/verbs.h"
 
+#include "base/cores.h"
 #include "base/mem.h"
 #include "base/num.h"
 

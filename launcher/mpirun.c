@@ -6,8 +6,7 @@
  *   *_backing_directory, orte_tmpdir_base all files of one start lie in one folder, removed after it */
 #include "launcher/mpirun.h"
 
-#include "launcher/cores.h"
-
+#include "base/cores.h"
 #include "base/num.h"
 
 #include <stdlib.h>

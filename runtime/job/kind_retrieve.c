@@ -261,10 +261,11 @@ static void retrieve_step(struct ech_stream *s, double seconds)
         ech_engine_step(s->engine, seconds / 2);
 }
 
-static struct pending *take_pending(struct ech_stream *s, int64_t tag)
+/* By its address: two batches of the same rows may be under way. NULL is in no list. */
+static struct pending *take_pending(struct ech_stream *s, const void *note)
 {
     for (struct pending **at = &s->pending; *at; at = &(*at)->next)
-        if ((*at)->tag == tag) {
+        if (*at == note) {
             struct pending *p = *at;
             *at = p->next;
             return p;
@@ -391,7 +392,7 @@ static int retrieve_poll(struct ech_stream *s, struct ech_finished *out, struct 
     struct ech_hits *h = code ? NULL : ech_search_poll(s->search, 0);
     if (!h)
         return code;
-    struct pending *p = take_pending(s, h->tag);
+    struct pending *p = take_pending(s, h->note);
     code = h->err.code;
     if (code && err)
         *err = h->err;

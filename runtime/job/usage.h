@@ -8,7 +8,7 @@
 int64_t ech_usage_rss(void);      /* bytes resident now, 0 unknown */
 int64_t ech_usage_rss_peak(void); /* bytes */
 double ech_usage_cpu(void);       /* seconds of user and system time */
-/* Cores this process may use: affinity, and the cgroup's quota rounded up (v1 and v2). At least 1. */
+/* Cores this process may use, as the launcher counts them (base/cores.h). */
 int ech_usage_cores(void);
 
 /* The processor's name as the kernel tells it ("" unknown). Returns out. */

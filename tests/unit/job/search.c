@@ -110,23 +110,47 @@ static void check_query(int64_t q, const struct ech_hit *hits, int64_t top_k, do
     }
 }
 
+/* Batches that a worker has completed. */
+static _Atomic int completed;
+
+static int note_batch(void *context, struct ech_hits *hits, struct ech_err *e)
+{
+    (void)e;
+    assert_true(context == &completed && hits->note == &completed);
+    completed++;
+    return ECH_OK;
+}
+
 static struct ech_search *open_search(const struct ech_dataset *ds, const char *backend, int threads,
                                       int64_t top_k, bool cosine)
 {
     char why[256];
     struct ech_err err = ECH_ERR_NONE;
     struct ech_search *s = NULL;
-    struct ech_search_options o = {
-        .index = ds, .ops = ech_ops_find(backend, why), .threads = threads, .top_k = top_k, .cosine = cosine};
+    struct ech_search_options o = {.index = ds,
+                                   .ops = ech_ops_find(backend, why),
+                                   .threads = threads,
+                                   .top_k = top_k,
+                                   .cosine = cosine,
+                                   .complete = note_batch,
+                                   .context = &completed};
     assert_non_null(o.ops);
     must(ech_search_open(&o, &s, &err), &err);
     return s;
+}
+
+static void submit(struct ech_search *s, int64_t tag, const float *from, int64_t count)
+{
+    struct ech_err err = ECH_ERR_NONE;
+    struct ech_search_batch batch = {.tag = tag, .count = count, .queries = from, .note = &completed};
+    must(ech_search_submit(s, &batch, &err), &err);
 }
 
 static struct ech_hits *next_hits(struct ech_search *s)
 {
     struct ech_hits *h = ech_search_poll(s, 30);
     assert_non_null(h);
+    assert_true(completed > 0);
     must(h->err.code, &h->err);
     return h;
 }
@@ -135,12 +159,11 @@ static struct ech_hits *next_hits(struct ech_search *s)
 static void look_up(struct ech_search *s, int64_t count, int64_t top_k, struct ech_hit *hits)
 {
     static const int64_t sizes[] = {1, 0, 4, 300, 2, 7};
-    struct ech_err err = ECH_ERR_NONE;
     int batches = 0;
     for (int64_t q = 0, n; q < count; q += n) {
         n = sizes[batches++ % 6];
         n = n < count - q ? n : count - q;
-        must(ech_search_submit(s, q, queries + q * dim, n, &err), &err);
+        submit(s, q, queries + q * dim, n);
     }
     for (; batches > 0; batches--) {
         struct ech_hits *h = next_hits(s);
@@ -221,7 +244,6 @@ static void a_cancel_drops_what_has_not_begun(void **state)
 {
     (void)state;
     enum { BATCHES = 60 };
-    struct ech_err err = ECH_ERR_NONE;
     dim = 384;
     rows = ROWS_MOST;
     make_vectors(false);
@@ -231,7 +253,7 @@ static void a_cancel_drops_what_has_not_begun(void **state)
     struct ech_search *s = open_search(ds, "auto", 3, 5, false);
     for (int round = 0; round < 3; round++) {
         for (int64_t b = 0; b < BATCHES; b++)
-            must(ech_search_submit(s, b, queries + b * dim, 1, &err), &err);
+            submit(s, b, queries + b * dim, 1);
         if (round)
             ech_hits_destroy(next_hits(s));
         ech_search_cancel(s);
@@ -239,7 +261,7 @@ static void a_cancel_drops_what_has_not_begun(void **state)
         for (struct ech_hits *h; (h = ech_search_poll(s, 30)) != NULL; ended++)
             ech_hits_destroy(h);
         assert_true(ended < BATCHES);
-        must(ech_search_submit(s, 99, queries, 1, &err), &err);
+        submit(s, 99, queries, 1);
         struct ech_hits *h = next_hits(s);
         assert_int_equal(h->tag, 99);
         make_exact(false, 1);
@@ -247,7 +269,7 @@ static void a_cancel_drops_what_has_not_begun(void **state)
         ech_hits_destroy(h);
     }
     for (int64_t b = 0; b < BATCHES; b++)
-        must(ech_search_submit(s, b, queries + b * dim, 1, &err), &err);
+        submit(s, b, queries + b * dim, 1);
     ech_search_close(s); /* with all of it in flight */
     ech_dataset_close(ds);
 }

@@ -4,8 +4,8 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/cores.h"
 #include "launcher/attempt.h"
-#include "launcher/cores.h"
 #include "launcher/ending.h"
 #include "launcher/job.h"
 #include "launcher/logmerge.h"

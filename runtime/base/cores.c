@@ -1,5 +1,5 @@
 /* Usable cores: see cores.h. A quota anywhere between the process's own cgroup and the root counts. */
-#include "launcher/cores.h"
+#include "base/cores.h"
 
 #include "base/io.h"
 #include "base/mem.h"

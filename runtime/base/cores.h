@@ -1,6 +1,6 @@
 /* Usable cores: what the affinity mask and the cgroup quotas (v1 and v2) leave to this process. */
-#ifndef ECH_LAUNCHER_CORES_H
-#define ECH_LAUNCHER_CORES_H
+#ifndef ECH_BASE_CORES_H
+#define ECH_BASE_CORES_H
 
 #include <stdbool.h>
 #include <stdint.h>
