@@ -28,8 +28,8 @@ static int open_local(struct ech_dataset *ds, const char *path, const char *copy
 {
     if (!(ds->path = ech_strdup(path, err)))
         return ECH_UNAVAILABLE;
-    int code = copy ? ech_manifest_read_file(copy, &ds->manifest, err)
-                    : ech_manifest_read(path, &ds->manifest, err);
+    int code =
+        copy ? ech_manifest_read_file(copy, &ds->manifest, err) : ech_manifest_read(path, &ds->manifest, err);
     if (code != ECH_OK)
         return code;
     size_t shards = ds->manifest.shard_count;
