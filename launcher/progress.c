@@ -48,7 +48,7 @@ void ech_progress_line(const struct ech_run_view *view, struct ech_str *out)
                  ech_print_count(view->todo.rows_done, done, sizeof done),
                  ech_print_count(view->todo.rows, rows, sizeof rows));
     if (view->todo.rows_done >= view->todo.rows) {
-        ech_str_addf(out, "  %s", phase(view));
+        ech_str_addf(out, "  %s", view->sealed ? "sealed" : phase(view));
         return;
     }
     ech_str_addf(out, "  %s rows/s  %s tokens/s",

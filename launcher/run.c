@@ -235,11 +235,14 @@ static int go_on(const char *run_dir, const char *const *sets, int64_t ranks, st
     int code = ech_rundir_lock(run_dir, &lock, err);
     if (code == ECH_OK)
         code = ech_run_attempts(run_dir, &attempts, err);
-    if (code == ECH_OK && is_sealed(run_dir, attempts, &result)) {
+    bool sealed = code == ECH_OK && is_sealed(run_dir, attempts, &result);
+    if (sealed && ech_path_exists(result.dataset)) {
         printf("%s\n", run_dir);
         ech_say("sealed already: %s", result.dataset);
         goto out;
     }
+    if (sealed)
+        ech_say("%s was sealed and is not there any more: it is made again", result.dataset);
     job_path = code == ECH_OK ? ech_run_path(err, run_dir, "%s", ECH_RUN_JOB) : NULL;
     if (!job_path)
         goto out;

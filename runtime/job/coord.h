@@ -42,7 +42,8 @@ struct ech_report {
     int done_count;
     int *dead; /* ranks of the job found dead since the last report */
     int dead_count;
-    /* A new leader tells all that the node's living ranks hold; what it does not name goes back. */
+    /* A new leader, and one with nothing to do, tells all that the node's living ranks hold; what it does not
+     * name goes back. */
     bool new_leader;
     struct ech_range *held;
     int held_count;

@@ -21,7 +21,7 @@ struct ech_lead {
     size_t dead_count, dead_capacity;
     struct ech_rowset todo; /* granted or taken back, waiting for a free slot */
     bool new_leader, awaiting, finished;
-    double reported_at, heard_at, ended_at;
+    double reported_at, heard_at, ended_at, listed_at;
     int64_t epoch;
     bool *told; /* nodes that know the final state (coordinator) */
     struct ech_str bytes;
@@ -46,6 +46,7 @@ int ech_lead_open(const struct ech_lead_options *options, struct ech_lead **out,
         ech_lead_close(l);
         return ECH_UNAVAILABLE;
     }
+    l->listed_at = l->heard_at;
     ech_pool_listen(l->o.pool);
     *out = l;
     return ECH_OK;
@@ -92,12 +93,14 @@ static int bury(struct ech_lead *l, int place, struct ech_err *err)
     return ech_pool_claimed(l->o.pool, place, true, &l->todo, err);
 }
 
+/* The dead are looked at again: one that wakes in the middle of its turn may claim before it knows. */
 static int look_for_dead(struct ech_lead *l, struct ech_err *err)
 {
     int code = ECH_OK;
     for (int p = 0; !code && p < l->node_size; p++)
-        if (p != l->place && !ech_pool_place_dead(l->o.pool, p) &&
-            ech_pool_silence(l->o.pool, p) > l->o.heartbeat)
+        if (p != l->place && ech_pool_place_dead(l->o.pool, p))
+            code = ech_pool_claimed(l->o.pool, p, true, &l->todo, err);
+        else if (p != l->place && ech_pool_silence(l->o.pool, p) > l->o.heartbeat)
             code = bury(l, p, err);
     return code;
 }
@@ -212,6 +215,8 @@ static int send_report(struct ech_lead *l, const struct ech_lead_view *view, str
     struct ech_rowset held;
     ech_rowset_init(&held);
     int code = l->new_leader ? list_held(l, &held, err) : ECH_OK;
+    if (l->new_leader)
+        l->listed_at = ech_mono_s();
     report.held = held.ranges;
     report.held_count = (int)held.count;
     if (!code && l->o.coord)
@@ -341,6 +346,10 @@ static int lead_node(struct ech_lead *l, const struct ech_lead_view *view, struc
     int code = gather_done(l, err);
     if (!code)
         code = look_for_dead(l, err);
+    /* Nothing left to do, and yet the job is not done: what the coordinator believes this node to hold is
+     * compared with what it holds, in case a rank took rows to its grave. */
+    if (!code && view->idle && !l->awaiting && ech_mono_s() - l->listed_at > l->o.heartbeat)
+        l->new_leader = true;
     if (!code && report_is_due(l, view))
         code = send_report(l, view, err);
     if (!code)

@@ -269,7 +269,7 @@ bool ech_pool_take_done(struct ech_pool *p, int place, struct ech_spooled *out)
 {
     struct place *pl = &p->places[place];
     uint64_t taken = atomic_load(&pl->taken);
-    if (taken == atomic_load(&pl->pushed))
+    if (taken == atomic_load(&pl->pushed) || ech_pool_fenced(p))
         return false;
     *out = pl->ring[taken % RING];
     atomic_store(&pl->taken, taken + 1);
@@ -296,6 +296,8 @@ int ech_pool_claimed(struct ech_pool *p, int place, bool drop, struct ech_rowset
 
 bool ech_pool_add(struct ech_pool *p, struct ech_range range, int owner)
 {
+    if (ech_pool_fenced(p)) /* another leads by now */
+        return false;
     while (range.first < range.end) {
         struct slot *free_slot = NULL;
         for (int i = 0; i < SLOTS && !free_slot; i++) {

@@ -112,6 +112,12 @@ def appended_input():
     (W / "more.txt").write_text("new\nnewer\n")
     subprocess.run([ECHELON, "data", "append", str(W / "more.txt"), str(W / "grows")], check=True, stdout=subprocess.DEVNULL)
     check("appended_input resumed", resume(p, "max_errors=1"), 0, r"sealed: 3 rows", W / "appended_input/out")
+    want = loop.digest(W / "appended_input/out")
+    check("sealed", resume(p), 0, r"sealed already", W / "appended_input/out")
+    shutil.rmtree(W / "appended_input/out")
+    check("sealed and gone", resume(p), 0, r"sealed: 3 rows", W / "appended_input/out")
+    if loop.digest(W / "appended_input/out") != want:
+        sys.exit("FAIL appended_input: other bytes when made again")
 
 
 def replaced_input():

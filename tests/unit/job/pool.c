@@ -112,6 +112,31 @@ static void a_full_ring_says_so(void **state)
     close_pools();
 }
 
+/* A rank that was declared dead and wakes in the middle of its turn. */
+static void the_dead_may_claim_and_add_nothing_for_good(void **state)
+{
+    (void)state;
+    open_pools();
+    struct ech_range r;
+    struct ech_spooled s;
+    struct ech_rowset back;
+    ech_rowset_init(&back);
+    ech_pool_add(pools[0], (struct ech_range){0, 100}, -1);
+    ech_pool_kill(pools[0], 2);
+    assert_int_equal(ech_pool_claimed(pools[0], 2, true, &back, NULL), 0);
+    assert_int_equal(back.rows, 0);
+    assert_true(ech_pool_claim(pools[2], 30, &r));
+    assert_int_equal(ech_pool_claimed(pools[0], 2, true, &back, NULL), 0);
+    assert_int_equal(back.rows, 30);
+    assert_false(ech_pool_add(pools[2], (struct ech_range){200, 300}, -1));
+    assert_true(ech_pool_claim(pools[1], 10, &r));
+    tell(pools[1], r);
+    assert_false(ech_pool_take_done(pools[2], 1, &s));
+    assert_true(ech_pool_take_done(pools[0], 1, &s));
+    ech_rowset_fini(&back);
+    close_pools();
+}
+
 static void silence_counts_from_listening(void **state)
 {
     (void)state;
@@ -222,6 +247,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_claims_of_the_dead_come_back),
     cmocka_unit_test(a_full_ring_says_so),
     cmocka_unit_test(silence_counts_from_listening),
+    cmocka_unit_test(the_dead_may_claim_and_add_nothing_for_good),
     cmocka_unit_test(slots_run_out_and_come_back),
     cmocka_unit_test(an_idle_rank_copies_from_the_slowest_once),
     cmocka_unit_test(shares_follow_living_speed),
