@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Tags of this folder. Messages of the layers above use theirs on the same communicator; creating a group has
- * a tag space of its own in MPI. */
+/* Of the group of survivors. Some implementations send plain messages with it, so it must not meet those of
+ * the layers above: groups are made on a communicator of their own. */
 enum { TAG_SURVIVORS = 1 };
 enum {
     PIECE = 1 << 30,     /* bytes of one MPI call: counts are int */
@@ -36,8 +36,9 @@ struct received {
 struct mpi_comm {
     struct ech_comm base; /* first */
     MPI_Comm handle;
-    bool finalise; /* the job's communicator: its close ends MPI */
-    int *scratch;  /* [2 * size] counts and places of a gather */
+    MPI_Comm groups; /* the job's: for making groups of survivors; else MPI_COMM_NULL */
+    bool finalise;   /* the job's communicator: its close ends MPI */
+    int *scratch;    /* [2 * size] counts and places of a gather */
     struct sent *sends;
     size_t send_count, send_capacity, send_next;
     struct received *receives;
@@ -296,6 +297,8 @@ static void mpi_close(struct ech_comm *comm)
     drop_received(self);
     if (comm->local)
         mpi_close(comm->local);
+    if (!member_dead && self->groups != MPI_COMM_NULL)
+        MPI_Comm_free(&self->groups);
     if (!member_dead && self->handle != MPI_COMM_NULL)
         MPI_Comm_free(&self->handle);
     if (self->finalise && !member_dead)
@@ -328,7 +331,7 @@ static struct mpi_comm *prepare(int size, struct ech_err *err)
     struct mpi_comm *self = ech_calloc(1, sizeof *self, err);
     if (!self)
         return NULL;
-    self->handle = MPI_COMM_NULL;
+    self->handle = self->groups = MPI_COMM_NULL;
     self->held = MPI_MESSAGE_NULL;
     self->base.ops = &mpi_ops;
     self->base.piece = PIECE;
@@ -441,14 +444,14 @@ static int mpi_survivors(struct ech_comm *comm, const bool *alive, struct ech_co
         if (alive[rank])
             ranks[count++] = rank;
     MPI_Group all, living;
-    MPI_Comm handle;
-    int code = check(MPI_Comm_group(of(comm)->handle, &all), "MPI_Comm_group", err);
+    MPI_Comm handle, groups = of(comm)->groups != MPI_COMM_NULL ? of(comm)->groups : of(comm)->handle;
+    int code = check(MPI_Comm_group(groups, &all), "MPI_Comm_group", err);
     if (code != ECH_OK)
         return code;
     code = check(MPI_Group_incl(all, count, ranks, &living), "MPI_Group_incl", err);
     if (code == ECH_OK) {
-        code = check(MPI_Comm_create_group(of(comm)->handle, living, TAG_SURVIVORS, &handle),
-                     "MPI_Comm_create_group", err);
+        code = check(MPI_Comm_create_group(groups, living, TAG_SURVIVORS, &handle), "MPI_Comm_create_group",
+                     err);
         MPI_Group_free(&living);
     }
     MPI_Group_free(&all);
@@ -507,6 +510,11 @@ int ech_comm_open_mpi(const struct ech_comm_options *options, struct ech_comm **
     code = node_key(handle, options, &key, err);
     if (code == ECH_OK)
         code = adopt(handle, key, &self, err);
+    if (code == ECH_OK)
+        code = check(MPI_Comm_dup(self->handle, &self->groups), "MPI_Comm_dup", err);
+    if (code == ECH_OK)
+        code =
+            check(MPI_Comm_set_errhandler(self->groups, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", err);
     if (code != ECH_OK) {
         MPI_Finalize(); /* all ranks come here together */
         return code;
