@@ -109,6 +109,21 @@ static char *nearest_folder(const char *path, struct ech_err *err)
     return folder;
 }
 
+/* Only a dataset is replaced: told before the rows are computed, not after. */
+static int check_replaced(const char *output, struct ech_err *err)
+{
+    char *manifest = ech_path_join(output, MANIFEST, err);
+    int code = manifest ? ECH_OK : ECH_UNAVAILABLE;
+    if (manifest && !ech_path_exists(manifest))
+        code =
+            ech_fail(err, ECH_EXISTS,
+                     "output.dataset %s exists and is not a dataset: it is not replaced; remove it or name "
+                     "another output",
+                     output);
+    ech_free(manifest);
+    return code;
+}
+
 int ech_job_check_output(const struct ech_job *job, struct ech_err *err)
 {
     const char *output = job->output.dataset;
@@ -117,8 +132,11 @@ int ech_job_check_output(const struct ech_job *job, struct ech_err *err)
                         "output.dataset %s exists already: name another one, remove it, or set output.exists "
                         "to replace",
                         output);
+    int code = ech_path_exists(output) ? check_replaced(output, err) : ECH_OK;
+    if (code != ECH_OK)
+        return code;
     char *folder = nearest_folder(output, err);
-    int code = folder ? try_folder(folder, output, err) : ECH_UNAVAILABLE;
+    code = folder ? try_folder(folder, output, err) : ECH_UNAVAILABLE;
     ech_free(folder);
     return code;
 }

@@ -194,13 +194,13 @@ static bool is_sealed(const char *run_dir, int attempts, struct ech_run_result *
     return false;
 }
 
-/* With --set: only what does not affect the result may differ; then job.yaml is written anew. */
-static int change_job(const char *run_dir, const char *job_path, const struct ech_ready *ready,
+/* With --set: only what does not affect the result may differ; then job.yaml is written anew. `saved`: its
+ * text before; the caller frees it. */
+static int change_job(const char *run_dir, const char *job_path, const struct ech_ready *ready, char **saved,
                       struct ech_err *err)
 {
     struct ech_config_request request = {.path = job_path, .saved = true};
     struct ech_config *before = NULL;
-    char *saved = NULL;
     struct ech_str old, new;
     ech_str_init(&old);
     ech_str_init(&new);
@@ -215,10 +215,9 @@ static int change_job(const char *run_dir, const char *job_path, const struct ec
         code = ech_fail(err, ECH_CONFIG, "output.dataset cannot change on resume (it is %s)",
                         ech_config_job(before)->output.dataset);
     if (code == ECH_OK)
-        code = ech_read_file(job_path, JOB_BYTES, &saved, NULL, err);
+        code = ech_read_file(job_path, JOB_BYTES, saved, NULL, err);
     if (code == ECH_OK)
-        code = write_job(run_dir, ready->config, saved, err);
-    ech_free(saved);
+        code = write_job(run_dir, ready->config, *saved, err);
     ech_config_destroy(before);
     ech_str_fini(&old);
     ech_str_fini(&new);
@@ -230,7 +229,7 @@ static int go_on(const char *run_dir, const char *const *sets, int64_t ranks, st
     struct ech_ready ready = {0};
     struct ech_run_result result;
     int lock = -1, attempts = 0;
-    char *job_path = NULL;
+    char *job_path = NULL, *saved = NULL;
     ech_session_block_signals();
     int code = ech_rundir_lock(run_dir, &lock, err);
     if (code == ECH_OK)
@@ -248,17 +247,20 @@ static int go_on(const char *run_dir, const char *const *sets, int64_t ranks, st
         goto out;
     struct ech_config_request request = {.path = job_path, .sets = sets, .saved = true};
     code = ech_ready_make(&request, ranks, &ready, err);
-    if (code == ECH_OK && sets[0])
-        code = change_job(run_dir, job_path, &ready, err);
     if (code == ECH_OK)
         code = ech_job_check_inputs(ready.job, err);
+    if (code == ECH_OK && sets[0])
+        code = change_job(run_dir, job_path, &ready, &saved, err);
     if (code == ECH_OK) {
         printf("%s\n", run_dir);
         fflush(stdout);
         code = ech_attempts_run(&ready, run_dir, attempts + 1, err);
+        if (saved && (code == ECH_CONFIG || code == ECH_NOINPUT)) /* what was refused does not stay */
+            ech_write_file(job_path, saved, strlen(saved), NULL);
     }
 out:
     ech_ready_fini(&ready);
+    ech_free(saved);
     ech_free(job_path);
     if (lock >= 0)
         close(lock);

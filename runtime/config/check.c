@@ -7,9 +7,10 @@
 #include "config/template.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct check {
     struct ech_config *config;
@@ -75,21 +76,59 @@ static int check_needs(struct check *c)
     return ECH_OK;
 }
 
-/* The same folder, by name or, where both are there, by what they are. */
-static bool same_place(const char *a, const char *b)
+/* Absolute, without links as far as the path is there; false: too long to tell. */
+static bool real_place(const char *path, char real[PATH_MAX])
 {
-    struct stat x, y;
-    if (!a || !b)
+    char head[PATH_MAX];
+    size_t cut = strlen(path);
+    if (cut >= sizeof head)
         return false;
-    return strcmp(a, b) == 0 ||
-           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+    memcpy(head, path, cut + 1);
+    while (!realpath(head, real)) {
+        while (cut > 0 && head[--cut] != '/')
+            ;
+        head[cut] = '\0';
+        if (cut == 0) {
+            real[0] = '\0';
+            break;
+        }
+    }
+    const char *rest = path + cut;
+    size_t length = strcmp(real, "/") == 0 ? 0 : strlen(real);
+    if (length + strlen(rest) >= PATH_MAX)
+        return false;
+    memcpy(real + length, rest, strlen(rest) + 1);
+    return true;
+}
+
+/* Does `inner` lie in the folder `outer`? Both as real_place gives them. */
+static bool lies_in(const char *inner, const char *outer)
+{
+    size_t length = strlen(outer);
+    return strncmp(inner, outer, length) == 0 && inner[length] == '/';
+}
+
+/* Replacing or removing one dataset must never take another one, the model or the run along. */
+static void check_apart(struct check *c, const char *path, const char *place)
+{
+    char output[PATH_MAX], other[PATH_MAX];
+    const char *name = c->job->output.dataset;
+    if (!place || !name || !real_place(name, output) || !real_place(place, other))
+        return;
+    bool runs = strcmp(path, "runs") == 0;
+    if (strcmp(output, other) == 0)
+        NOTE(c, "output.dataset", "output.dataset and %s are the same folder, %s", path, name);
+    else if (lies_in(other, output))
+        NOTE(c, "output.dataset", "%s lies inside output.dataset, %s: keep them apart", path, name);
+    else if (!runs && lies_in(output, other))
+        NOTE(c, "output.dataset", "output.dataset lies inside %s, %s: keep them apart", path, place);
 }
 
 static int check_places(struct check *c)
 {
-    if (same_place(c->job->input.dataset, c->job->output.dataset))
-        NOTE(c, "output.dataset", "output.dataset and input.dataset are the same folder, %s",
-             c->job->output.dataset);
+    check_apart(c, "input.dataset", c->job->input.dataset);
+    check_apart(c, "model", c->job->model);
+    check_apart(c, "runs", c->job->runs);
     return ECH_OK;
 }
 
@@ -172,9 +211,7 @@ static int check_retrieve(struct check *c)
         NOTE(c, "options.query", "there are no queries: give input.dataset or options.query");
     if (options->query.count && !c->job->model)
         NOTE(c, "model", "model is missing: options.query are texts, a model turns them into vectors");
-    if (same_place(options->index, c->job->output.dataset))
-        NOTE(c, "output.dataset", "output.dataset and options.index are the same folder, %s",
-             c->job->output.dataset);
+    check_apart(c, "options.index", options->index);
     return ECH_OK;
 }
 

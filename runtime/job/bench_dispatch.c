@@ -136,36 +136,70 @@ static int bench_claims(struct ech_bench *b, struct ground *g, struct ech_err *e
     return code;
 }
 
+static int open_spool(const struct ech_bench *b, struct ech_spooler **out, struct ech_err *err)
+{
+    int rank = ech_comm_rank(b->comm);
+    char path[4200];
+    snprintf(path, sizeof path, "%s/spool-%d", b->folder, rank);
+    struct ech_spooler_options options = {
+        .path = path,
+        .head = {.attempt = 1, .rank = rank, .numerics = "bench", .columns = columns, .columns_count = 2},
+        .sync_seconds = 2,
+        .full_seconds = 10,
+        .sync_bytes = 64 << 20};
+    return ech_spooler_open(&options, out, err);
+}
+
+static int open_coord(const struct ech_bench *b, const struct ground *g, struct ech_coord **out,
+                      struct ech_err *err)
+{
+    struct ech_coord_options options = {.nodes = ech_comm_nodes(b->comm),
+                                        .ranks = ech_comm_size(b->comm),
+                                        .node_of = g->node_of,
+                                        .rows = b->rows,
+                                        .now = ech_mono_s(),
+                                        .node_deadline = 60};
+    return ech_comm_rank(b->comm) == 0 ? ech_coord_create(&options, out, err) : ECH_OK;
+}
+
+/* All ranks open, then all run, then rank by rank what was opened is closed. */
+static int time_loop(struct ech_bench *b, struct ground *g, struct ech_dispatch *d, double *seconds,
+                     struct ech_err *err)
+{
+    int code = d->source ? open_spool(b, &d->spooler, err) : ECH_UNAVAILABLE;
+    if (!code)
+        code = open_coord(b, g, &d->coord, err);
+    ech_pool_reset(g->pool);
+    if (!code)
+        code = ech_dispatch_open(d, err);
+    code = ech_agree(b->comm, err);
+    double start = ech_mono_s();
+    if (!code)
+        code = ech_dispatch_run(d, err);
+    *seconds = ech_mono_s() - start;
+    ech_dispatch_close(d);
+    ech_spooler_close(d->spooler, err);
+    ech_coord_destroy(d->coord);
+    return ech_agree(b->comm, err);
+}
+
 static int bench_loop(struct ech_bench *b, struct ground *g, struct ech_err *err)
 {
     static volatile sig_atomic_t never;
     _Atomic double beat_at = ech_mono_s();
     struct ech_stream stream = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct ech_job job = {.max_errors = 0, .balance = {.lease_rows = 1}, .limits = {.heartbeat = 30}};
     struct ech_list texts = {ech_calloc((size_t)b->rows, sizeof *texts.items, err), (int)b->rows};
+    struct ech_source *source = NULL;
     for (int64_t i = 0; texts.items && i < b->rows; i++)
         texts.items[i] = "x";
-    struct ech_job job = {.max_errors = 0, .balance = {.lease_rows = 1}, .limits = {.heartbeat = 30}};
-    char path[4200];
-    snprintf(path, sizeof path, "%s/spool-%d", b->folder, ech_comm_rank(b->comm));
-    struct ech_spooler_options spool = {.path = path,
-                                        .head = {.attempt = 1,
-                                                 .rank = ech_comm_rank(b->comm),
-                                                 .numerics = "bench",
-                                                 .columns = columns,
-                                                 .columns_count = 2},
-                                        .sync_seconds = 2,
-                                        .full_seconds = 10,
-                                        .sync_bytes = 64 << 20};
-    struct ech_coord_options co = {.nodes = ech_comm_nodes(b->comm),
-                                   .ranks = ech_comm_size(b->comm),
-                                   .node_of = g->node_of,
-                                   .rows = b->rows,
-                                   .now = ech_mono_s(),
-                                   .node_deadline = 60};
+    if (texts.items)
+        ech_source_open(&job, NULL, &texts, &source, err);
     struct ech_dispatch d = {.comm = b->comm,
                              .pool = g->pool,
                              .kind = &null_kind,
                              .stream = &stream,
+                             .source = source,
                              .job = &job,
                              .threads = 1,
                              .tokens_a_row = 1,
@@ -173,29 +207,11 @@ static int bench_loop(struct ech_bench *b, struct ground *g, struct ech_err *err
                              .rows = b->rows,
                              .stop = &never,
                              .beat_at = &beat_at};
-    struct ech_source *source = NULL;
-    int code = texts.items ? ech_source_open(&job, NULL, &texts, &source, err) : ECH_UNAVAILABLE;
-    d.source = source;
-    if (!code)
-        code = ech_spooler_open(&spool, &d.spooler, err);
-    if (!code && ech_comm_rank(b->comm) == 0)
-        code = ech_coord_create(&co, &d.coord, err);
-    ech_pool_reset(g->pool);
-    if (!code)
-        code = ech_dispatch_open(&d, err);
-    code = ech_agree(b->comm, err);
-    double start = ech_mono_s();
-    if (!code)
-        code = ech_dispatch_run(&d, err);
-    double seconds = ech_mono_s() - start;
-    ech_dispatch_close(&d);
-    if (d.spooler)
-        ech_spooler_close(d.spooler, err);
-    code = ech_agree(b->comm, err);
+    double seconds;
+    int code = time_loop(b, g, &d, &seconds, err);
     if (!code)
         ech_bench_row(b, "claim + spool record + grouped sync + done, all ranks", (double)b->rows / seconds,
                       "leases/s", 10000, "goal");
-    ech_coord_destroy(d.coord);
     ech_source_close(source);
     ech_free(texts.items);
     return code;

@@ -10,23 +10,19 @@ enum { MOST = 1 << 28 };
 
 static const char *const types[] = {"bert", "roberta", "xlm-roberta", "camembert", "electra", NULL};
 
+#define AT(member) offsetof(struct ech_spec, member)
+static const struct ech_spec_key keys[] = {
+    {"num_hidden_layers", AT(layers)},  {"hidden_size", AT(hidden)},
+    {"num_attention_heads", AT(heads)}, {"intermediate_size", AT(intermediate)},
+    {"vocab_size", AT(vocab)},          {"max_position_embeddings", AT(positions)},
+    {"type_vocab_size", AT(types)},
+};
+
 static int read_bert(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)
 {
     double eps = 1e-12;
     s->pad = 0;
-    int code = ech_spec_count(config, path, "num_hidden_layers", MOST, &s->layers, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "hidden_size", MOST, &s->hidden, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "num_attention_heads", MOST, &s->heads, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "intermediate_size", MOST, &s->intermediate, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "vocab_size", MOST, &s->vocab, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "max_position_embeddings", MOST, &s->positions, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "type_vocab_size", MOST, &s->types, err);
+    int code = ech_spec_counts(config, path, keys, sizeof keys / sizeof *keys, s, err);
     if (code == ECH_OK)
         code = ech_json_get_float(config, path, "layer_norm_eps", false, &eps, err);
     if (code == ECH_OK)

@@ -3,24 +3,18 @@
 
 #include "base/json.h"
 
-enum { MOST = 1 << 28 };
-
 static const char *const types[] = {"distilbert", NULL};
+
+#define AT(member) offsetof(struct ech_spec, member)
+static const struct ech_spec_key keys[] = {
+    {"n_layers", AT(layers)},         {"dim", AT(hidden)},       {"n_heads", AT(heads)},
+    {"hidden_dim", AT(intermediate)}, {"vocab_size", AT(vocab)}, {"max_position_embeddings", AT(positions)},
+};
 
 /* sinusoidal_pos_embds only says how the stored position table was made. */
 static int read_distilbert(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)
 {
-    int code = ech_spec_count(config, path, "n_layers", MOST, &s->layers, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "dim", MOST, &s->hidden, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "n_heads", MOST, &s->heads, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "hidden_dim", MOST, &s->intermediate, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "vocab_size", MOST, &s->vocab, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "max_position_embeddings", MOST, &s->positions, err);
+    int code = ech_spec_counts(config, path, keys, sizeof keys / sizeof *keys, s, err);
     if (code == ECH_OK)
         code = ech_spec_act(config, path, "activation", s, err);
     s->embed = s->hidden;

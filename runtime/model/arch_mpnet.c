@@ -3,24 +3,21 @@
 
 #include "base/json.h"
 
-enum { MOST = 1 << 28, DISTANCE = 128, PAD = 1 };
+enum { DISTANCE = 128, PAD = 1 };
 
 static const char *const types[] = {"mpnet", NULL};
+
+#define AT(member) offsetof(struct ech_spec, member)
+static const struct ech_spec_key keys[] = {
+    {"num_hidden_layers", AT(layers)},  {"hidden_size", AT(hidden)},
+    {"num_attention_heads", AT(heads)}, {"intermediate_size", AT(intermediate)},
+    {"vocab_size", AT(vocab)},          {"max_position_embeddings", AT(positions)},
+};
 
 static int read_mpnet(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)
 {
     double eps = 1e-12;
-    int code = ech_spec_count(config, path, "num_hidden_layers", MOST, &s->layers, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "hidden_size", MOST, &s->hidden, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "num_attention_heads", MOST, &s->heads, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "intermediate_size", MOST, &s->intermediate, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "vocab_size", MOST, &s->vocab, err);
-    if (code == ECH_OK)
-        code = ech_spec_count(config, path, "max_position_embeddings", MOST, &s->positions, err);
+    int code = ech_spec_counts(config, path, keys, sizeof keys / sizeof *keys, s, err);
     s->buckets = 32;
     if (code == ECH_OK && json_object_get(config, "relative_attention_num_buckets"))
         code = ech_spec_count(config, path, "relative_attention_num_buckets", DISTANCE, &s->buckets, err);

@@ -33,6 +33,17 @@ int ech_spec_count(const json_t *config, const char *path, const char *key, int6
     return code;
 }
 
+int ech_spec_counts(const json_t *config, const char *path, const struct ech_spec_key *keys, int count,
+                    struct ech_spec *spec, struct ech_err *err)
+{
+    int code = ECH_OK;
+    for (int i = 0; code == ECH_OK && i < count; i++) {
+        int64_t *out = (int64_t *)(void *)((char *)spec + keys[i].offset);
+        code = ech_spec_count(config, path, keys[i].name, 1 << 28, out, err);
+    }
+    return code;
+}
+
 int ech_spec_act(const json_t *config, const char *path, const char *key, struct ech_spec *spec,
                  struct ech_err *err)
 {

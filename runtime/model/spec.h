@@ -68,7 +68,14 @@ extern const struct ech_arch ech_arch_bert, ech_arch_distilbert, ech_arch_mpnet;
 int ech_spec_read(const char *path, struct ech_spec *out, struct ech_err *err);
 int ech_spec_parse(const char *path, const json_t *config, struct ech_spec *out, struct ech_err *err);
 
-/* Helpers of the architectures: a count within [1, most], and the activation's name. */
+/* Helpers of the architectures: a count within [1, most]; a table of counts (each within [1, 2^28]); the
+ * activation's name. */
+struct ech_spec_key {
+    const char *name;
+    size_t offset; /* of an int64_t in struct ech_spec */
+};
+int ech_spec_counts(const json_t *config, const char *path, const struct ech_spec_key *keys, int count,
+                    struct ech_spec *spec, struct ech_err *err);
 int ech_spec_count(const json_t *config, const char *path, const char *key, int64_t most, int64_t *out,
                    struct ech_err *err);
 int ech_spec_act(const json_t *config, const char *path, const char *key, struct ech_spec *spec,

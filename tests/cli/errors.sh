@@ -31,7 +31,10 @@ bad 64 "--ranks -1" "$echelon" run job.yaml --ranks -1
 
 mkdir -p result/there
 bad 73 "exists already" "$echelon" run job.yaml --set output.dataset=result/there
+bad 73 "is not a dataset" "$echelon" run job.yaml --set output.dataset=result/there --set output.exists=replace
+touch result/there/dataset.yaml
 expect 0 "$echelon" run job.yaml --set output.dataset=result/there --set output.exists=replace --dry-run
+rm result/there/dataset.yaml
 [ -e runs ] && fail "--dry-run left a run directory"
 rmdir result/there result
 expect 0 "$echelon" run job.yaml --dry-run

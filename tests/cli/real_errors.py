@@ -100,6 +100,9 @@ def bad_utf8():
     import_lines("bad", b"good\nbad \xff\xfe here\nfine\n", "--invalid-utf8", "keep")
     p = run(write_job("bad_utf8", input={"dataset": f"{W}/bad"}, max_errors=0))
     check("bad_utf8", p, 65, r"row 1\b.*UTF-8")
+    import_lines("other", b"another\ninput\nhere\n")
+    check("bad_utf8 resumed with another input", resume(p, f"input.dataset={W}/other"), 78, r"other is not the dataset",
+          W / "bad_utf8/out")  # and what was refused does not stay
     # All rows may be safe by now: the bad one is still one too many.
     check("bad_utf8 resumed as it was", resume(p), 65, r"max_errors", W / "bad_utf8/out")
     check("bad_utf8 resumed with a higher value", resume(p, "max_errors=1"), 0, r"", W / "bad_utf8/out")

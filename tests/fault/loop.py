@@ -138,6 +138,9 @@ def main():
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     where = pathlib.Path.cwd() / "fault"
     where.mkdir()
+    shm = pathlib.Path(f"/dev/shm/loop-{os.getpid()}")  # others may run jobs of their own meanwhile
+    shm.mkdir()
+    os.environ["ECH_SHM"] = str(shm)
     (where / "texts.txt").write_text("\n".join(texts(a.rows)) + "\n")
     subprocess.run([f"{BIN}/echelon", "data", "import", str(where / "texts.txt"), str(where / "texts")], check=True,
                    stdout=subprocess.DEVNULL)
@@ -145,12 +148,12 @@ def main():
     subprocess.run([f"{BIN}/echelon", "run", str(where / "calm.yaml"), "--ranks", "1"], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     want = digest(where / "calm")
-    shm = set(os.listdir("/dev/shm"))
     for i in range(1, a.n + 1):
         turn(i, random.Random(a.seed * 1000003 + i), where, want, a.rows)
-    new = set(os.listdir("/dev/shm")) - shm
-    if new:
-        sys.exit(f"FAIL: left in /dev/shm: {sorted(new)}")
+    left = os.listdir(shm)
+    if left:
+        sys.exit(f"FAIL: left in {shm}: {sorted(left)}")
+    shm.rmdir()
     print(f"{a.n} turns, every output equal to the undisturbed one ({want[:16]})")
     return 0
 

@@ -57,6 +57,19 @@ static void places(void **state)
              "the same folder");
     load_bad("kind: retrieve\nmodel: m\noptions: {index: i, query: q}\noutput: {dataset: i}\n", 4, 10,
              "output.dataset and options.index are the same folder");
+    load_bad("kind: embed\nmodel: m\ninput: {dataset: a/in}\noutput: {dataset: a}\n", 4, 10,
+             "input.dataset lies inside output.dataset");
+    load_bad("kind: embed\nmodel: m\ninput: {dataset: real}\noutput: {dataset: link/new}\n", 4, 10,
+             "output.dataset lies inside input.dataset");
+    load_bad("kind: retrieve\nmodel: m\noptions: {index: link/i, query: q}\noutput: {dataset: real}\n", 4, 10,
+             "options.index lies inside output.dataset");
+    load_bad("kind: embed\nmodel: a/m\ninput: {dataset: b}\noutput: {dataset: a}\n", 4, 10,
+             "model lies inside output.dataset");
+    load_bad("kind: embed\nmodel: m\ninput: {dataset: b}\nruns: a/runs\noutput: {dataset: a}\n", 5, 10,
+             "runs lies inside output.dataset");
+    struct ech_config *apart =
+        load_good("kind: embed\nmodel: m\ninput: {dataset: a}\noutput: {dataset: runs/ab}\n", NULL, NULL);
+    ech_config_destroy(apart);
 }
 
 static void columns(void **state)
@@ -122,14 +135,14 @@ static void paths_and_name(void **state)
     char cwd[4096], expected[4200];
     assert_non_null(getcwd(cwd, sizeof cwd));
     struct ech_config *config = load_good("kind: embed\nmodel: ./a//b/.\ninput: {dataset: ../x}\n"
-                                          "output: {dataset: /}\nruns: .\n",
+                                          "output: {dataset: /o//}\nruns: .\n",
                                           NULL, NULL);
     const struct ech_job *job = ech_config_job(config);
     snprintf(expected, sizeof expected, "%s/a/b", cwd);
     assert_string_equal(job->model, expected);
     snprintf(expected, sizeof expected, "%s/../x", cwd);
     assert_string_equal(job->input.dataset, expected);
-    assert_string_equal(job->output.dataset, "/");
+    assert_string_equal(job->output.dataset, "/o");
     assert_string_equal(job->runs, cwd);
     ech_config_destroy(config);
     static const char *const names[][2] = {
