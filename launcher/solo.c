@@ -103,9 +103,11 @@ static int status_of(const struct ech_session_end *end, struct ech_err *err)
     if (!end->ended || WIFSIGNALED(end->status))
         return ech_fail(err, ECH_REQUEUE, "mpirun was killed; start it again");
     int status = WEXITSTATUS(end->status);
-    return status <= ECH_CONFIG
-               ? status
-               : ech_fail(err, ECH_REQUEUE, "a rank was lost (mpirun ended with %d); start it again", status);
+    if (status == 0 || (status >= ECH_USAGE && status <= ECH_CONFIG))
+        return status;
+    if (status < ECH_USAGE) /* mpirun's own: its words stand above */
+        return ech_fail(err, ECH_UNAVAILABLE, "mpirun could not start the ranks (it ended with %d)", status);
+    return ech_fail(err, ECH_REQUEUE, "a rank was lost (mpirun ended with %d); start it again", status);
 }
 
 /* A death ends such a start as a whole: its work is collective and its output appears only at its end. */
