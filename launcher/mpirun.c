@@ -2,6 +2,7 @@
  *   --bind-to none, mpi_yield_when_idle   waiting ranks must not hold a core that computes
  *   --oversubscribe                       more ranks than cores is the user's choice
  *   --enable-recovery                     a dead rank leaves the others running
+ *   --quiet                               (without it) a rank's status is not explained over ours
  *   sharedfp ^sm                          parallel I/O after a death does not complain about a shared pointer
  *   *_backing_directory, orte_tmpdir_base all files of one start lie in one folder, removed after it */
 #include "launcher/mpirun.h"
@@ -86,8 +87,7 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
     ech_argv_add(out, m->mpirun);
     ech_argv_add(out, "-n");
     ech_argv_addf(out, "%lld", (long long)m->layout->ranks);
-    if (m->recovery)
-        ech_argv_add(out, "--enable-recovery");
+    ech_argv_add(out, m->recovery ? "--enable-recovery" : "--quiet");
     ech_argv_add(out, "--oversubscribe");
     ech_argv_add(out, "--bind-to");
     ech_argv_add(out, "none");

@@ -115,8 +115,9 @@ static void command(void **state)
     m.recovery = false;
     ech_argv_init(&argv);
     ech_mpirun_command(&m, &argv);
-    assert_string_equal(argv.items[6], "--map-by");
-    assert_string_equal(argv.items[7], "ppr:2:node");
+    assert_string_equal(argv.items[3], "--quiet");
+    assert_string_equal(argv.items[7], "--map-by");
+    assert_string_equal(argv.items[8], "ppr:2:node");
     ech_argv_fini(&argv);
     ech_str_fini(&joined);
 }
