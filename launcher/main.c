@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,7 @@ int main(int argc, char **argv)
     struct ech_err err = ECH_ERR_NONE;
     char text[sizeof err.text + sizeof err.file + 64];
     ech_log_init(-1);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of writing, not an end without a word */
     int code = dispatch(argc, argv, &err);
     if (fflush(stdout) != 0 && code == ECH_OK)
         code = ech_fail(&err, ECH_IO, "the output could not be written");

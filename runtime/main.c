@@ -158,6 +158,7 @@ int main(int argc, char **argv)
         say(&err);
         return code;
     }
+    signal(SIGXFSZ, SIG_IGN); /* not while MPI starts: it would wait for ever for what it could not write */
     int rank = ech_comm_rank(comm);
     ech_log_init(rank);
     ech_watchdog_rank(rank);

@@ -60,6 +60,8 @@ else
     [ "$(id -u)" = 0 ] || bad 73 "permission" "$echelon" run job.yaml --set output.dataset=ro/v
 fi
 
+bad 74 "too large" bash -c 'set -o pipefail
+    (ulimit -f 0 && exec "$0" config reference 2>&1 >limited) | cat >&2' "$echelon"
 bad 69 "install Open MPI" env PATH=/nowhere "$echelon" run job.yaml
 ECHELON_RANK=/nowhere/rank bad 69 "/nowhere/rank" "$echelon" run job.yaml
 ECHELON_RANK=/nowhere/rank bad 69 "echelon-rank" "$echelon" data show x
