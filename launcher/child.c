@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,10 +141,23 @@ static int take_lock(const char *folder, int flags)
     return fd;
 }
 
+/* With less than this, mpirun itself waits for ever for what it could not write. */
+static bool has_room(const char *root)
+{
+    const uint64_t least = 8 << 20;
+    struct statvfs fs;
+    if (statvfs(root, &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize >= least)
+        return true; /* what is wrong otherwise, mkdtemp tells */
+    errno = ENOSPC;
+    return false;
+}
+
 int ech_shm_create(struct ech_shm *shm, struct ech_err *err)
 {
     const char *const *roots = shm_roots();
     for (int i = 0; roots[i]; i++) {
+        if (!has_room(roots[i]))
+            continue;
         snprintf(shm->path, sizeof shm->path, "%s/" SHM_PREFIX "XXXXXX", roots[i]);
         if (!mkdtemp(shm->path))
             continue;

@@ -54,6 +54,9 @@ if [ "$(id -u)" = 0 ] && mkdir -p ro && mount -t tmpfs -o size=64k tmpfs ro 2>/d
     head -c 65536 /dev/zero >ro/fill 2>/dev/null
     expect 74 "$echelon" run job.yaml --set runs=ro/full
     says err "full"
+    ECH_SHM=ro expect 69 "$echelon" run job.yaml
+    says err "shared memory under ro"
+    rm -rf runs
     umount ro
 else
     mkdir -p ro && chmod 555 ro
