@@ -23,6 +23,7 @@ struct ech_job {
     struct {
         char *dataset, *column; /* column: default "text" */
         char *template_;        /* input.template: "{title} {text}"; instead of column */
+        bool verify;            /* compare the inputs (index too) with their hashes first */
     } input;
     struct {
         char *dataset;

@@ -32,6 +32,8 @@ static const struct ech_field head[] = {
      .doc = "Column that is the input of a row"},
     {"input.template", ECH_F_STRING, AT(input.template_), .affects = true, .example = "{title} {text}",
      .doc = "Instead of column: text made of several columns; {{ and }} are braces"},
+    {"input.verify", ECH_F_BOOL, AT(input.verify), .fallback = "true",
+     .doc = "Compare the inputs with their hashes before any row runs"},
     {"output.dataset", ECH_F_PATH, AT(output.dataset), .required = true, .example = "out/reviews-vectors",
      .doc = "Dataset to write"},
     {"output.keep", ECH_F_LIST, AT(output.keep), .affects = true, .example = "[id]",

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "comm/watchdog.h"
 #include "config/kinds/retrieve.h"
+#include "job/check.h"
 #include "job/usage.h"
 
 #include <fcntl.h>
@@ -293,6 +294,9 @@ int ech_attempt_open(struct ech_attempt *a, struct ech_err *err)
     start_event(a);
     agree_numerics(a, err);
     if ((code = ech_agree(a->comm, err)))
+        return code;
+    if (a->input && a->job->input.verify &&
+        (code = ech_check_dataset(a->comm, a->input, "input.dataset", err)))
         return code;
     return make_identity(a, err);
 }

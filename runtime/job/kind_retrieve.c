@@ -1,5 +1,6 @@
 /* Kind retrieve: for each query (a text, or a vector) the top k rows of a vector dataset, with columns
  * joined. */
+#include "job/check.h"
 #include "job/encoder.h"
 #include "job/search.h"
 
@@ -171,7 +172,10 @@ static int retrieve_identify(const struct ech_stream *s, struct ech_comm *comm, 
                              struct ech_err *err)
 {
     char hex[ECH_HASH_HEX];
-    int code = ech_identity_add(identity, "index", ech_hash_print(ech_dataset_identity(s->index), hex), err);
+    ech_identity_add(identity, "index", ech_hash_print(ech_dataset_identity(s->index), hex), err);
+    int code = ech_agree(comm, err);
+    if (!code && s->job->input.verify)
+        code = ech_check_dataset(comm, s->index, "options.index", err);
     if (!code && s->engine) /* equal on all ranks: either all have an engine or none */
         code = ech_encoder_identify(s->engine, s->job->model, comm, identity, err);
     return code;

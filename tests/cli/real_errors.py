@@ -96,6 +96,17 @@ def missing_column():
     check("missing_column", run(write_job("missing_column", input={"column": "texd"})), 78, r"texd.*text")
 
 
+def damaged_input():
+    import_lines("damaged", b"the first text\nthe second text\n")
+    shard = W / "damaged/shard-00000.h5"
+    data = bytearray(shard.read_bytes())
+    data[data.index(b"second")] ^= 1
+    shard.write_bytes(data)
+    path = write_job("damaged_input", input={"dataset": f"{W}/damaged"})
+    check("damaged_input", run(path), 65, r"input\.dataset.*damaged.*shard-00000\.h5.*text.*rows 0 to 1")
+    check("damaged_input regardless", run(path, "--set", "input.verify=false"), 0, r"")
+
+
 def bad_utf8():
     import_lines("bad", b"good\nbad \xff\xfe here\nfine\n", "--invalid-utf8", "keep")
     p = run(write_job("bad_utf8", input={"dataset": f"{W}/bad"}, max_errors=0))
@@ -268,7 +279,7 @@ def more_ranks_than_rows():
         sys.exit("FAIL more_ranks_than_rows: other bytes than one rank's")
 
 
-CASES = [missing_input, missing_job, unknown_key, wrong_type, missing_column, bad_utf8, appended_input,
+CASES = [missing_input, missing_job, unknown_key, wrong_type, missing_column, damaged_input, bad_utf8, appended_input,
          replaced_input, too_long, missing_tensor,
          truncated_model, lying_model, no_model, output_exists, read_only_output, full_disk, full_spool, zero_ranks,
          no_mpirun, over_memory, signals, empty_dataset, more_ranks_than_rows]
