@@ -14,7 +14,7 @@ static const struct ech_field options[] = {
     {"options.column", ECH_F_STRING, AT(column), .fallback = "embedding", .affects = true,
      .doc = "Its column of vectors"},
     {"options.top_k", ECH_F_INT, AT(top_k), .fallback = "10", .least = 1, .most = 100000, .affects = true,
-     .doc = "Hits for each query"},
+     .doc = "Hits for each query; where the index has fewer rows, row -1 and score NaN fill up"},
     {"options.metric", ECH_F_CHOICE, AT(metric), .fallback = "cosine", .choices = metric_choices,
      .affects = true, .doc = "How near two vectors are"},
     {"options.join", ECH_F_LIST, AT(join), .affects = true, .example = "[text]",
