@@ -385,11 +385,6 @@ int ech_layout_agree(struct ech_layout *layout, struct ech_comm *comm, struct ec
     return code;
 }
 
-int64_t ech_layout_first_row(const struct ech_layout *layout)
-{
-    return layout->first_row;
-}
-
 int64_t ech_layout_rows(const struct ech_layout *layout)
 {
     return layout->all_rows;

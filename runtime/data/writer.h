@@ -27,8 +27,7 @@ int ech_layout_add(struct ech_layout *layout, const uint64_t *row_bytes, struct 
 int ech_layout_add_fixed(struct ech_layout *layout, int64_t rows, struct ech_err *err);
 /* Calls   Collective. */
 int ech_layout_agree(struct ech_layout *layout, struct ech_comm *comm, struct ech_err *err);
-int64_t ech_layout_first_row(const struct ech_layout *layout); /* of this rank */
-int64_t ech_layout_rows(const struct ech_layout *layout);      /* of all ranks */
+int64_t ech_layout_rows(const struct ech_layout *layout); /* of all ranks */
 
 struct ech_writer;
 /* Calls   Collective. `partial`: the folder, created here, must not exist.

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
-enum { LEASES_OPEN_MOST = 48, TOKENS_IN_FLIGHT = 1200 };
+enum { LEASES_OPEN_MOST = 48, TOKENS_IN_FLIGHT = 1200, SPOOL_SYNCS_PENDING = 4 };
 #define TURN_S       0.002 /* longest wait in a turn */
 #define DRAIN_S      5.0   /* after a stop: how long begun work may still end */
 #define SPEED_MEMORY 0.7   /* weight of what was known against the newest measurement */
@@ -58,6 +58,10 @@ static void set_bounds(struct loop *l)
 static bool wants_lease(const struct loop *l)
 {
     if (l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
+        return false;
+    /* A disk that cannot keep up: results wait in memory, so no more are made. */
+    int64_t most = SPOOL_SYNCS_PENDING * l->d->job->limits.spool_sync_bytes;
+    if (most > 0 && ech_spooler_pending_bytes(l->d->spooler) > most)
         return false;
     double tokens = (double)l->in_flight_rows * l->d->tokens_a_row;
     return l->in_flight_leases < 2 ||

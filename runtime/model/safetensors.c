@@ -262,14 +262,6 @@ const char *ech_weights_path(const struct ech_weights *w, int file)
     return w->files[file].path;
 }
 
-int64_t ech_weights_bytes(const struct ech_weights *w)
-{
-    int64_t total = 0;
-    for (int i = 0; i < w->files_count; i++)
-        total += (int64_t)w->files[i].bytes;
-    return total;
-}
-
 const char *ech_shape_print(const int64_t *shape, int dims, char *out, size_t bytes)
 {
     size_t at = (size_t)snprintf(out, bytes, "[");

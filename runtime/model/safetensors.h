@@ -61,7 +61,6 @@ const struct ech_tensor *ech_weights_at(const struct ech_weights *weights, int64
 /* Files relative to the folder (the index first where there is one), NULL-terminated; path of a tensor's. */
 const char *const *ech_weights_files(const struct ech_weights *weights);
 const char *ech_weights_path(const struct ech_weights *weights, int file);
-int64_t ech_weights_bytes(const struct ech_weights *weights); /* of all files but the index */
 
 /* Read `count` elements from `first` as f32. ECH_DATA for a type that is not computed with. */
 int ech_tensor_to_f32(const struct ech_tensor *tensor, int64_t first, int64_t count, float *out,

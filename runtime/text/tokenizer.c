@@ -145,11 +145,6 @@ int64_t ech_tokenizer_largest_id(const struct ech_tokenizer *t)
     return t->largest_id;
 }
 
-int64_t ech_tokenizer_max_length(const struct ech_tokenizer *t)
-{
-    return t->max_length;
-}
-
 const char *const *ech_tokenizer_files(const struct ech_tokenizer *t)
 {
     return t->files;

@@ -23,10 +23,9 @@ void ech_tokenizer_close(struct ech_tokenizer *tokenizer);
 /* Lower the raw text before anything else, special tokens in it too (sentence_bert_config's do_lower_case).
  */
 void ech_tokenizer_lower_first(struct ech_tokenizer *tokenizer);
-/* Special tokens put round a text; largest id; length the files state (0: none). */
+/* Special tokens put round a text; largest id. */
 int64_t ech_tokenizer_added(const struct ech_tokenizer *tokenizer);
 int64_t ech_tokenizer_largest_id(const struct ech_tokenizer *tokenizer);
-int64_t ech_tokenizer_max_length(const struct ech_tokenizer *tokenizer);
 /* Files it came from, relative to the folder, NULL-terminated. */
 const char *const *ech_tokenizer_files(const struct ech_tokenizer *tokenizer);
 

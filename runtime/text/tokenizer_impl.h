@@ -21,7 +21,6 @@ struct ech_tokenizer {
     int32_t before[ECH_TEMPLATE_MOST], after[ECH_TEMPLATE_MOST];
     int64_t before_count, after_count;
     int32_t largest_id;
-    int64_t max_length;
     const char *files[4];
 };
 

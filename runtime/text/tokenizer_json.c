@@ -255,15 +255,14 @@ static int read_post_processor(struct ech_tokenizer *t, const char *name, const 
                    err);
 }
 
-static int read_truncation(struct ech_tokenizer *t, const char *name, const json_t *root, struct ech_err *err)
+/* Its length does not count: the caller says where a text is cut. */
+static int read_truncation(const char *name, const json_t *root, struct ech_err *err)
 {
     const json_t *part = json_object_get(root, "truncation");
     const char *direction = "Right";
     if (absent(part))
         return ECH_OK;
-    int code = ech_json_get_int(part, name, "max_length", false, &t->max_length, err);
-    if (code == ECH_OK)
-        code = ech_json_get_str(part, name, "direction", false, &direction, err);
+    int code = ech_json_get_str(part, name, "direction", false, &direction, err);
     if (code == ECH_OK && strcmp(direction, "Right") != 0)
         code = ech_fail(err, ECH_DATA, "%s: truncation direction \"%.60s\" is not supported (known: Right)",
                         name, direction);
@@ -285,6 +284,6 @@ int ech_tokenizer_from_json(struct ech_tokenizer *t, const char *name, const jso
     if (code == ECH_OK)
         code = read_post_processor(t, name, root, err);
     if (code == ECH_OK)
-        code = read_truncation(t, name, root, err);
+        code = read_truncation(name, root, err);
     return code;
 }
