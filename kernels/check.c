@@ -57,9 +57,11 @@ int64_t ech_longest(const int64_t *starts, int64_t sequences)
     return longest;
 }
 
-int ech_check_pack(const void *w, enum ech_wtype type, int64_t n, int64_t k, const void *packed, int64_t part,
-                   int64_t parts)
+int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
+                   const void *packed, int64_t part, int64_t parts)
 {
+    if (format != ECH_FMT_F32)
+        return (int)format < 0 || format >= ECH_FORMATS ? ECH_OP_SHAPE : ECH_OP_UNSUPPORTED;
     bool ok = length_ok(n) && length_ok(k) && type_ok(type) && parts >= 1 && length_ok(parts) && part >= 0 &&
               part < parts;
     return verdict(ok && (n == 0 || k == 0 || (w && packed)));
@@ -70,6 +72,8 @@ int ech_check_linear(const struct ech_linear_args *a)
     if (!a || a->size < sizeof *a || !length_ok(a->m) || !length_ok(a->n) || !length_ok(a->k) ||
         !act_ok(a->act))
         return ECH_OP_SHAPE;
+    if (a->format != ECH_FMT_F32 || a->x_type != ECH_A_F32 || a->y_type != ECH_A_F32)
+        return ECH_OP_UNSUPPORTED;
     if (a->m == 0 || a->n == 0)
         return ECH_OP_OK;
     return verdict((a->k == 0 || a->packed) && matrix_ok(a->x, a->m, a->k, a->ldx) &&
@@ -82,6 +86,8 @@ int ech_check_norm(const struct ech_norm_args *a)
     if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx) ||
         !matrix_ok(a->y, a->rows, a->cols, a->ldy))
         return ECH_OP_SHAPE;
+    if (a->kind != ECH_NORM_LAYER || a->also)
+        return ECH_OP_UNSUPPORTED;
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
 }
 
@@ -92,6 +98,9 @@ int ech_check_attention(const struct ech_attention_args *a)
     if (a->heads < 1 || a->kv_heads < 1 || a->head_dim < 1 || a->heads > LENGTH_MAX ||
         a->head_dim > LENGTH_MAX || a->heads % a->kv_heads != 0)
         return ECH_OP_SHAPE;
+    if (a->compute != ECH_FMT_F32 || a->q_type || a->kv_type || a->out_type || a->key_starts || a->window ||
+        a->slopes || a->softcap != 0)
+        return ECH_OP_UNSUPPORTED;
     int64_t tokens = a->sequences ? a->starts[a->sequences] : 0;
     int64_t wide = a->heads * a->head_dim, narrow = a->kv_heads * a->head_dim;
     if (!matrix_ok(a->q, tokens, wide, a->ldq) || !matrix_ok(a->k, tokens, narrow, a->ldk) ||

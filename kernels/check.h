@@ -5,8 +5,8 @@
 
 #include "kernels/ops.h"
 
-int ech_check_pack(const void *w, enum ech_wtype type, int64_t n, int64_t k, const void *packed, int64_t part,
-                   int64_t parts);
+int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
+                   const void *packed, int64_t part, int64_t parts);
 int ech_check_linear(const struct ech_linear_args *args);
 int ech_check_norm(const struct ech_norm_args *args);
 int ech_check_attention(const struct ech_attention_args *args);

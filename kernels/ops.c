@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <threads.h>
 
@@ -41,9 +40,10 @@ static once_flag filled = ONCE_FLAG_INIT;
 
 static bool complete(const struct ech_ops *o)
 {
-    return o->name && o->numerics && o->available && o->linear_packed_bytes && o->linear_pack &&
-           o->linear_workspace && o->attention_workspace && o->linear && o->layer_norm && o->attention &&
-           o->embed && o->pool && o->activate && o->softmax;
+    return o->name && o->numerics[ECH_FMT_F32] && o->available && o->linear_packed_bytes && o->linear_pack &&
+           o->linear_workspace && o->attention_workspace && o->linear && o->norm && o->attention &&
+           o->embed && o->pool && o->activate && o->softmax && o->devices && o->mem_alloc && o->mem_free &&
+           o->put && o->get && o->queue_open && o->queue_close && o->queue_sync;
 }
 
 /* Every entry that `over` has replaces the one below. */
@@ -51,19 +51,31 @@ static void overlay(struct ech_ops *ops, const struct ech_ops *over)
 {
 #define TAKE(entry) ops->entry = over->entry ? over->entry : ops->entry
     TAKE(name);
-    TAKE(numerics);
     TAKE(available);
     TAKE(linear_packed_bytes);
     TAKE(linear_pack);
     TAKE(linear_workspace);
     TAKE(attention_workspace);
     TAKE(linear);
-    TAKE(layer_norm);
+    TAKE(convert);
+    TAKE(norm);
     TAKE(attention);
     TAKE(embed);
     TAKE(pool);
+    TAKE(gate);
+    TAKE(rotary);
+    TAKE(topk);
     TAKE(activate);
     TAKE(softmax);
+    TAKE(log_softmax);
+    TAKE(devices);
+    TAKE(mem_alloc);
+    TAKE(mem_free);
+    TAKE(put);
+    TAKE(get);
+    TAKE(queue_open);
+    TAKE(queue_close);
+    TAKE(queue_sync);
 #undef TAKE
 }
 
@@ -75,9 +87,10 @@ static void fill(void)
         if (b->under && !b->under->available())
             overlay(&tables[i], b->under);
         overlay(&tables[i], b->own);
+        memcpy(tables[i].numerics, b->own->numerics, sizeof tables[i].numerics);
 #ifdef ECH_HAVE_OPENBLAS
         if (b->own == &ech_openblas_entries)
-            tables[i].numerics = ech_openblas_numerics();
+            tables[i].numerics[ECH_FMT_F32] = ech_openblas_numerics();
 #endif
         assert(complete(&tables[i]));
         listed[i] = &tables[i];
@@ -136,34 +149,63 @@ const char *ech_ops_explain(char *out, size_t bytes)
     if (bytes == 0)
         return out;
     const struct ech_ops *chosen = find_auto();
-    size_t used = (size_t)snprintf(out, bytes, "kernels: %s (%s)", chosen->name, chosen->numerics);
+    size_t used =
+        (size_t)snprintf(out, bytes, "kernels: %s (%s)", chosen->name, chosen->numerics[ECH_FMT_F32]);
     for (const struct ech_ops *const *o = ech_ops_all(); *o && *o != chosen && used < bytes; o++)
         used += (size_t)snprintf(out + used, bytes - used, "; refused %s: %s", (*o)->name, (*o)->available());
     return out;
 }
 
-struct ech_queue *ech_queue_open(const struct ech_ops *ops, size_t workspace_bytes)
+/* Names for people and files; the pair that `precision:` spells, weights and compute. */
+static const struct format {
+    const char *name, *weights, *compute;
+} FORMATS[ECH_FORMATS] = {
+    [ECH_FMT_F32] = {"f32", "f32", "f32"},
+    [ECH_FMT_BF16] = {"bf16", "bf16", "bf16"},
+    [ECH_FMT_INT8] = {"int8", "int8", "int8"},
+    [ECH_FMT_INT4] = {"int4", "int4", "int8"},
+    [ECH_FMT_BF16_F32] = {"bf16-f32", "bf16", "f32"},
+    [ECH_FMT_F16] = {"f16", "f16", "f16"},
+};
+
+const char *ech_ops_format_name(enum ech_format format)
 {
-    if (!ops || workspace_bytes > SIZE_MAX - 63)
-        return NULL;
-    struct ech_queue *queue = calloc(1, sizeof *queue);
-    if (!queue)
-        return NULL;
-    queue->ops = ops;
-    queue->bytes = (workspace_bytes + 63) / 64 * 64;
-    if (queue->bytes && !(queue->workspace = aligned_alloc(64, queue->bytes))) {
-        free(queue);
+    return (int)format >= 0 && format < ECH_FORMATS ? FORMATS[format].name : "?";
+}
+
+bool ech_ops_format_of(const char *weights, const char *compute, enum ech_format *out)
+{
+    for (int i = 0; i < ECH_FORMATS; i++)
+        if (strcmp(FORMATS[i].weights, weights) == 0 && strcmp(FORMATS[i].compute, compute) == 0) {
+            *out = (enum ech_format)i;
+            return true;
+        }
+    return false;
+}
+
+size_t ech_atype_bytes(enum ech_atype type)
+{
+    static const size_t bytes[ECH_ATYPES] = {
+        [ECH_A_F32] = 4, [ECH_A_BF16] = 2, [ECH_A_Q8] = 1, [ECH_A_F16] = 2};
+    return (int)type >= 0 && type < ECH_ATYPES ? bytes[type] : 0;
+}
+
+struct ech_queue *ech_queue_open(const struct ech_ops *ops, const struct ech_queue_options *o, char *why)
+{
+    if (why)
+        why[0] = 0;
+    if (!ops || !o || o->size < sizeof *o || o->threads < 0 || o->device < 0) {
+        if (why)
+            snprintf(why, 256, "a queue needs a backend, and threads and device of 0 or more");
         return NULL;
     }
-    return queue;
+    return ops->queue_open(ops, o, why);
 }
 
 void ech_queue_close(struct ech_queue *queue)
 {
-    if (!queue)
-        return;
-    free(queue->workspace);
-    free(queue);
+    if (queue)
+        queue->ops->queue_close(queue);
 }
 
 void *ech_queue_workspace(struct ech_queue *queue)
@@ -173,6 +215,10 @@ void *ech_queue_workspace(struct ech_queue *queue)
 
 int ech_queue_sync(struct ech_queue *queue)
 {
-    (void)queue;
-    return ECH_OP_OK;
+    return queue ? queue->ops->queue_sync(queue) : ECH_OP_OK;
+}
+
+const char *ech_queue_error(const struct ech_queue *queue)
+{
+    return queue ? queue->error : "";
 }

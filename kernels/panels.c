@@ -4,9 +4,9 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 
-size_t ech_panels_bytes(int64_t n, int64_t k)
+size_t ech_panels_bytes(enum ech_format format, int64_t n, int64_t k)
 {
-    if (n <= 0 || k <= 0)
+    if (format != ECH_FMT_F32 || n <= 0 || k <= 0)
         return 0;
     return (size_t)ech_panels(n) * ECH_PANEL * (size_t)k * sizeof(float);
 }
@@ -27,10 +27,10 @@ static void pack_panel(const void *w, enum ech_wtype type, int64_t first, int64_
     }
 }
 
-int ech_panels_pack(const void *w, enum ech_wtype type, int64_t n, int64_t k, void *packed, int64_t part,
-                    int64_t parts)
+int ech_panels_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
+                    void *packed, int64_t part, int64_t parts)
 {
-    int rc = ech_check_pack(w, type, n, k, packed, part, parts);
+    int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
     if (rc || n == 0 || k == 0)
         return rc;
     int64_t panels = ech_panels(n);

@@ -12,8 +12,8 @@ static inline int64_t ech_panels(int64_t n)
     return (n + ECH_PANEL - 1) / ECH_PANEL;
 }
 
-size_t ech_panels_bytes(int64_t n, int64_t k);
-int ech_panels_pack(const void *w, enum ech_wtype type, int64_t n, int64_t k, void *packed, int64_t part,
-                    int64_t parts);
+size_t ech_panels_bytes(enum ech_format format, int64_t n, int64_t k);
+int ech_panels_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
+                    void *packed, int64_t part, int64_t parts);
 
 #endif

@@ -1,4 +1,4 @@
-/* Inside of a queue: on the CPU, scratch memory and the backend it belongs to. For backends only. */
+/* Inside of a queue: the part that every backend's queue begins with. For backends only. */
 #ifndef ECH_KERNELS_QUEUE_H
 #define ECH_KERNELS_QUEUE_H
 
@@ -8,6 +8,9 @@ struct ech_queue {
     const struct ech_ops *ops;
     void *workspace; /* 64-byte aligned, NULL where bytes is 0 */
     size_t bytes;
+    int threads; /* >= 1 */
+    int device;
+    char error[256];
 };
 
 /* The scratch of an attention call: its own `workspace`, or the queue's where that is large enough.

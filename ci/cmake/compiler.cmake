@@ -16,7 +16,7 @@ option(ECH_WERROR "warnings are errors" OFF)
 option(ECH_SANITIZE "address and undefined-behaviour sanitizers" OFF)
 option(ECH_FUZZ "libFuzzer targets (clang)" OFF)
 
-add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wmissing-prototypes)
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wmissing-prototypes -Wpointer-arith)
 # One FMA is written as fmaf or an intrinsic; the compiler may not invent others (exactness).
 add_compile_options(-ffp-contract=off -fno-math-errno)
 add_compile_definitions(_GNU_SOURCE)

@@ -36,8 +36,9 @@ static size_t scratch_layout(struct scratch *s, int64_t longest, int64_t head_di
     return (size_t)(keys + values + scores + out) * sizeof(float);
 }
 
-static size_t attention_workspace(int64_t longest, int64_t head_dim)
+static size_t attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
 {
+    (void)compute, (void)threads;
     struct scratch s;
     return longest > 0 && head_dim > 0 ? scratch_layout(&s, longest, head_dim, NULL) : 0;
 }
@@ -210,13 +211,13 @@ static void attend_sequence(const struct ech_attention_args *a, int64_t sequence
     scratch_layout(&h.scratch, h.length, dim, base);
     const int64_t step = block_queries(h.scratch.span);
     for (int64_t kv = 0; kv < a->kv_heads && h.length > 0; kv++) {
-        h.k = a->k + start * a->ldk + kv * dim;
-        h.v = a->v + start * a->ldv + kv * dim;
+        h.k = (const float *)a->k + start * a->ldk + kv * dim;
+        h.v = (const float *)a->v + start * a->ldv + kv * dim;
         pack_keys(&h);
         pack_values(&h);
         for (int64_t head = kv * group; head < (kv + 1) * group; head++) {
-            h.q = a->q + start * a->ldq + head * dim;
-            h.out = a->out + start * a->ldo + head * dim;
+            h.q = (const float *)a->q + start * a->ldq + head * dim;
+            h.out = (float *)a->out + start * a->ldo + head * dim;
             h.bias = a->bias ? a->bias + head * a->bias_span * a->bias_span : NULL;
             for (int64_t i = 0; i < h.length; i += step)
                 attend_block(&h, i, h.length - i < step ? h.length - i : step);
@@ -230,7 +231,7 @@ static int attention(struct ech_queue *queue, const struct ech_attention_args *a
     int64_t longest = rc ? 0 : ech_longest(a->starts, a->sequences);
     if (longest == 0)
         return rc;
-    float *base = ech_attention_scratch(queue, a, attention_workspace(longest, a->head_dim));
+    float *base = ech_attention_scratch(queue, a, attention_workspace(a->compute, longest, a->head_dim, 1));
     if (!base)
         return ECH_OP_MEMORY;
     for (int64_t s = 0; s < a->sequences; s++)

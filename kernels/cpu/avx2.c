@@ -11,13 +11,13 @@
 
 const struct ech_ops ech_avx2_entries = {
     .name = "avx2",
-    .numerics = "cpu-f32-1",
+    .numerics = {[ECH_FMT_F32] = "cpu-f32-2"},
     .available = ech_avx2_available,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
     .attention_workspace = attention_workspace,
     .linear = linear,
-    .layer_norm = layer_norm,
+    .norm = norm,
     .attention = attention,
     .embed = embed,
     .pool = pool,

@@ -34,16 +34,16 @@ static void block_product(const float *x, const float *w, float *y, int64_t n, i
                 (blasint)k, 0.0f, y, (blasint)n);
 }
 
-static size_t packed_bytes(int64_t n, int64_t k)
+static size_t packed_bytes(enum ech_format format, int64_t n, int64_t k)
 {
-    return n > 0 && k > 0 ? (size_t)n * (size_t)k * sizeof(float) : 0;
+    return format == ECH_FMT_F32 && n > 0 && k > 0 ? (size_t)n * (size_t)k * sizeof(float) : 0;
 }
 
 /* Row-major as given; half precisions are widened here, once. */
-static int pack(const void *w, enum ech_wtype type, int64_t n, int64_t k, void *packed, int64_t part,
-                int64_t parts)
+static int pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
+                void *packed, int64_t part, int64_t parts)
 {
-    int rc = ech_check_pack(w, type, n, k, packed, part, parts);
+    int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
     if (rc || n == 0 || k == 0)
         return rc;
     int64_t from = n * part / parts * k, to = n * (part + 1) / parts * k;
@@ -60,8 +60,9 @@ static size_t block_floats(int64_t n)
     return (size_t)ROWS * (size_t)((n + 15) / 16 * 16);
 }
 
-static size_t workspace(int64_t m, int64_t n, int64_t k)
+static size_t workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
 {
+    (void)format, (void)threads;
     return m > 0 && n > 0 && k >= 0 ? (block_floats(k) + block_floats(n)) * sizeof(float) : 0;
 }
 
@@ -71,7 +72,7 @@ static int finish_row(struct ech_queue *queue, const struct ech_linear_args *a, 
     for (int64_t j = 0; j < a->n && a->bias; j++)
         sum[j] += a->bias[j];
     int rc = queue->ops->activate(queue, a->act, sum, a->n);
-    float *y = a->y + row * a->ldy;
+    float *y = (float *)a->y + row * a->ldy;
     for (int64_t j = 0; j < a->n; j++)
         y[j] = a->residual ? sum[j] + a->residual[row * a->ldr + j] : sum[j];
     return rc;
@@ -82,7 +83,7 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
     int rc = ech_check_linear(a);
     if (rc || a->m == 0 || a->n == 0)
         return rc;
-    if (!queue || queue->bytes < workspace(a->m, a->n, a->k))
+    if (!queue || queue->bytes < workspace(a->format, a->m, a->n, a->k, 1))
         return ECH_OP_MEMORY;
     float *x = queue->workspace, *y = x + block_floats(a->k);
     for (int64_t row = 0; row < a->m && !rc; row += ROWS) {
@@ -90,7 +91,7 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
         memset(x, 0, (size_t)(ROWS * a->k) * sizeof(float));
         memset(y, 0, (size_t)(ROWS * a->n) * sizeof(float)); /* beta = 0, and k = 0 */
         for (int64_t r = 0; r < rows && a->k > 0; r++)
-            memcpy(x + r * a->k, a->x + (row + r) * a->ldx, (size_t)a->k * sizeof(float));
+            memcpy(x + r * a->k, (const float *)a->x + (row + r) * a->ldx, (size_t)a->k * sizeof(float));
         if (a->k > 0)
             block_product(x, a->packed, y, a->n, a->k);
         for (int64_t r = 0; r < rows && !rc; r++)
@@ -192,7 +193,7 @@ const char *ech_openblas_numerics(void)
 
 const struct ech_ops ech_openblas_entries = {
     .name = "openblas",
-    .numerics = "openblas-f32-1",
+    .numerics = {[ECH_FMT_F32] = "openblas-f32-1"},
     .available = ech_openblas_available,
     .linear_packed_bytes = packed_bytes,
     .linear_pack = pack,

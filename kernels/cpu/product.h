@@ -121,7 +121,7 @@ INLINE void finish_act(const struct finish *f, const enum ech_act act)
     const struct ech_linear_args *a = f->args;
     for (int64_t r = 0; r < f->rows; r++) {
         const float *residual = a->residual ? a->residual + (f->row + r) * a->ldr + f->column : NULL;
-        float *y = a->y + (f->row + r) * a->ldy + f->column;
+        float *y = (float *)a->y + (f->row + r) * a->ldy + f->column;
         struct v16 x[GROUP];
         EACH(v) x[v] = v16_load(f->sums + r * ECH_PANEL + 16 * v);
         if (a->bias)
@@ -172,7 +172,7 @@ static void panel_run(const struct ech_linear_args *a, int64_t row, int64_t rows
     int64_t column = panel * ECH_PANEL, left = a->n - column;
     int64_t k = 0;
     do { /* once for k = 0: the sums are then 0 */
-        struct tile t = {.a = a->k ? a->x + row * a->ldx + k : NULL,
+        struct tile t = {.a = a->k ? (const float *)a->x + row * a->ldx + k : NULL,
                          .b = a->k ? (const float *)a->packed + column * a->k + k * ECH_PANEL : NULL,
                          .c = sums,
                          .lda = a->ldx,

@@ -44,7 +44,7 @@ static void norm_row(const struct ech_norm_args *a, const float *x, float *y)
     }
 }
 
-static int layer_norm(struct ech_queue *queue, const struct ech_norm_args *a)
+static int norm(struct ech_queue *queue, const struct ech_norm_args *a)
 {
     (void)queue;
     int rc = ech_check_norm(a);

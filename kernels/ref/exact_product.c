@@ -29,7 +29,7 @@ static void row_finish(const struct ech_linear_args *a, int64_t row, int64_t fir
         v = ech_actf(a->act, v);
         if (a->residual)
             v += a->residual[row * a->ldr + first + j];
-        a->y[row * a->ldy + first + j] = v;
+        ((float *)a->y)[row * a->ldy + first + j] = v;
     }
 }
 
@@ -43,16 +43,16 @@ int ech_exact_linear(struct ech_queue *queue, const struct ech_linear_args *a)
         for (int64_t p = 0; p < ech_panels(a->n); p++) {
             float sum[ECH_PANEL];
             int64_t first = p * ECH_PANEL, left = a->n - first;
-            row_panel(a->k ? a->x + row * a->ldx : NULL,
+            row_panel(a->k ? (const float *)a->x + row * a->ldx : NULL,
                       a->k ? (const float *)a->packed + first * a->k : NULL, a->k, sum);
             row_finish(a, row, first, left < ECH_PANEL ? left : ECH_PANEL, sum);
         }
     return ECH_OP_OK;
 }
 
-size_t ech_exact_attention_workspace(int64_t longest, int64_t head_dim)
+size_t ech_exact_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
 {
-    (void)head_dim;
+    (void)compute, (void)head_dim, (void)threads;
     return longest > 0 ? (size_t)longest * sizeof(float) : 0;
 }
 
@@ -62,10 +62,10 @@ static void attend(const struct ech_attention_args *a, int64_t start, int64_t le
                    float *e)
 {
     int64_t keys = a->causal ? i + 1 : length, kv = h / (a->heads / a->kv_heads);
-    const float *q = a->q + (start + i) * a->ldq + h * a->head_dim;
-    const float *k = a->k + start * a->ldk + kv * a->head_dim;
-    const float *v = a->v + start * a->ldv + kv * a->head_dim;
-    float *out = a->out + (start + i) * a->ldo + h * a->head_dim;
+    const float *q = (const float *)a->q + (start + i) * a->ldq + h * a->head_dim;
+    const float *k = (const float *)a->k + start * a->ldk + kv * a->head_dim;
+    const float *v = (const float *)a->v + start * a->ldv + kv * a->head_dim;
+    float *out = (float *)a->out + (start + i) * a->ldo + h * a->head_dim;
     for (int64_t j = 0; j < keys; j++) {
         float s = 0.0f;
         for (int64_t d = 0; d < a->head_dim; d++)
@@ -92,7 +92,8 @@ int ech_exact_attention(struct ech_queue *queue, const struct ech_attention_args
     int64_t longest = ech_longest(a->starts, a->sequences);
     if (longest == 0)
         return ECH_OP_OK;
-    float *e = ech_attention_scratch(queue, a, ech_exact_attention_workspace(longest, a->head_dim));
+    float *e =
+        ech_attention_scratch(queue, a, ech_exact_attention_workspace(a->compute, longest, a->head_dim, 1));
     if (!e)
         return ECH_OP_MEMORY;
     for (int64_t s = 0; s < a->sequences; s++)

@@ -25,7 +25,7 @@ static void norm_row(const struct ech_norm_args *a, const float *x, float *y)
     }
 }
 
-int ech_exact_layer_norm(struct ech_queue *queue, const struct ech_norm_args *a)
+int ech_exact_norm(struct ech_queue *queue, const struct ech_norm_args *a)
 {
     (void)queue;
     int rc = ech_check_norm(a);

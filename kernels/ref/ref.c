@@ -8,15 +8,16 @@
 #include "kernels/convert.h"
 #include "kernels/queue.h"
 
-static size_t packed_bytes(int64_t n, int64_t k)
+static size_t packed_bytes(enum ech_format format, int64_t n, int64_t k)
 {
+    (void)format;
     return n > 0 && k > 0 ? (size_t)n * (size_t)k * sizeof(float) : 0;
 }
 
-static int pack(const void *w, enum ech_wtype type, int64_t n, int64_t k, void *packed, int64_t part,
-                int64_t parts)
+static int pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
+                void *packed, int64_t part, int64_t parts)
 {
-    int rc = ech_check_pack(w, type, n, k, packed, part, parts);
+    int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
     if (rc || n == 0 || k == 0)
         return rc;
     for (int64_t i = n * part / parts * k; i < n * (part + 1) / parts * k; i++)
@@ -53,14 +54,16 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
         for (int64_t j = 0; j < a->n; j++) {
             double sum = 0;
             for (int64_t c = 0; c < a->k; c++)
-                sum += (double)a->x[i * a->ldx + c] * (double)((const float *)a->packed)[j * a->k + c];
+                sum += (double)((const float *)a->x)[i * a->ldx + c] *
+                       (double)((const float *)a->packed)[j * a->k + c];
             double y = act(a->act, sum + (a->bias ? (double)a->bias[j] : 0));
-            a->y[i * a->ldy + j] = (float)(y + (a->residual ? (double)a->residual[i * a->ldr + j] : 0));
+            ((float *)a->y)[i * a->ldy + j] =
+                (float)(y + (a->residual ? (double)a->residual[i * a->ldr + j] : 0));
         }
     return ECH_OP_OK;
 }
 
-static int layer_norm(struct ech_queue *queue, const struct ech_norm_args *a)
+static int norm(struct ech_queue *queue, const struct ech_norm_args *a)
 {
     (void)queue;
     int rc = ech_check_norm(a);
@@ -112,9 +115,9 @@ static int softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols
     return ECH_OP_OK;
 }
 
-static size_t attention_workspace(int64_t longest, int64_t head_dim)
+static size_t attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
 {
-    (void)head_dim;
+    (void)compute, (void)head_dim, (void)threads;
     return longest > 0 ? (size_t)longest * sizeof(double) : 0;
 }
 
@@ -125,8 +128,8 @@ static void attend(const struct ech_attention_args *a, int64_t start, int64_t le
     for (int64_t j = 0; j < keys; j++) {
         e[j] = 0;
         for (int64_t d = 0; d < a->head_dim; d++)
-            e[j] += (double)a->q[(start + i) * a->ldq + h * a->head_dim + d] *
-                    (double)a->k[(start + j) * a->ldk + kv * a->head_dim + d];
+            e[j] += (double)((const float *)a->q)[(start + i) * a->ldq + h * a->head_dim + d] *
+                    (double)((const float *)a->k)[(start + j) * a->ldk + kv * a->head_dim + d];
         e[j] *= (double)a->scale;
         if (a->bias)
             e[j] += (double)a->bias[(h * a->bias_span + i) * a->bias_span + j];
@@ -135,8 +138,8 @@ static void attend(const struct ech_attention_args *a, int64_t start, int64_t le
     for (int64_t d = 0; d < a->head_dim; d++) {
         double o = 0;
         for (int64_t j = 0; j < keys; j++)
-            o += e[j] * (double)a->v[(start + j) * a->ldv + kv * a->head_dim + d];
-        a->out[(start + i) * a->ldo + h * a->head_dim + d] = (float)(o / sum);
+            o += e[j] * (double)((const float *)a->v)[(start + j) * a->ldv + kv * a->head_dim + d];
+        ((float *)a->out)[(start + i) * a->ldo + h * a->head_dim + d] = (float)(o / sum);
     }
 }
 
@@ -148,7 +151,7 @@ static int attention(struct ech_queue *queue, const struct ech_attention_args *a
     int64_t longest = ech_longest(a->starts, a->sequences);
     if (longest == 0)
         return ECH_OP_OK;
-    double *e = ech_attention_scratch(queue, a, attention_workspace(longest, a->head_dim));
+    double *e = ech_attention_scratch(queue, a, attention_workspace(a->compute, longest, a->head_dim, 1));
     if (!e)
         return ECH_OP_MEMORY;
     for (int64_t s = 0; s < a->sequences; s++)
@@ -225,12 +228,12 @@ static int activate(struct ech_queue *queue, enum ech_act kind, float *x, int64_
 
 const struct ech_ops ech_ref_entries = {
     .name = "ref",
-    .numerics = "ref-f64-1",
+    .numerics = {[ECH_FMT_F32] = "ref-f64-1"},
     .linear_packed_bytes = packed_bytes,
     .linear_pack = pack,
     .attention_workspace = attention_workspace,
     .linear = linear,
-    .layer_norm = layer_norm,
+    .norm = norm,
     .attention = attention,
     .embed = embed,
     .pool = pool,

@@ -3,11 +3,12 @@
 #include "kernels/ref/ref_exact.h"
 
 #include "kernels/backends.h"
+#include "kernels/host.h"
 #include "kernels/panels.h"
 
-static size_t no_workspace(int64_t m, int64_t n, int64_t k)
+static size_t no_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
 {
-    (void)m, (void)n, (void)k;
+    (void)format, (void)m, (void)n, (void)k, (void)threads;
     return 0;
 }
 
@@ -18,17 +19,25 @@ static const char *always(void)
 
 const struct ech_ops ech_ref_exact_entries = {
     .name = "ref_exact",
-    .numerics = "cpu-f32-1",
+    .numerics = {[ECH_FMT_F32] = "cpu-f32-2"},
     .available = always,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
     .linear_workspace = no_workspace,
     .attention_workspace = ech_exact_attention_workspace,
     .linear = ech_exact_linear,
-    .layer_norm = ech_exact_layer_norm,
+    .norm = ech_exact_norm,
     .attention = ech_exact_attention,
     .embed = ech_exact_embed,
     .pool = ech_exact_pool,
     .activate = ech_exact_activate,
     .softmax = ech_exact_softmax,
+    .devices = ech_host_devices,
+    .mem_alloc = ech_host_mem_alloc,
+    .mem_free = ech_host_mem_free,
+    .put = ech_host_copy,
+    .get = ech_host_copy,
+    .queue_open = ech_host_queue_open,
+    .queue_close = ech_host_queue_close,
+    .queue_sync = ech_host_queue_sync,
 };

@@ -23,9 +23,9 @@ static inline float ech_lanes_sum(const float *lane)
 float ech_exact_softmax_row(float *x, int64_t cols);
 
 int ech_exact_linear(struct ech_queue *queue, const struct ech_linear_args *args);
-int ech_exact_layer_norm(struct ech_queue *queue, const struct ech_norm_args *args);
+int ech_exact_norm(struct ech_queue *queue, const struct ech_norm_args *args);
 int ech_exact_attention(struct ech_queue *queue, const struct ech_attention_args *args);
-size_t ech_exact_attention_workspace(int64_t longest, int64_t head_dim);
+size_t ech_exact_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads);
 int ech_exact_embed(struct ech_queue *queue, const struct ech_embed_args *args);
 int ech_exact_pool(struct ech_queue *queue, const struct ech_pool_args *args);
 int ech_exact_activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);

@@ -25,15 +25,18 @@ static void *product_main(void *argument)
     float *w = ech_alloc_aligned(sizeof(float) * INNER * WIDTH, NULL),
           *x = ech_alloc_aligned(sizeof(float) * ROWS * WIDTH, NULL);
     float *y = ech_alloc_aligned(sizeof(float) * ROWS * INNER, NULL);
-    void *packed = ech_alloc_aligned(p->ops->linear_packed_bytes(INNER, WIDTH), NULL);
-    struct ech_queue *queue = ech_queue_open(p->ops, p->ops->linear_workspace(ROWS, INNER, WIDTH));
+    void *packed = ech_alloc_aligned(p->ops->linear_packed_bytes(ECH_FMT_F32, INNER, WIDTH), NULL);
+    struct ech_queue_options options = {.size = sizeof options,
+                                        .workspace_bytes =
+                                            p->ops->linear_workspace(ECH_FMT_F32, ROWS, INNER, WIDTH, 1)};
+    struct ech_queue *queue = ech_queue_open(p->ops, &options, NULL);
     p->status = !w || !x || !y || !packed || !queue;
     for (int64_t i = 0; !p->status && i < (int64_t)INNER * WIDTH; i++)
         w[i] = (float)(i % 17) * 0.01f;
     for (int64_t i = 0; !p->status && i < (int64_t)ROWS * WIDTH; i++)
         x[i] = (float)(i % 13) * 0.01f;
     if (!p->status)
-        p->status = p->ops->linear_pack(w, ECH_W_F32, INNER, WIDTH, packed, 0, 1);
+        p->status = p->ops->linear_pack(ECH_FMT_F32, w, ECH_W_F32, INNER, WIDTH, packed, 0, 1);
     struct ech_linear_args args = {.size = sizeof args,
                                    .m = ROWS,
                                    .n = INNER,

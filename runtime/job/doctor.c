@@ -47,7 +47,7 @@ static void check_blas(struct finding *f)
 {
     char why[256] = "";
     const struct ech_ops *blas = ech_ops_find("openblas", why);
-    snprintf(f->found, sizeof f->found, "%s", blas ? blas->numerics : why);
+    snprintf(f->found, sizeof f->found, "%s", blas ? blas->numerics[ECH_FMT_F32] : why);
     f->verdict = blas ? GOOD : NOTE;
     f->mend = blas ? NULL : "only needed by resources.backend: openblas, and where AVX2 is missing";
 }

@@ -160,7 +160,7 @@ static int retrieve_columns(const struct ech_stream *s, struct ech_column *out)
 
 static const char *retrieve_numerics(const struct ech_stream *s)
 {
-    return s->ops->numerics;
+    return s->ops->numerics[ECH_FMT_F32];
 }
 
 static const char *retrieve_backend(const struct ech_stream *s)

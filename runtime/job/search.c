@@ -269,7 +269,10 @@ static int worker_open(struct ech_search *s, int number, struct ech_err *err)
     struct worker *w = &s->workers[number];
     w->search = s;
     w->number = number;
-    w->queue = ech_queue_open(s->o.ops, s->o.ops->linear_workspace(BLOCK_ROWS, GROUP, s->dim));
+    struct ech_queue_options options = {
+        .size = sizeof options,
+        .workspace_bytes = s->o.ops->linear_workspace(ECH_FMT_F32, BLOCK_ROWS, GROUP, s->dim, 1)};
+    w->queue = ech_queue_open(s->o.ops, &options, NULL);
     w->unit = ech_alloc_aligned((size_t)(BLOCK_ROWS * s->dim) * sizeof(float), err);
     w->scores = ech_alloc_aligned((size_t)BLOCK_ROWS * GROUP * sizeof(float), err);
     if (!w->queue || !w->unit || !w->scores)
@@ -290,7 +293,7 @@ int ech_search_open(const struct ech_search_options *options, struct ech_search 
     s->o = *options;
     s->dim = ech_dataset_column(options->index, options->column)->dim;
     s->rows = ech_dataset_rows(options->index);
-    s->group_bytes = (options->ops->linear_packed_bytes(GROUP, s->dim) + 63) & ~(size_t)63;
+    s->group_bytes = (options->ops->linear_packed_bytes(ECH_FMT_F32, GROUP, s->dim) + 63) & ~(size_t)63;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     pthread_condattr_t monotonic;
@@ -299,7 +302,8 @@ int ech_search_open(const struct ech_search_options *options, struct ech_search 
     pthread_cond_init(&s->finished, &monotonic);
     pthread_condattr_destroy(&monotonic);
     s->workers = ech_calloc((size_t)options->threads, sizeof *s->workers, err);
-    s->front = ech_queue_open(s->o.ops, 0);
+    s->front =
+        ech_queue_open(s->o.ops, &(struct ech_queue_options){.size = sizeof(struct ech_queue_options)}, NULL);
     int code = s->workers ? ECH_OK : ECH_UNAVAILABLE;
     if (!code && !s->front)
         code = ech_fail(err, ECH_UNAVAILABLE, "search: no memory for a queue");
@@ -367,7 +371,7 @@ static int pack_queries(const struct ech_search *s, struct task *t, float *queri
     }
     for (int64_t g = 0; g < groups; g++) {
         int64_t n = ech_min64(GROUP, t->queries - g * GROUP);
-        if (s->o.ops->linear_pack(queries + g * GROUP * s->dim, ECH_W_F32, n, s->dim,
+        if (s->o.ops->linear_pack(ECH_FMT_F32, queries + g * GROUP * s->dim, ECH_W_F32, n, s->dim,
                                   (char *)t->packed + (size_t)g * s->group_bytes, 0, 1))
             return ech_fail(err, ECH_BUG, "search: the kernels refused to pack %lld queries", (long long)n);
     }

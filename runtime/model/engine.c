@@ -310,7 +310,7 @@ int64_t ech_engine_max_tokens(const struct ech_engine *e)
 
 const char *ech_engine_numerics(const struct ech_engine *e)
 {
-    return e->net.ops->numerics;
+    return e->net.ops->numerics[ECH_FMT_F32];
 }
 
 const char *ech_engine_backend(const struct ech_engine *e)

@@ -45,7 +45,7 @@ void ech_engine_close(struct ech_engine *engine);
 
 int64_t ech_engine_dim(const struct ech_engine *engine);
 int64_t ech_engine_max_tokens(const struct ech_engine *engine);
-const char *ech_engine_numerics(const struct ech_engine *engine); /* class, "cpu-f32-1" */
+const char *ech_engine_numerics(const struct ech_engine *engine); /* class, "cpu-f32-2" */
 const char *ech_engine_backend(const struct ech_engine *engine);
 double ech_engine_flops(const struct ech_engine *engine, int64_t tokens); /* of one sequence of that length */
 

@@ -39,11 +39,11 @@ static size_t queue_bytes(const struct ech_net *net, int64_t capacity)
 {
     const struct ech_spec *s = &net->spec;
     const struct ech_ops *ops = net->ops;
-    size_t shapes[] = {ops->linear_workspace(capacity, 3 * s->hidden, s->hidden),
-                       ops->linear_workspace(capacity, s->intermediate, s->hidden),
-                       ops->linear_workspace(capacity, s->hidden, s->intermediate),
-                       ops->linear_workspace(capacity, s->hidden, s->embed),
-                       ops->attention_workspace(capacity, s->head_dim)};
+    size_t shapes[] = {ops->linear_workspace(ECH_FMT_F32, capacity, 3 * s->hidden, s->hidden, 1),
+                       ops->linear_workspace(ECH_FMT_F32, capacity, s->intermediate, s->hidden, 1),
+                       ops->linear_workspace(ECH_FMT_F32, capacity, s->hidden, s->intermediate, 1),
+                       ops->linear_workspace(ECH_FMT_F32, capacity, s->hidden, s->embed, 1),
+                       ops->attention_workspace(ECH_FMT_F32, capacity, s->head_dim, 1)};
     size_t most = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         most = shapes[i] > most ? shapes[i] : most;
@@ -71,7 +71,9 @@ int ech_work_init(struct ech_work *work, const struct ech_net *net, int64_t capa
     work->positions = (int32_t *)(void *)(block + c.positions);
     work->types = (int32_t *)(void *)(block + c.types);
     work->starts = (int64_t *)(void *)(block + c.starts);
-    work->queue = ech_queue_open(net->ops, queue_bytes(net, capacity));
+    struct ech_queue_options options = {.size = sizeof options,
+                                        .workspace_bytes = queue_bytes(net, capacity)};
+    work->queue = ech_queue_open(net->ops, &options, NULL);
     if (!work->queue) {
         ech_work_fini(work);
         return ech_fail(err, ECH_UNAVAILABLE, "out of memory: %zu bytes wanted by the backend %s",
@@ -117,7 +119,7 @@ static int norm(const struct ech_net *net, struct ech_work *w, int64_t rows, int
                                  .eps = net->spec.norm_eps,
                                  .y = y,
                                  .ldy = cols};
-    return net->ops->layer_norm(w->queue, &args);
+    return net->ops->norm(w->queue, &args);
 }
 
 struct product {

@@ -51,9 +51,9 @@ static size_t piece_bytes(enum kind kind, const struct ech_tensor *t, const stru
     case VECTOR:
         return (size_t)t->elements * sizeof(float);
     case MATRIX:
-        return ops->linear_packed_bytes(t->shape[0], t->shape[1]);
+        return ops->linear_packed_bytes(ECH_FMT_F32, t->shape[0], t->shape[1]);
     case FUSED:
-        return ops->linear_packed_bytes(FUSED_PARTS * t->shape[0], t->shape[1]);
+        return ops->linear_packed_bytes(ECH_FMT_F32, FUSED_PARTS * t->shape[0], t->shape[1]);
     case FUSED_VECTOR:
         return FUSED_PARTS * (size_t)t->elements * sizeof(float);
     case SPREAD:
@@ -141,7 +141,7 @@ static int pack_matrix(const struct share *p, enum ech_slot slot, int64_t layer,
         from = copy;
     }
     if (code == ECH_OK &&
-        p->ops->linear_pack(from, ECH_W_F32, count * n, k, to, p->part, p->parts) != ECH_OP_OK)
+        p->ops->linear_pack(ECH_FMT_F32, from, ECH_W_F32, count * n, k, to, p->part, p->parts) != ECH_OP_OK)
         code = ech_fail(err, ECH_BUG, "packing %s for the backend %s failed", first->name, p->ops->name);
     ech_free(copy);
     return code;

@@ -120,7 +120,7 @@ static int put_json(const struct ech_engine *e, const char *path, struct ech_str
     ech_json_add_int(out, "workspace_bytes", (int64_t)ech_engine_workspace_bytes(e));
     ech_json_add_int(out, "microbatch_tokens", e->microbatch);
     ech_json_add_str(out, "backend", e->net.ops->name);
-    ech_json_add_str(out, "numerics", e->net.ops->numerics);
+    ech_json_add_str(out, "numerics", ech_engine_numerics(e));
     ech_json_key(out, "files");
     ech_str_addc(out, '[');
     int code = ech_str_check(&types, err);

@@ -63,7 +63,7 @@ static int call_attention(const void *args)
 
 static int call_norm(const void *args)
 {
-    return ops->layer_norm(queue, args);
+    return ops->norm(queue, args);
 }
 
 struct activate_call {
@@ -81,9 +81,19 @@ static void bench_linear(int64_t m, int64_t n, int64_t k, enum ech_act act)
 {
     float *w = randoms((size_t)(n * k)), *x = randoms((size_t)(m * k)), *y = randoms((size_t)(m * n));
     float *bias = randoms((size_t)n);
-    void *packed = aligned_alloc(64, (ops->linear_packed_bytes(n, k) + 63) / 64 * 64);
-    ops->linear_pack(w, ECH_W_F32, n, k, packed, 0, 1);
-    struct ech_linear_args a = {sizeof a, m, n, k, x, k, packed, bias, act, NULL, 0, y, n};
+    void *packed = aligned_alloc(64, (ops->linear_packed_bytes(ECH_FMT_F32, n, k) + 63) / 64 * 64);
+    ops->linear_pack(ECH_FMT_F32, w, ECH_W_F32, n, k, packed, 0, 1);
+    struct ech_linear_args a = {.size = sizeof a,
+                                .m = m,
+                                .n = n,
+                                .k = k,
+                                .x = x,
+                                .ldx = k,
+                                .packed = packed,
+                                .bias = bias,
+                                .act = act,
+                                .y = y,
+                                .ldy = n};
     double peak = ech_peak_gflops(bits), rate = 2e-9 * (double)(m * n * k) / seconds_of(call_linear, &a);
     printf("linear m %4ld n %4ld k %4ld %s  %7.1f GFLOP/s  %5.1f %% of %.1f\n", (long)m, (long)n, (long)k,
            act ? "gelu" : "    ", rate, 100 * rate / peak, peak);
@@ -126,7 +136,16 @@ static void bench_rows(void)
     struct activate_call g = {x, rows * cols};
     double s = seconds_of(call_gelu, &g);
     printf("gelu %.2f G/s\n", 1e-9 * (double)g.count / s);
-    struct ech_norm_args n = {sizeof n, rows, 384, x, 384, gain, gain, 1e-12f, y, 384};
+    struct ech_norm_args n = {.size = sizeof n,
+                              .rows = rows,
+                              .cols = 384,
+                              .x = x,
+                              .ldx = 384,
+                              .gain = gain,
+                              .shift = gain,
+                              .eps = 1e-12f,
+                              .y = y,
+                              .ldy = 384};
     s = seconds_of(call_norm, &n);
     printf("layer norm %.2f G/s\n", 1e-9 * (double)(rows * 384) / s);
     free(x), free(gain), free(y);
@@ -146,10 +165,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_kernels: the peak is probed with AVX2: %s\n", why);
         return 69;
     }
-    size_t need = ops->linear_workspace(2048, 1536, 1536), attend = ops->attention_workspace(512, 32);
-    queue = ech_queue_open(ops, need > attend ? need : attend);
+    size_t need = ops->linear_workspace(ECH_FMT_F32, 2048, 1536, 1536, 1),
+           attend = ops->attention_workspace(ECH_FMT_F32, 512, 32, 1);
+    struct ech_queue_options options = {.size = sizeof options,
+                                        .workspace_bytes = need > attend ? need : attend};
+    queue = ech_queue_open(ops, &options, NULL);
     bits = strcmp(ops->name, "avx2") && ech_ops_find("avx512", why) ? 512 : 256;
-    printf("%s, numerics %s; peak of %d-bit FMA on registers\n", ops->name, ops->numerics, bits);
+    printf("%s, numerics %s; peak of %d-bit FMA on registers\n", ops->name, ops->numerics[ECH_FMT_F32], bits);
     for (size_t i = 0; i < sizeof M / sizeof M[0]; i++)
         for (size_t j = 0; j < 3; j++)
             bench_linear(M[i], NK[j][0], NK[j][1], ECH_ACT_NONE);

@@ -142,12 +142,18 @@ void close_enough(const struct buffer *got, const struct buffer *want, double bo
         fail("%s: normalised error %.3g, bound %.3g", what, norm > 0 ? error / norm : error, bound);
 }
 
+struct ech_queue *queue_open(const struct ech_ops *ops, size_t workspace_bytes)
+{
+    struct ech_queue_options options = {.size = sizeof options, .workspace_bytes = workspace_bytes};
+    return ech_queue_open(ops, &options, NULL);
+}
+
 void *pack_whole(const struct ech_ops *ops, const float *w, int64_t n, int64_t k)
 {
-    void *packed = aligned_alloc(64, (ops->linear_packed_bytes(n, k) + 64) / 64 * 64);
+    void *packed = aligned_alloc(64, (ops->linear_packed_bytes(ECH_FMT_F32, n, k) + 64) / 64 * 64);
     if (!packed)
         abort();
-    int rc = ops->linear_pack(w, ECH_W_F32, n, k, packed, 0, 1);
+    int rc = ops->linear_pack(ECH_FMT_F32, w, ECH_W_F32, n, k, packed, 0, 1);
     CHECK(rc == ECH_OP_OK, "%s: packing (%lld, %lld) gave %d", ops->name, (long long)n, (long long)k, rc);
     return packed;
 }
@@ -159,7 +165,7 @@ bool usable(const struct ech_ops *ops)
 
 bool exact(const struct ech_ops *ops)
 {
-    return usable(ops) && strcmp(ops->numerics, "cpu-f32-1") == 0;
+    return usable(ops) && strcmp(ops->numerics[ECH_FMT_F32], "cpu-f32-2") == 0;
 }
 
 const struct ech_ops *named(const char *name)

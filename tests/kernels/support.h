@@ -42,6 +42,7 @@ void same_bits(const struct buffer *got, const struct buffer *want, const char *
 void close_enough(const struct buffer *got, const struct buffer *want, double bound, const char *what);
 
 /* Packed weights of a backend, and a queue with `bytes` of scratch. */
+struct ech_queue *queue_open(const struct ech_ops *ops, size_t workspace_bytes);
 void *pack_whole(const struct ech_ops *ops, const float *w, int64_t n, int64_t k);
 /* Is this backend here and of the f32 class, whose bits are promised? */
 bool usable(const struct ech_ops *ops);

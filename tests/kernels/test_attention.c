@@ -53,7 +53,7 @@ static struct buffer run_case(const struct ech_ops *ops, const struct attention_
                               const struct attention_data *d, const char *what)
 {
     struct buffer out = buffer_make(d->starts[4], c->heads * c->head_dim, c->heads * c->head_dim + c->pad);
-    size_t bytes = (ops->attention_workspace(d->longest, c->head_dim) + 63) / 64 * 64;
+    size_t bytes = (ops->attention_workspace(ECH_FMT_F32, d->longest, c->head_dim, 1) + 63) / 64 * 64;
     char *work = aligned_alloc(64, bytes + 64);
     memset(work, 0xff, bytes + 64); /* NaNs: nothing may be read before it is written */
     struct ech_attention_args a = {.size = sizeof a,
@@ -138,7 +138,7 @@ static void moved_case(const struct ech_ops *ops, int64_t length, bool causal)
     struct buffer alone = buffer_make(length, WIDE, WIDE);
     buffer_random(&qkv, 2);
     struct ech_queue *queue =
-        ech_queue_open(ops, ops->attention_workspace(length > AFTER ? length : AFTER, DIM));
+        queue_open(ops, ops->attention_workspace(ECH_FMT_F32, length > AFTER ? length : AFTER, DIM, 1));
     struct ech_attention_args a = {.size = sizeof a,
                                    .sequences = 3,
                                    .heads = HEADS,

@@ -66,7 +66,7 @@ static struct buffer run_case(const struct ech_ops *ops, const struct linear_cas
     for (int64_t r = 0; r < c->m; r++)
         memcpy(buffer_row(&y, r), buffer_row(&d->start, r), (size_t)c->n * sizeof(float));
     void *packed = pack_whole(ops, d->w.x, c->n, c->k);
-    struct ech_queue *queue = ech_queue_open(ops, ops->linear_workspace(c->m, c->n, c->k));
+    struct ech_queue *queue = queue_open(ops, ops->linear_workspace(ECH_FMT_F32, c->m, c->n, c->k, 1));
     struct ech_linear_args a = {.size = sizeof a,
                                 .m = c->m,
                                 .n = c->n,
@@ -123,13 +123,14 @@ void test_linear(void)
 /* Weights packed in parts are those packed whole; half precisions are their f32 values. */
 static void pack_case(const struct ech_ops *ops, int64_t n, int64_t k, int64_t parts)
 {
-    size_t bytes = ops->linear_packed_bytes(n, k);
+    size_t bytes = ops->linear_packed_bytes(ECH_FMT_F32, n, k);
     struct buffer w = buffer_make(n, k, k);
     buffer_random(&w, 1);
     char *whole = pack_whole(ops, w.x, n, k), *pieces = aligned_alloc(64, (bytes + 64) / 64 * 64);
     memset(pieces, 0x55, (bytes + 64) / 64 * 64);
     for (int64_t p = parts - 1; p >= 0; p--)
-        CHECK(ops->linear_pack(w.x, ECH_W_F32, n, k, pieces, p, parts) == ECH_OP_OK, "%s: part", ops->name);
+        CHECK(ops->linear_pack(ECH_FMT_F32, w.x, ECH_W_F32, n, k, pieces, p, parts) == ECH_OP_OK, "%s: part",
+              ops->name);
     CHECK(memcmp(whole, pieces, bytes) == 0, "%s: (%d, %d) packed in %d parts differs", ops->name, (int)n,
           (int)k, (int)parts);
     for (size_t i = bytes; i < (bytes + 64) / 64 * 64; i++)
@@ -142,8 +143,10 @@ static void pack_case(const struct ech_ops *ops, int64_t n, int64_t k, int64_t p
         u &= 0xffff0000;
         memcpy(w.x + i, &u, sizeof u);
     }
-    CHECK(ops->linear_pack(w.x, ECH_W_F32, n, k, whole, 0, 1) == ECH_OP_OK, "%s: pack", ops->name);
-    CHECK(ops->linear_pack(half, ECH_W_BF16, n, k, pieces, 0, 1) == ECH_OP_OK, "%s: pack bf16", ops->name);
+    CHECK(ops->linear_pack(ECH_FMT_F32, w.x, ECH_W_F32, n, k, whole, 0, 1) == ECH_OP_OK, "%s: pack",
+          ops->name);
+    CHECK(ops->linear_pack(ECH_FMT_F32, half, ECH_W_BF16, n, k, pieces, 0, 1) == ECH_OP_OK, "%s: pack bf16",
+          ops->name);
     CHECK(memcmp(whole, pieces, bytes) == 0, "%s: bf16 weights differ from their f32 values", ops->name);
     free(half), free(whole), free(pieces);
     buffer_free(&w);
@@ -163,9 +166,11 @@ static void pack_f16(const struct ech_ops *ops)
         half[i] = (uint16_t)i;
         value[i] = (float)(i & 0x8000 ? -v : v);
     }
-    float *a = pack_whole(ops, value, 1, N), *b = aligned_alloc(64, ops->linear_packed_bytes(1, N));
-    CHECK(ops->linear_pack(half, ECH_W_F16, 1, N, b, 0, 1) == ECH_OP_OK, "%s: pack f16", ops->name);
-    for (size_t i = 0; i < ops->linear_packed_bytes(1, N) / sizeof(float); i++)
+    float *a = pack_whole(ops, value, 1, N),
+          *b = aligned_alloc(64, ops->linear_packed_bytes(ECH_FMT_F32, 1, N));
+    CHECK(ops->linear_pack(ECH_FMT_F32, half, ECH_W_F16, 1, N, b, 0, 1) == ECH_OP_OK, "%s: pack f16",
+          ops->name);
+    for (size_t i = 0; i < ops->linear_packed_bytes(ECH_FMT_F32, 1, N) / sizeof(float); i++)
         if (!bits_equal(a[i], b[i])) {
             fail("%s: f16 element %zu is %g, expected %g", ops->name, i, (double)b[i], (double)a[i]);
             break;
@@ -196,7 +201,7 @@ static void moved_case(const struct ech_ops *ops, int64_t n, int64_t k)
     buffer_random(&w, 1);
     buffer_random(&row, 1);
     void *packed = pack_whole(ops, w.x, n, k);
-    struct ech_queue *queue = ech_queue_open(ops, ops->linear_workspace(ROWS, n, k));
+    struct ech_queue *queue = queue_open(ops, ops->linear_workspace(ECH_FMT_F32, ROWS, n, k, 1));
     struct ech_linear_args a = {.size = sizeof a,
                                 .m = 1,
                                 .n = n,
@@ -249,7 +254,7 @@ static int thread_run(void *arg)
     struct thread_job *job = arg;
     const int64_t m = job->x->rows, k = job->x->cols, n = job->want->cols;
     struct buffer y = buffer_make(m, n, n);
-    struct ech_queue *queue = ech_queue_open(job->ops, job->ops->linear_workspace(m, n, k));
+    struct ech_queue *queue = queue_open(job->ops, job->ops->linear_workspace(ECH_FMT_F32, m, n, k, 1));
     struct ech_linear_args a = {.size = sizeof a,
                                 .m = m,
                                 .n = n,
@@ -280,7 +285,7 @@ void test_threads(void)
         if (!usable(*o))
             continue;
         void *packed = pack_whole(*o, w.x, N, K);
-        struct ech_queue *queue = ech_queue_open(*o, (*o)->linear_workspace(M, N, K));
+        struct ech_queue *queue = queue_open(*o, (*o)->linear_workspace(ECH_FMT_F32, M, N, K, 1));
         struct ech_linear_args a = {.size = sizeof a,
                                     .m = M,
                                     .n = N,

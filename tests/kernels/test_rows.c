@@ -102,7 +102,7 @@ static int call_norm(const struct ech_ops *ops, const struct buffer *in, struct 
                               .eps = 1e-5f,
                               .y = out->x,
                               .ldy = out->ld};
-    return ops->layer_norm(NULL, &a);
+    return ops->norm(NULL, &a);
 }
 
 void test_norm(void)

@@ -21,20 +21,22 @@ void test_table(void)
         const struct ech_ops *found = ech_ops_find((*o)->name, why);
         CHECK(usable(*o) ? found == *o : !found && strstr(why, (*o)->available()), "find %s: %s", (*o)->name,
               why);
-        CHECK((*o)->numerics[0] != 0, "%s has no numerics class", (*o)->name);
+        CHECK((*o)->numerics[ECH_FMT_F32], "%s has no numerics class", (*o)->name);
     }
     CHECK(count >= 2, "the table holds %d backends", count);
     ech_ops_explain(line, sizeof line);
-    CHECK(strstr(line, best->name) && strstr(line, best->numerics), "explained as: %s", line);
+    CHECK(strstr(line, best->name) && strstr(line, best->numerics[ECH_FMT_F32]), "explained as: %s", line);
     char tiny[8];
     CHECK(strlen(ech_ops_explain(tiny, sizeof tiny)) < sizeof tiny, "explain overran 8 bytes");
-    struct ech_queue *queue = ech_queue_open(best, 100);
+    struct ech_queue *queue = queue_open(best, 100);
     CHECK(queue && (uintptr_t)ech_queue_workspace(queue) % 64 == 0, "the workspace is not aligned");
     CHECK(ech_queue_sync(queue) == ECH_OP_OK, "sync");
     ech_queue_close(queue);
     ech_queue_close(NULL);
-    CHECK(!ech_queue_open(best, SIZE_MAX) && !ech_queue_open(NULL, 64), "a queue that cannot be was opened");
-    CHECK(best->linear_packed_bytes(-1, 4) == 0 && best->linear_packed_bytes(4, 0) == 0, "bytes of nothing");
+    CHECK(!queue_open(best, SIZE_MAX) && !queue_open(NULL, 64), "a queue that cannot be was opened");
+    CHECK(best->linear_packed_bytes(ECH_FMT_F32, -1, 4) == 0 &&
+              best->linear_packed_bytes(ECH_FMT_F32, 4, 0) == 0,
+          "bytes of nothing");
 }
 
 static void refused(const struct ech_ops *ops, int rc, const char *what)
@@ -47,8 +49,15 @@ static const int32_t IDS[] = {0, 1, 2}, BAD_IDS[] = {0, 3, 1}, NEGATIVE_IDS[] = 
 
 static void linear_shapes(const struct ech_ops *ops)
 {
-    const struct ech_linear_args good = {
-        sizeof good, 2, 3, 4, memory, 4, memory + 64, NULL, ECH_ACT_NONE, NULL, 0, memory + 1024, 3};
+    const struct ech_linear_args good = {.size = sizeof good,
+                                         .m = 2,
+                                         .n = 3,
+                                         .k = 4,
+                                         .x = memory,
+                                         .ldx = 4,
+                                         .packed = memory + 64,
+                                         .y = memory + 1024,
+                                         .ldy = 3};
     struct ech_linear_args a = good;
 #define WITH(change, what)                                                                                   \
     do {                                                                                                     \
@@ -71,13 +80,15 @@ static void linear_shapes(const struct ech_ops *ops)
 #undef WITH
     refused(ops, ops->linear(NULL, NULL), "linear: nothing");
     int rc = ops->linear(NULL, &good); /* a backend that asks for scratch says so when there is none */
-    CHECK(rc == (ops->linear_workspace(2, 3, 4) ? ECH_OP_MEMORY : ECH_OP_OK),
+    CHECK(rc == (ops->linear_workspace(ECH_FMT_F32, 2, 3, 4, 1) ? ECH_OP_MEMORY : ECH_OP_OK),
           "%s: linear without a queue gave %d", ops->name, rc);
-    refused(ops, ops->linear_pack(memory, ECH_W_F32, 2, 2, memory, 2, 2), "pack: part beyond parts");
-    refused(ops, ops->linear_pack(memory, ECH_W_F32, 2, 2, memory, 0, 0), "pack: no parts");
-    refused(ops, ops->linear_pack(memory, ECH_W_F32, -2, 2, memory, 0, 1), "pack: n < 0");
-    refused(ops, ops->linear_pack(memory, (enum ech_wtype)7, 2, 2, memory, 0, 1), "pack: an unknown type");
-    refused(ops, ops->linear_pack(NULL, ECH_W_F32, 2, 2, memory, 0, 1), "pack: no weights");
+    refused(ops, ops->linear_pack(ECH_FMT_F32, memory, ECH_W_F32, 2, 2, memory, 2, 2),
+            "pack: part beyond parts");
+    refused(ops, ops->linear_pack(ECH_FMT_F32, memory, ECH_W_F32, 2, 2, memory, 0, 0), "pack: no parts");
+    refused(ops, ops->linear_pack(ECH_FMT_F32, memory, ECH_W_F32, -2, 2, memory, 0, 1), "pack: n < 0");
+    refused(ops, ops->linear_pack(ECH_FMT_F32, memory, (enum ech_wtype)7, 2, 2, memory, 0, 1),
+            "pack: an unknown type");
+    refused(ops, ops->linear_pack(ECH_FMT_F32, NULL, ECH_W_F32, 2, 2, memory, 0, 1), "pack: no weights");
 }
 
 static void attention_shapes(const struct ech_ops *ops)
@@ -127,10 +138,19 @@ static void attention_shapes(const struct ech_ops *ops)
 static void row_shapes(const struct ech_ops *ops)
 {
     static const int64_t starts[] = {0, 2}, falling[] = {2, 0};
-    struct ech_norm_args n = {sizeof n, 2, 4, memory, 3, memory, memory, 1e-5f, memory, 4};
-    refused(ops, ops->layer_norm(NULL, &n), "norm: ldx < cols");
+    struct ech_norm_args n = {.size = sizeof n,
+                              .rows = 2,
+                              .cols = 4,
+                              .x = memory,
+                              .ldx = 3,
+                              .gain = memory,
+                              .shift = memory,
+                              .eps = 1e-5f,
+                              .y = memory,
+                              .ldy = 4};
+    refused(ops, ops->norm(NULL, &n), "norm: ldx < cols");
     n.ldx = 4, n.gain = NULL;
-    refused(ops, ops->layer_norm(NULL, &n), "norm: no gain");
+    refused(ops, ops->norm(NULL, &n), "norm: no gain");
     refused(ops, ops->softmax(NULL, memory, 2, 4, 3), "softmax: ld < cols");
     refused(ops, ops->softmax(NULL, NULL, 2, 4, 4), "softmax: no x");
     refused(ops, ops->activate(NULL, ECH_ACT_GELU, memory, -1), "activate: count < 0");
@@ -182,7 +202,7 @@ static void special_linear(const struct ech_ops *ops, float bad, enum ech_act ac
     for (int j = 0; j < N; j++)
         buffer_row(&w, j)[7] = 1; /* the sign of an infinity is then its own */
     void *packed = pack_whole(ops, w.x, N, K);
-    struct ech_queue *queue = ech_queue_open(ops, ops->linear_workspace(M, N, K));
+    struct ech_queue *queue = queue_open(ops, ops->linear_workspace(ECH_FMT_F32, M, N, K, 1));
     struct ech_linear_args a = {.size = sizeof a,
                                 .m = M,
                                 .n = N,

@@ -195,8 +195,8 @@ static void check_metric(const struct ech_dataset *ds, bool whole, bool cosine, 
         struct ech_search *s = open_search(ds, ways[w].backend, ways[w].threads, top_k, cosine);
         look_up(s, count, top_k, w ? others : hits);
         ech_search_close(s);
-        bool one_class =
-            strcmp(ech_ops_find("auto", why)->numerics, ech_ops_find(ways[w].backend, why)->numerics) == 0;
+        bool one_class = strcmp(ech_ops_find("auto", why)->numerics[0],
+                                ech_ops_find(ways[w].backend, why)->numerics[0]) == 0;
         if (w && one_class)
             assert_true(same_hits(hits, others, count * top_k));
     }
