@@ -5,9 +5,16 @@
 #include "kernels/cpu/mathv.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/bf16.h"
 #include "kernels/cpu/attention.h"
 
 #include "kernels/backends.h"
+
+static int checked_attention(struct ech_queue *queue, const struct ech_attention_args *a)
+{
+    int rc = ech_check_attention(a);
+    return rc ? rc : attention(queue, a);
+}
 
 const struct ech_ops ech_avx2_entries = {
     .name = "avx2",
@@ -18,7 +25,7 @@ const struct ech_ops ech_avx2_entries = {
     .attention_workspace = attention_workspace,
     .linear = linear,
     .norm = norm,
-    .attention = attention,
+    .attention = checked_attention,
     .embed = embed,
     .pool = pool,
     .activate = activate,

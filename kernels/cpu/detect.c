@@ -33,3 +33,11 @@ const char *ech_avx512_available(void)
         return "this processor's AVX-512 lacks avx512bw, avx512dq or avx512vl";
     return NULL;
 }
+
+const char *ech_avx512_bf16_available(void)
+{
+    const char *below = ech_avx512_available();
+    if (below)
+        return below;
+    return __builtin_cpu_supports("avx512bf16") ? NULL : "this processor has no dpbf16 (avx512_bf16)";
+}
