@@ -15,13 +15,9 @@ extern const struct ech_ops ech_openblas_entries;
 /* NULL: yes; else why not. */
 const char *ech_avx2_available(void);
 const char *ech_avx512_available(void);
-const char *ech_avx512_bf16_available(void);
 const char *ech_openblas_available(void);
-
-/* Of avx512, by dpbf16 (cpu/avx512_bf16.c). Checked arguments; compute ECH_FMT_BF16. */
-int ech_avx512_bf16_attention(struct ech_queue *queue, const struct ech_attention_args *args);
-size_t ech_avx512_bf16_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim,
-                                           int threads);
+/* Instructions that avx512 uses for a format where they are there. */
+bool ech_avx512_bf16(void);
 
 /* The numerics class carries OpenBLAS's version and core type: its bits depend on both. */
 const char *ech_openblas_numerics(void);

@@ -1,4 +1,4 @@
-/* Attention over packed sequences. Included after a v16_*.h, mathv.h and bf16.h.
+/* Attention over packed sequences. Included after a v16_*.h, and mathv.h.
  *
  *   for heads that share keys
  *     for STATE_ROWS rows of queries         their state in L2
@@ -31,19 +31,18 @@ static size_t attention_workspace(enum ech_format compute, int64_t longest, int6
     return longest > 0 && head_dim > 0 ? team * attention_bytes(compute, longest, head_dim) : 0;
 }
 
-/* A call of strips: FMAs that stand for dpbf16 run without denormals. */
-static void multiply(const struct head *h, const struct strip *s, int64_t rows, int64_t vectors)
+/* FMAs that stand for dpbf16 run without denormals, as it does. The compiler moves no arithmetic across the
+ * calls, which go through a table. */
+static void multiply(const struct head *h, const struct attend_tile *t, int64_t rows, int64_t vectors)
 {
-#ifndef PAIRS
-    if (h->rounded) {
-        unsigned mode = flush_begin();
-        strips(*s, rows, vectors);
-        flush_end(mode);
+    if (!h->rounded || PER_UNIT == 2) {
+        attend_tiles(t, rows, vectors);
         return;
     }
-#endif
-    (void)h;
-    strips(*s, rows, vectors);
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040); /* FTZ and DAZ */
+    attend_tiles(t, rows, vectors);
+    _mm_setcsr(before);
 }
 
 /* q k of all rows for keys [from, to), made into scores. */
@@ -52,8 +51,8 @@ static void score(const struct piece *p)
     const struct head *h = p->head;
     const struct scratch *s = &h->scratch;
     const struct ech_attention_args *a = h->args;
-    struct strip t = {.ldb = KEY_PANEL, .ldc = s->span, .units = s->units, .scale = a->scale};
-    t.a = take_queries(h, p->query, p->rows, &t.lda);
+    struct attend_tile t = {.tile = {.ldb = KEY_PANEL, .ldc = s->span, .k = s->units}, .scale = a->scale};
+    t.tile.a = take_queries(h, p->query, p->rows, &t.tile.lda);
     for (int64_t i = 0; i < p->rows * 16; i += 16)
         v16_store(s->tops + i, v16_set(-INFINITY));
     for (int64_t j = p->from / 16 * 16, next; j < p->to; j = next) {
@@ -61,8 +60,8 @@ static void score(const struct piece *p)
         int64_t vectors = (up(next < p->to ? next : p->to, 16) - j) / 16;
         bool plain = !a->bias && !a->slopes && a->softcap == 0 && p->shared_from <= j &&
                      j + 16 * vectors <= p->shared_to;
-        t.b = s->keys + j / KEY_PANEL * KEY_PANEL * s->units + j % KEY_PANEL;
-        t.c = s->scores + j;
+        t.tile.b = s->keys + j / KEY_PANEL * KEY_PANEL * s->units + j % KEY_PANEL;
+        t.tile.c = s->scores + j;
         t.most = plain ? s->tops : NULL;
         multiply(h, &t, p->rows, vectors);
         if (!plain)
@@ -75,14 +74,14 @@ static void weigh_units(const struct piece *p, int64_t r, int64_t rows, int64_t 
                         const float *values)
 {
     const struct scratch *s = &p->head->scratch;
-    struct strip t = {.a = s->scores + r * s->span + unit,
-                      .b = values,
-                      .c = s->sums + (p->state + r) * s->width,
-                      .lda = s->span,
-                      .ldb = s->width,
-                      .ldc = s->width,
-                      .units = units,
-                      .resume = p->resume};
+    struct attend_tile t = {.tile = {.a = s->scores + r * s->span + unit,
+                                     .b = values,
+                                     .c = s->sums + (p->state + r) * s->width,
+                                     .lda = s->span,
+                                     .ldb = s->width,
+                                     .ldc = s->width,
+                                     .k = units,
+                                     .resume = p->resume}};
     multiply(p->head, &t, rows, s->width / 16);
 }
 
@@ -127,7 +126,7 @@ static void weigh(struct piece *p)
     const struct scratch *s = &h->scratch;
     const bool even = p->shared_from <= p->from && p->to <= p->shared_to;
     const int64_t vectors = s->width / 16;
-    int64_t step = STRIP_ROWS[(vectors < TILE_VECTORS ? vectors : TILE_VECTORS) - 1], from, to;
+    int64_t step = TILE_ROWS[(vectors < TILE_VECTORS ? vectors : TILE_VECTORS) - 1], from, to;
     if (!even && !p->block->finite) {
         for (int64_t r = 0; r < p->rows; r++)
             weigh_alone(p, r);
@@ -145,8 +144,8 @@ static void weigh(struct piece *p)
     }
 }
 
-static void attend(const struct head *h, const struct block *b, int64_t query, int64_t rows, int64_t state,
-                   bool resume)
+static void attend(const struct head *h, const struct key_block *b, int64_t query, int64_t rows,
+                   int64_t state, bool resume)
 {
     struct piece p = {.head = h, .block = b, .query = query, .rows = rows, .state = state, .resume = resume};
     piece_ranges(&p);
@@ -182,7 +181,7 @@ static void finish_rows(const struct head *h, int64_t i, int64_t rows, int64_t s
             struct v16 x = v16_div(v16_add(v16_load(from + d), v16_zero()), total);
             int64_t left = a->head_dim - d;
             if (a->out_type == ECH_A_BF16)
-                v16_store_part_bf16((uint16_t *)a->out + at + d, v16_round_bf16(x), left);
+                store_part_bf16((uint16_t *)a->out + at + d, x, left);
             else if (left >= 16)
                 v16_store((float *)a->out + at + d, x);
             else
@@ -191,10 +190,10 @@ static void finish_rows(const struct head *h, int64_t i, int64_t rows, int64_t s
     }
 }
 
-static struct block pack_block(const struct head *h, int64_t first)
+static struct key_block pack_block(const struct head *h, int64_t first)
 {
     int64_t left = h->keys - first;
-    struct block b = {.first = first, .keys = left < ECH_KEY_BLOCK ? left : ECH_KEY_BLOCK};
+    struct key_block b = {.first = first, .keys = left < ECH_KEY_BLOCK ? left : ECH_KEY_BLOCK};
     pack_keys(h, &b);
     pack_values(h, &b);
     return b;
@@ -203,7 +202,7 @@ static struct block pack_block(const struct head *h, int64_t first)
 /* All keys in one block, or none. */
 static void attend_short(struct head *h, int64_t group)
 {
-    struct block b = pack_block(h, 0);
+    struct key_block b = pack_block(h, 0);
     for (h->head = h->kv_head * group; h->head < (h->kv_head + 1) * group; h->head++)
         for (int64_t i = 0; i < h->queries; i += BLOCK_QUERIES) {
             int64_t rows = h->queries - i < BLOCK_QUERIES ? h->queries - i : BLOCK_QUERIES;
@@ -222,7 +221,7 @@ static void attend_state(struct head *h, int64_t first, int64_t heads, int64_t q
     visible(h->args, position + rows - 1, h->keys, &unused, &to);
     begin_rows(&h->scratch, 0, heads * rows, true);
     for (int64_t j = from / ECH_KEY_BLOCK * ECH_KEY_BLOCK; j < to; j += ECH_KEY_BLOCK) {
-        struct block b = pack_block(h, j);
+        struct key_block b = pack_block(h, j);
         for (h->head = first; h->head < first + heads; h->head++)
             for (int64_t i = 0; i < rows; i += BLOCK_QUERIES)
                 attend(h, &b, query + i, rows - i < BLOCK_QUERIES ? rows - i : BLOCK_QUERIES,

@@ -4,11 +4,12 @@
  *   rounded  compute BF16 without dpbf16: f32 holding bf16, each pair's odd element before its even one, so
  *            that a chain of FMAs takes them in dpbf16's order
  *   PAIRS    compute BF16 with dpbf16: a unit is a pair of bf16
- * Included after bf16.h. */
+ * Included after a v16_*.h. */
 #ifndef ECH_KERNELS_CPU_ATTENTION_PACK_H
 #define ECH_KERNELS_CPU_ATTENTION_PACK_H
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels/check.h"
 #include "kernels/queue.h"
@@ -80,7 +81,7 @@ struct head {
 };
 
 /* One block of keys, as it lies in scratch. */
-struct block {
+struct key_block {
     int64_t first, keys;
     bool finite; /* all of its values */
 };
@@ -91,12 +92,37 @@ static const void *element(const void *p, enum ech_atype type, int64_t at)
                               : (const void *)((const float *)p + at);
 }
 
+/* x rounded to bf16, in f32. */
+INLINE struct v16 v16_rounded(struct v16 x)
+{
+    uint16_t lanes[16];
+    v16_store_bf16(lanes, x);
+    return v16_from_bf16(lanes);
+}
+
+INLINE struct v16 load_part_bf16(const uint16_t *p, int64_t n)
+{
+    uint16_t lanes[16] = {0};
+    if (n >= 16)
+        return v16_from_bf16(p);
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return v16_from_bf16(lanes);
+}
+
+INLINE void store_part_bf16(uint16_t *p, struct v16 x, int64_t n)
+{
+    if (n >= 16)
+        v16_store_bf16(p, x);
+    else
+        v16_store_bf16_part(p, x, n);
+}
+
 /* Elements [d, d + 16) of a row of `dim`, 0 past its end. */
 INLINE struct v16 load_lanes(const void *row, enum ech_atype type, int64_t d, int64_t dim)
 {
     const void *p = element(row, type, d);
     if (type == ECH_A_BF16)
-        return v16_load_part_bf16(p, dim - d);
+        return load_part_bf16(p, dim - d);
     return dim - d >= 16 ? v16_load(p) : v16_load_part(p, dim - d);
 }
 
@@ -104,9 +130,9 @@ INLINE struct v16 load_lanes(const void *row, enum ech_atype type, int64_t d, in
 INLINE void store_rounded(float *row, int64_t d, struct v16 x)
 {
 #ifdef PAIRS
-    _mm256_storeu_si256((__m256i *)(row + d / 2), (__m256i)_mm512_cvtneps_pbh(x.v));
+    v16_store_bf16((uint16_t *)row + d, x);
 #else
-    v16_store(row + d, v16_swap_pairs(v16_round_bf16(x)));
+    v16_store(row + d, v16_swapped(v16_rounded(x)));
 #endif
 }
 
@@ -134,7 +160,7 @@ static void transpose(float *to, const float *from, int64_t ld, int64_t units)
 }
 
 /* Keys become panels [64 keys][units][64], zero up to a whole vector of keys. */
-static void pack_keys(const struct head *h, const struct block *b)
+static void pack_keys(const struct head *h, const struct key_block *b)
 {
     const struct ech_attention_args *a = h->args;
     const struct scratch *s = &h->scratch;
@@ -159,7 +185,7 @@ struct two {
     struct v16 even, odd;
 };
 
-INLINE struct two load_values(const struct head *h, const struct block *b, int64_t j, int64_t d)
+INLINE struct two load_values(const struct head *h, const struct key_block *b, int64_t j, int64_t d)
 {
     const struct ech_attention_args *a = h->args;
     int64_t at = (h->key + b->first + j) * a->ldv + h->kv_head * a->head_dim;
@@ -167,8 +193,8 @@ INLINE struct two load_values(const struct head *h, const struct block *b, int64
     if (j + 1 < b->keys)
         x.odd = load_lanes(element(a->v, a->kv_type, at + a->ldv), a->kv_type, d, a->head_dim);
     if (h->rounded) {
-        x.even = v16_round_bf16(x.even);
-        x.odd = v16_round_bf16(x.odd);
+        x.even = v16_rounded(x.even);
+        x.odd = v16_rounded(x.odd);
     }
     return x;
 }
@@ -186,7 +212,7 @@ INLINE void store_values(const struct head *h, int64_t j, int64_t d, struct two 
 }
 
 /* Values, two keys at a time; an odd last one beside zeros. */
-static void pack_values(const struct head *h, struct block *b)
+static void pack_values(const struct head *h, struct key_block *b)
 {
     struct v16 spoilt = v16_zero(); /* 0 times a value is NaN where that is infinite or NaN */
     for (int64_t j = 0; j < b->keys; j += 2)

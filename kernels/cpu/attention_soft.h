@@ -5,7 +5,7 @@
 
 struct piece {
     const struct head *head;
-    const struct block *block;
+    const struct key_block *block;
     int64_t query, rows; /* of the sequence's queries */
     int64_t state;       /* first row of the state */
     bool resume;         /* the state holds earlier blocks */

@@ -1,20 +1,17 @@
-/* What the avx512 backend does by dpbf16, where the processor has it. Compiled with that instruction set. */
-#define PAIRS /* a unit of a chain is a pair of bf16 (attention_pack.h) */
+/* ECH_FMT_BF16 by the processor's `dpbf16`: a format for avx512.c, in a file of its own instruction set.
+ * Nothing here runs before ech_avx512_bf16() said yes. */
 #include "kernels/cpu/v16_avx512.h"
 
 #include "kernels/cpu/mathv.h"
-#include "kernels/cpu/bf16.h"
-#include "kernels/cpu/attention.h"
+#include "kernels/cpu/bf16_rows.h"
+#include "kernels/cpu/tile_bf16.h"
 
-#include "kernels/backends.h"
+#include "kernels/cpu/avx512_formats.h"
 
-int ech_avx512_bf16_attention(struct ech_queue *queue, const struct ech_attention_args *args)
-{
-    return attention(queue, args);
-}
-
-size_t ech_avx512_bf16_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim,
-                                           int threads)
-{
-    return attention_workspace(compute, longest, head_dim, threads);
-}
+const struct product_format ech_avx512_bf16_format = {.unit = 2,
+                                                      .lane_words = 16,
+                                                      .row_words = 1,
+                                                      .block = 384,
+                                                      .tiles = &TILES_BF16,
+                                                      .in_place = bf16_in_place,
+                                                      .bring = bf16_bring};

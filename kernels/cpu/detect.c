@@ -34,10 +34,8 @@ const char *ech_avx512_available(void)
     return NULL;
 }
 
-const char *ech_avx512_bf16_available(void)
+bool ech_avx512_bf16(void)
 {
-    const char *below = ech_avx512_available();
-    if (below)
-        return below;
-    return __builtin_cpu_supports("avx512bf16") ? NULL : "this processor has no dpbf16 (avx512_bf16)";
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16");
 }

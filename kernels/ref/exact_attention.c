@@ -8,7 +8,7 @@
 
 #include "kernels/check.h"
 #include "kernels/queue.h"
-#include "kernels/ref/bf16f.h"
+#include "kernels/ref/flush.h"
 #include "kernels/ref/mathf.h"
 
 /* Scratch: the scores of a block and the value sums. */
@@ -26,6 +26,17 @@ struct row {
     float most, lanes[ECH_LANES];
 };
 
+static float rounded(float x)
+{
+    return ech_from_bf16(ech_to_bf16(x));
+}
+
+/* A step of a chain of pairs: the odd elements first. */
+static float pair(float even_a, float odd_a, float even_b, float odd_b, float sum)
+{
+    return ech_fma_flush(even_a, even_b, ech_fma_flush(odd_a, odd_b, ech_flush(sum)));
+}
+
 static bool sees(const struct row *r, int64_t j)
 {
     const struct ech_attention_args *a = r->args;
@@ -38,7 +49,7 @@ static bool sees(const struct row *r, int64_t j)
 static float element(const struct ech_attention_args *a, const void *p, enum ech_atype type, int64_t at)
 {
     float x = type == ECH_A_BF16 ? ech_from_bf16(((const uint16_t *)p)[at]) : ((const float *)p)[at];
-    return a->compute == ECH_FMT_BF16 ? ech_round_bf16(x) : x;
+    return a->compute == ECH_FMT_BF16 ? rounded(x) : x;
 }
 
 static float query(const struct row *r, int64_t d)
@@ -67,7 +78,7 @@ static float score(const struct row *r, int64_t j)
     float s = 0.0f;
     if (a->compute == ECH_FMT_BF16)
         for (int64_t d = 0; d < a->head_dim; d += 2)
-            s = ech_bf16_pair(query(r, d), query(r, d + 1), key(r, j, d), key(r, j, d + 1), s);
+            s = pair(query(r, d), query(r, d + 1), key(r, j, d), key(r, j, d + 1), s);
     else
         for (int64_t d = 0; d < a->head_dim; d++)
             s = fmaf(query(r, d), key(r, j, d), s);
@@ -115,9 +126,9 @@ static void weigh(struct row *r, int64_t from, int64_t to)
             for (int64_t j = from; j < to; j += 2) {
                 bool even = sees(r, j), odd = sees(r, j + 1);
                 if (even || odd)
-                    sum = ech_bf16_pair(even ? ech_round_bf16(r->e[j - from]) : 0.0f,
-                                        odd ? ech_round_bf16(r->e[j + 1 - from]) : 0.0f,
-                                        even ? value(r, j, d) : 0.0f, odd ? value(r, j + 1, d) : 0.0f, sum);
+                    sum =
+                        pair(even ? rounded(r->e[j - from]) : 0.0f, odd ? rounded(r->e[j + 1 - from]) : 0.0f,
+                             even ? value(r, j, d) : 0.0f, odd ? value(r, j + 1, d) : 0.0f, sum);
             }
         } else {
             for (int64_t j = from; j < to; j++)

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "kernels/check.h"
+#include "kernels/convert.h"
 #include "kernels/queue.h"
-#include "kernels/ref/bf16f.h"
 
 size_t ech_ref_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
 {
@@ -30,7 +30,7 @@ static bool sees(const struct ech_attention_args *a, int64_t i, int64_t j)
 static double element(const struct ech_attention_args *a, const void *p, enum ech_atype type, int64_t at)
 {
     float x = type == ECH_A_BF16 ? ech_from_bf16(((const uint16_t *)p)[at]) : ((const float *)p)[at];
-    return (double)(a->compute == ECH_FMT_BF16 ? ech_round_bf16(x) : x);
+    return (double)(a->compute == ECH_FMT_BF16 ? ech_from_bf16(ech_to_bf16(x)) : x);
 }
 
 static void store(const struct ech_attention_args *a, int64_t at, double x)
