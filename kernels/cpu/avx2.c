@@ -27,6 +27,12 @@ static const struct product_format *product_format_of(enum ech_format format)
     }
 }
 
+static int checked_attention(struct ech_queue *queue, const struct ech_attention_args *a)
+{
+    int rc = ech_check_attention(a);
+    return rc ? rc : attention(queue, a);
+}
+
 const struct ech_ops ech_avx2_entries = {
     .name = "avx2",
     .numerics =
@@ -38,7 +44,7 @@ const struct ech_ops ech_avx2_entries = {
     .attention_workspace = attention_workspace,
     .linear = linear,
     .norm = norm,
-    .attention = attention,
+    .attention = checked_attention,
     .embed = embed,
     .pool = pool,
     .activate = activate,

@@ -28,6 +28,26 @@ static const struct product_format *product_format_of(enum ech_format format)
     }
 }
 
+/* Attention in bf16 by dpbf16 where the processor has it. */
+static bool native(enum ech_format compute)
+{
+    return compute == ECH_FMT_BF16 && ech_avx512_bf16();
+}
+
+static int attention_either(struct ech_queue *queue, const struct ech_attention_args *a)
+{
+    int rc = ech_check_attention(a);
+    if (rc)
+        return rc;
+    return native(a->compute) ? ech_avx512_attention_bf16(queue, a) : attention(queue, a);
+}
+
+static size_t workspace_either(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
+{
+    return native(compute) ? ech_avx512_attention_bf16_workspace(longest, head_dim, threads)
+                           : attention_workspace(compute, longest, head_dim, threads);
+}
+
 const struct ech_ops ech_avx512_entries = {
     .name = "avx512",
     .numerics =
@@ -36,10 +56,10 @@ const struct ech_ops ech_avx512_entries = {
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
     .linear_workspace = linear_workspace,
-    .attention_workspace = attention_workspace,
+    .attention_workspace = workspace_either,
     .linear = linear,
     .norm = norm,
-    .attention = attention,
+    .attention = attention_either,
     .embed = embed,
     .pool = pool,
     .activate = activate,

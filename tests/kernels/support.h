@@ -68,7 +68,10 @@ void test_activate(void);
 void test_embed(void);
 void test_pool(void);
 void test_attention(void);
+void test_attention_special(void);
+void test_attention_hostile(void);
 void test_attention_moved(void);
+void test_attention_team(void);
 void test_shapes(void);
 void test_special(void);
 
