@@ -1,5 +1,5 @@
-/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end; the packing
- * is plain row-major. Shares no arithmetic with the other backends, so an error of theirs shows. */
+/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end. Shares no
+ * arithmetic with the other backends, so an error of theirs shows. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -7,61 +7,7 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 #include "kernels/queue.h"
-
-static size_t packed_bytes(enum ech_format format, int64_t n, int64_t k)
-{
-    (void)format;
-    return n > 0 && k > 0 ? (size_t)n * (size_t)k * sizeof(float) : 0;
-}
-
-static int pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
-                void *packed, int64_t part, int64_t parts)
-{
-    int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
-    if (rc || n == 0 || k == 0)
-        return rc;
-    for (int64_t i = n * part / parts * k; i < n * (part + 1) / parts * k; i++)
-        ((float *)packed)[i] = ech_load_weight(w, type, i);
-    return ECH_OP_OK;
-}
-
-static double act(enum ech_act kind, double x)
-{
-    switch (kind) {
-    case ECH_ACT_GELU:
-        return 0.5 * x * erfc(-x * M_SQRT1_2);
-    case ECH_ACT_GELU_TANH:
-        return 0.5 * x * (1 + tanh(M_SQRT2 * M_2_SQRTPI * 0.5 * (x + 0.044715 * x * x * x)));
-    case ECH_ACT_RELU:
-        return x < 0 ? 0 : x;
-    case ECH_ACT_SILU:
-        return x / (1 + exp(-x));
-    case ECH_ACT_TANH:
-        return tanh(x);
-    case ECH_ACT_NONE:
-        break;
-    }
-    return x;
-}
-
-static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
-{
-    (void)queue;
-    int rc = ech_check_linear(a);
-    if (rc)
-        return rc;
-    for (int64_t i = 0; i < a->m; i++)
-        for (int64_t j = 0; j < a->n; j++) {
-            double sum = 0;
-            for (int64_t c = 0; c < a->k; c++)
-                sum += (double)((const float *)a->x)[i * a->ldx + c] *
-                       (double)((const float *)a->packed)[j * a->k + c];
-            double y = act(a->act, sum + (a->bias ? (double)a->bias[j] : 0));
-            ((float *)a->y)[i * a->ldy + j] =
-                (float)(y + (a->residual ? (double)a->residual[i * a->ldr + j] : 0));
-        }
-    return ECH_OP_OK;
-}
+#include "kernels/ref/ref.h"
 
 static int norm(struct ech_queue *queue, const struct ech_norm_args *a)
 {
@@ -222,17 +168,19 @@ static int activate(struct ech_queue *queue, enum ech_act kind, float *x, int64_
     if (rc)
         return rc;
     for (int64_t i = 0; i < count; i++)
-        x[i] = (float)act(kind, (double)x[i]);
+        x[i] = (float)ech_ref_act(kind, (double)x[i]);
     return ECH_OP_OK;
 }
 
 const struct ech_ops ech_ref_entries = {
     .name = "ref",
-    .numerics = {[ECH_FMT_F32] = "ref-f64-1"},
-    .linear_packed_bytes = packed_bytes,
-    .linear_pack = pack,
+    .numerics = {[ECH_FMT_F32] = "ref-f64-1",
+                 [ECH_FMT_BF16] = "ref-f64-bf16-1",
+                 [ECH_FMT_BF16_F32] = "ref-f64-bf16-f32-1"},
+    .linear_packed_bytes = ech_ref_packed_bytes,
+    .linear_pack = ech_ref_pack,
     .attention_workspace = attention_workspace,
-    .linear = linear,
+    .linear = ech_ref_linear,
     .norm = norm,
     .attention = attention,
     .embed = embed,
