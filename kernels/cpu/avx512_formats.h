@@ -6,5 +6,7 @@
 #include "kernels/cpu/product_format.h"
 
 extern const struct product_format ech_avx512_bf16_format;
+extern const struct product_format ech_avx512_int8_format;
+extern const struct product_format ech_avx512_int4_format;
 
 #endif

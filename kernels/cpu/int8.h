@@ -43,12 +43,6 @@ INLINE void int8_finish(const struct tile *t, const int rows, const int vectors,
     tile_results(t, rows, vectors, x);
 }
 
-/* Q8 rows of whole, aligned words are A as they lie. */
-static bool int8_in_place(const struct ech_linear_args *a)
-{
-    return a->x_type == ECH_A_Q8 && a->ldx % 4 == 0 && (uintptr_t)a->x % 4 == 0;
-}
-
 /* One row of x as Q8 bytes, ech_q8_stride(k) of them, and its scale. */
 static float int8_row(const struct ech_linear_args *a, int64_t row, uint8_t *to)
 {

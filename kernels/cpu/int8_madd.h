@@ -1,6 +1,6 @@
 /* int8 tiles by products of i16 pairs, for processors without VNNI: exact, nothing saturates. A step's four
- * bytes of a row are two words, bytes 0 and 2, then 1 and 3, as i16; the weights' bytes are parted likewise as
- * they are loaded. */
+ * bytes of a row are two words, bytes 0 and 2, then 1 and 3, as i16; the weights' bytes are parted likewise
+ * as they are loaded. */
 #ifndef ECH_KERNELS_CPU_INT8_MADD_H
 #define ECH_KERNELS_CPU_INT8_MADD_H
 
@@ -40,20 +40,16 @@ static bool int8_never_in_place(const struct ech_linear_args *a)
     return false;
 }
 
-/* The bytes lie behind the place of their pairs, which never overtake them: the row has room for both. */
+/* The bytes lie behind the place of their pairs, which never overtake them: a row has room for both. */
 static void int8_bring(const struct ech_linear_args *a, int64_t row, int64_t rows, float *to, int64_t ld,
                        float *scale)
 {
-    const int64_t units = ech_q8_stride(a->k) / 4;
+    const int64_t stride = ech_q8_stride(a->k);
     for (int64_t r = 0; r < rows; r++) {
-        char *pairs = (char *)(to + r * ld), *bytes = pairs + 4 * units;
+        char *pairs = (char *)(to + r * ld), *bytes = pairs + stride;
         scale[r] = int8_row(a, row + r, (uint8_t *)bytes);
-        for (int64_t u = 0; u < units; u++) {
-            uint32_t x;
-            memcpy(&x, bytes + 4 * u, sizeof x);
-            const uint32_t pair[2] = {x & 0x00ff00ff, x >> 8 & 0x00ff00ff};
-            memcpy(pairs + 8 * u, pair, sizeof pair);
-        }
+        for (int64_t i = 0; i < stride; i += 64)
+            w16_store_pairs(pairs + 2 * i, w16_load(bytes + i));
     }
 }
 

@@ -4,7 +4,8 @@
 
 #include "kernels/cpu/int8.h"
 
-/* sum += the four products of u8 and s8 of each word. gcc 12 copies and spills registers round the intrinsic. */
+/* sum += the four products of u8 and s8 of each word. gcc 12 copies and spills registers round the intrinsic.
+ */
 INLINE void w16_dot(struct w16 *sum, struct w16 u, struct w16 s)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum->v) : "v"(u.v), "v"(s.v));
@@ -31,6 +32,12 @@ INLINE void tile_int8(const struct tile *t, const int rows, const int vectors)
 }
 
 TILE_SHAPES(tile_int8, TILES_INT8)
+
+/* Q8 rows of whole, aligned words are A as they lie. */
+static bool int8_in_place(const struct ech_linear_args *a)
+{
+    return a->x_type == ECH_A_Q8 && a->ldx % 4 == 0 && (uintptr_t)a->x % 4 == 0;
+}
 
 static void int8_bring(const struct ech_linear_args *a, int64_t row, int64_t rows, float *to, int64_t ld,
                        float *scale)

@@ -43,6 +43,11 @@ INLINE struct w16 w16_set(const float *p)
     return w16_both(_mm256_castps_si256(_mm256_set1_ps(*p)));
 }
 
+INLINE struct w16 w16_set_int(int32_t x)
+{
+    return w16_both(_mm256_set1_epi32(x));
+}
+
 INLINE struct w16 w16_add(struct w16 a, struct w16 b)
 {
     return W16_PAIR(_mm256_add_epi32, a, b);
@@ -73,6 +78,12 @@ INLINE void w16_store_bytes(void *p, struct w16 x)
                      _mm_packs_epi16(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
 }
 
+INLINE struct w16 w16_from_bytes(const uint8_t *p)
+{
+    return (struct w16){_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)),
+                        _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))};
+}
+
 INLINE struct w16 w16_even_bytes(struct w16 x)
 {
     return (struct w16){_mm256_srai_epi16(_mm256_slli_epi16(x.lo, 8), 8),
@@ -82,6 +93,22 @@ INLINE struct w16 w16_even_bytes(struct w16 x)
 INLINE struct w16 w16_odd_bytes(struct w16 x)
 {
     return (struct w16){_mm256_srai_epi16(x.lo, 8), _mm256_srai_epi16(x.hi, 8)};
+}
+
+INLINE void w16_half_store_pairs(__m256i *p, __m256i x)
+{
+    const __m256i low = _mm256_set1_epi32(0x00ff00ff);
+    const __m256i even = _mm256_and_si256(x, low), odd = _mm256_and_si256(_mm256_srli_epi32(x, 8), low);
+    __m256i a = _mm256_unpacklo_epi32(even, odd), b = _mm256_unpackhi_epi32(even, odd);
+    _mm256_storeu_si256(p, _mm256_permute2x128_si256(a, b, 0x20));
+    _mm256_storeu_si256(p + 1, _mm256_permute2x128_si256(a, b, 0x31));
+}
+
+INLINE void w16_store_pairs(void *p, struct w16 x)
+{
+    __m256i *q = p;
+    w16_half_store_pairs(q, x.lo);
+    w16_half_store_pairs(q + 2, x.hi);
 }
 
 INLINE struct w16 w16_pairs(struct w16 a, struct w16 b)

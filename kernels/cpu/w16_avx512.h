@@ -1,5 +1,5 @@
-/* Sixteen 32-bit words that hold integers (one i32, two i16 or four bytes a word), AVX-512 form. Same names and
- * meaning as in w16_avx2.h. Included after v16_avx512.h. */
+/* Sixteen 32-bit words that hold integers (one i32, two i16 or four bytes a word), AVX-512 form. Same names
+ * and meaning as in w16_avx2.h. Included after v16_avx512.h. */
 #ifndef ECH_KERNELS_CPU_W16_AVX512_H
 #define ECH_KERNELS_CPU_W16_AVX512_H
 
@@ -31,6 +31,11 @@ INLINE struct w16 w16_set(const float *p)
     return (struct w16){_mm512_castps_si512(_mm512_set1_ps(*p))};
 }
 
+INLINE struct w16 w16_set_int(int32_t x)
+{
+    return (struct w16){_mm512_set1_epi32(x)};
+}
+
 INLINE struct w16 w16_add(struct w16 a, struct w16 b)
 {
     return (struct w16){_mm512_add_epi32(a.v, b.v)};
@@ -58,6 +63,12 @@ INLINE void w16_store_bytes(void *p, struct w16 x)
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x.v));
 }
 
+/* 16 bytes, unsigned. */
+INLINE struct w16 w16_from_bytes(const uint8_t *p)
+{
+    return (struct w16){_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p))};
+}
+
 /* Bytes 0 and 2 of each word as two i16; bytes 1 and 3 likewise. */
 INLINE struct w16 w16_even_bytes(struct w16 x)
 {
@@ -67,6 +78,17 @@ INLINE struct w16 w16_even_bytes(struct w16 x)
 INLINE struct w16 w16_odd_bytes(struct w16 x)
 {
     return (struct w16){_mm512_srai_epi16(x.v, 8)};
+}
+
+/* 16 words become 32: of each, bytes 0 and 2 as two u16, then bytes 1 and 3. */
+INLINE void w16_store_pairs(void *p, struct w16 x)
+{
+    const __m512i low = _mm512_set1_epi32(0x00ff00ff);
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    const __m512i even = _mm512_and_si512(x.v, low), odd = _mm512_and_si512(_mm512_srli_epi32(x.v, 8), low);
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi32(even, first, odd));
+    _mm512_storeu_si512((char *)p + 64, _mm512_permutex2var_epi32(even, second, odd));
 }
 
 /* i16 pairs: the sum of both products, an i32. */
