@@ -69,12 +69,18 @@ static bool format_ok(enum ech_format format)
     return (int)format >= 0 && format < ECH_FORMATS;
 }
 
+/* Sums of int8 products fit int32. */
+static bool depth_ok(enum ech_format format, int64_t k)
+{
+    return format != ECH_FMT_INT8 || k <= ECH_INT8_K_MAX;
+}
+
 int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
                    const void *packed, int64_t part, int64_t parts)
 {
     bool ok = format_ok(format) && length_ok(n) && length_ok(k) && type_ok(type) && parts >= 1 &&
               length_ok(parts) && part >= 0 && part < parts;
-    return verdict(ok && (n == 0 || k == 0 || (w && packed)));
+    return verdict(ok && depth_ok(format, k) && (n == 0 || k == 0 || (w && packed)));
 }
 
 /* Does a product of this format take x of this type? */
@@ -97,7 +103,8 @@ static bool activations_ok(const void *p, enum ech_atype type, int64_t rows, int
 int ech_check_linear(const struct ech_linear_args *a)
 {
     if (!a || a->size < sizeof *a || !length_ok(a->m) || !length_ok(a->n) || !length_ok(a->k) ||
-        !act_ok(a->act) || !format_ok(a->format) || !atype_ok(a->x_type) || !atype_ok(a->y_type))
+        !act_ok(a->act) || !format_ok(a->format) || !depth_ok(a->format, a->k) || !atype_ok(a->x_type) ||
+        !atype_ok(a->y_type))
         return ECH_OP_SHAPE;
     if (!x_type_ok(a->format, a->x_type))
         return ECH_OP_UNSUPPORTED;
@@ -108,6 +115,13 @@ int ech_check_linear(const struct ech_linear_args *a)
                    activations_ok(a->y, a->y_type, a->m, a->n, a->ldy, a->y_scale) &&
                    (!a->residual || (matrix_ok(a->residual, a->m, a->n, a->ldr) &&
                                      (a->y_type == ECH_A_F32 || a->residual != a->y))));
+}
+
+int ech_check_convert(const struct ech_convert_args *a)
+{
+    return verdict(a && a->size >= sizeof *a && atype_ok(a->x_type) && atype_ok(a->y_type) &&
+                   activations_ok(a->x, a->x_type, a->rows, a->cols, a->ldx, a->x_scale) &&
+                   activations_ok(a->y, a->y_type, a->rows, a->cols, a->ldy, a->y_scale));
 }
 
 int ech_check_norm(const struct ech_norm_args *a)

@@ -1,6 +1,7 @@
 /* The row operations over vectors: norm, softmax, activation, gather, pooling.
- * Included after a v16_*.h and mathv.h. A row's tail is computed on vectors whose missing lanes are 0 (or
- * -inf for a maximum): adding +0 to a lane that began at +0 changes nothing, so the bits are ref_exact's. */
+ * Included after a v16_*.h, mathv.h and rows_types.h. A row's tail is computed on vectors whose missing lanes
+ * are 0 (or -inf for a maximum): adding +0 to a lane that began at +0 changes nothing, so the bits are
+ * ref_exact's. */
 #ifndef ECH_KERNELS_CPU_ROWS_H
 #define ECH_KERNELS_CPU_ROWS_H
 
@@ -8,19 +9,6 @@
 
 #include "kernels/check.h"
 #include "kernels/convert.h"
-
-INLINE struct v16 row_load(const float *x, int64_t i, int64_t cols)
-{
-    return cols - i >= 16 ? v16_load(x + i) : v16_load_part(x + i, cols - i);
-}
-
-INLINE void row_store(float *y, int64_t i, int64_t cols, struct v16 v)
-{
-    if (cols - i >= 16)
-        v16_store(y + i, v);
-    else
-        v16_store_part(y + i, v, cols - i);
-}
 
 static void norm_row(const struct ech_norm_args *a, const float *x, float *y)
 {

@@ -51,16 +51,19 @@ static void chain_bf16(const struct ech_linear_args *a, int64_t row, const uint3
 }
 
 static void (*const CHAINS[ECH_FORMATS])(const struct ech_linear_args *a, int64_t row, const uint32_t *panel,
-                                         float *sum) = {
-    [ECH_FMT_F32] = chain_f32, [ECH_FMT_BF16] = chain_bf16, [ECH_FMT_BF16_F32] = chain_bf16_f32};
+                                         float *sum) = {[ECH_FMT_F32] = chain_f32,
+                                                        [ECH_FMT_BF16] = chain_bf16,
+                                                        [ECH_FMT_BF16_F32] = chain_bf16_f32,
+                                                        [ECH_FMT_INT8] = ech_exact_int8,
+                                                        [ECH_FMT_INT4] = ech_exact_int4};
 
-/* Bias, activation, residual of columns [first, first + width) of a row. */
+/* Bias (int8 has it already), activation, residual of columns [first, first + width) of a row. */
 static void row_finish(const struct ech_linear_args *a, int64_t row, int64_t first, int64_t width,
                        const float *sum)
 {
     for (int64_t j = 0; j < width; j++) {
         float v = sum[j];
-        if (a->bias)
+        if (a->bias && !(a->format == ECH_FMT_INT8 && a->k > 0))
             v += a->bias[first + j];
         v = ech_actf(a->act, v);
         if (a->residual)

@@ -19,14 +19,18 @@ static const char *always(void)
 
 const struct ech_ops ech_ref_exact_entries = {
     .name = "ref_exact",
-    .numerics =
-        {[ECH_FMT_F32] = "cpu-f32-2", [ECH_FMT_BF16] = "cpu-bf16-1", [ECH_FMT_BF16_F32] = "cpu-bf16-f32-1"},
+    .numerics = {[ECH_FMT_F32] = "cpu-f32-2",
+                 [ECH_FMT_BF16] = "cpu-bf16-1",
+                 [ECH_FMT_BF16_F32] = "cpu-bf16-f32-1",
+                 [ECH_FMT_INT8] = "cpu-int8-1",
+                 [ECH_FMT_INT4] = "cpu-int4-1"},
     .available = always,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
     .linear_workspace = no_workspace,
     .attention_workspace = ech_exact_attention_workspace,
     .linear = ech_exact_linear,
+    .convert = ech_exact_convert,
     .norm = ech_exact_norm,
     .attention = ech_exact_attention,
     .embed = ech_exact_embed,
