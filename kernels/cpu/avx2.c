@@ -1,10 +1,15 @@
 /* The avx2 backend: the kernels of this folder over its vectors. Compiled with its own instruction set;
  * nothing here runs before ech_avx2_available() said yes. */
 #include "kernels/cpu/v16_avx2.h"
+#include "kernels/cpu/narrow_avx2.h"
 
 #include "kernels/cpu/mathv.h"
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/rows_types.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/rows_norm.h"
+#include "kernels/cpu/rows_move.h"
+#include "kernels/cpu/rows_select.h"
 #include "kernels/cpu/attention.h"
 
 #include "kernels/backends.h"
@@ -21,6 +26,10 @@ const struct ech_ops ech_avx2_entries = {
     .attention = attention,
     .embed = embed,
     .pool = pool,
+    .gate = gate,
+    .rotary = rotary,
+    .topk = topk,
     .activate = activate,
     .softmax = softmax,
+    .log_softmax = log_softmax,
 };

@@ -22,20 +22,20 @@ INLINE void row_store(float *y, int64_t i, int64_t cols, struct v16 v)
         v16_store_part(y + i, v, cols - i);
 }
 
-static void bf16_row(const float *x, int64_t cols, uint16_t *y)
+static inline void bf16_row(const float *x, int64_t cols, uint16_t *y)
 {
     for (int64_t i = 0; i < cols; i += 16)
         v16_store_halves(y + i, v16_bf16_halves(row_load(x, i, cols)), cols - i);
 }
 
-static void f16_row(const float *x, int64_t cols, uint16_t *y)
+static inline void f16_row(const float *x, int64_t cols, uint16_t *y)
 {
     for (int64_t i = 0; i < cols; i += 16)
         v16_store_halves(y + i, v16_f16_halves(row_load(x, i, cols)), cols - i);
 }
 
 /* The values of a row whose largest magnitude is known; returns the scale. Also the padding is written. */
-static float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
+static inline float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
 {
     const bool flat = most < ECH_Q8_LEAST;
     if (flat || !isfinite(most)) {
@@ -51,7 +51,7 @@ static float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
     return most / 127.0f;
 }
 
-static float q8_row(const float *x, int64_t cols, uint8_t *y)
+static inline float q8_row(const float *x, int64_t cols, uint8_t *y)
 {
     struct v16 most[4] = {v16_zero(), v16_zero(), v16_zero(), v16_zero()};
     int64_t i = 0;
@@ -64,7 +64,7 @@ static float q8_row(const float *x, int64_t cols, uint8_t *y)
 }
 
 /* `scale` is written for Q8 only. */
-static void narrow_row(enum ech_atype type, const float *x, int64_t cols, void *y, float *scale)
+static inline void narrow_row(enum ech_atype type, const float *x, int64_t cols, void *y, float *scale)
 {
     switch (type) {
     case ECH_A_BF16:
