@@ -124,13 +124,27 @@ int ech_check_convert(const struct ech_convert_args *a)
                    activations_ok(a->y, a->y_type, a->rows, a->cols, a->ldy, a->y_scale));
 }
 
+/* rows x cols elements of a narrow type, a scale a row for Q8. */
+static bool narrow_ok(enum ech_atype type, const void *p, int64_t rows, int64_t cols, int64_t ld,
+                      const float *scale)
+{
+    if (type == ECH_A_Q8)
+        return rows == 0 || cols == 0 || (scale && matrix_ok(p, rows, ech_q8_stride(cols), ld));
+    return (type == ECH_A_BF16 || type == ECH_A_F16) && matrix_ok(p, rows, cols, ld);
+}
+
 int ech_check_norm(const struct ech_norm_args *a)
 {
     if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx) ||
         !matrix_ok(a->y, a->rows, a->cols, a->ldy))
         return ECH_OP_SHAPE;
-    if (a->kind != ECH_NORM_LAYER || a->also)
-        return ECH_OP_UNSUPPORTED;
+    if ((int)a->kind < ECH_NORM_LAYER || (int)a->kind > ECH_NORM_RMS)
+        return ECH_OP_SHAPE;
+    /* What a kind would pass over in silence. */
+    if (a->kind == ECH_NORM_RMS ? a->shift != NULL : a->gain_offset != 0)
+        return ECH_OP_SHAPE;
+    if (a->also && !narrow_ok(a->also_type, a->also, a->rows, a->cols, a->ld_also, a->also_scale))
+        return ECH_OP_SHAPE;
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
 }
 
@@ -167,6 +181,37 @@ int64_t ech_attention_longest(const struct ech_attention_args *a)
     int64_t queries = ech_longest(a->starts, a->sequences);
     int64_t keys = a->key_starts ? ech_longest(a->key_starts, a->sequences) : 0;
     return queries == 0 || queries > keys ? queries : keys;
+}
+
+int ech_check_gate(const struct ech_gate_args *a)
+{
+    return verdict(a && a->size >= sizeof *a && act_ok(a->act) &&
+                   matrix_ok(a->gate, a->rows, a->cols, a->ldg) &&
+                   matrix_ok(a->up, a->rows, a->cols, a->ldu) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
+}
+
+int ech_check_rotary(const struct ech_rotary_args *a)
+{
+    if (!a || a->size < sizeof *a || !length_ok(a->heads) || !length_ok(a->head_dim) ||
+        !matrix_ok(a->x, a->rows, a->heads * a->head_dim, a->ldx))
+        return ECH_OP_SHAPE;
+    if (a->rotary < 0 || a->rotary > a->head_dim || a->rotary % 2 != 0 || !length_ok(a->table_rows))
+        return ECH_OP_SHAPE;
+    if (a->rows == 0 || a->heads == 0 || a->rotary == 0)
+        return ECH_OP_OK;
+    if (!a->cos || !a->sin || !a->positions)
+        return ECH_OP_SHAPE;
+    for (int64_t r = 0; r < a->rows; r++)
+        if (a->positions[r] < 0 || a->positions[r] >= a->table_rows)
+            return ECH_OP_SHAPE;
+    return ECH_OP_OK;
+}
+
+int ech_check_topk(const struct ech_topk_args *a)
+{
+    if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx))
+        return ECH_OP_SHAPE;
+    return verdict(a->count >= 0 && a->count <= a->cols && (a->indices || a->rows == 0 || a->count == 0));
 }
 
 int ech_check_attention(const struct ech_attention_args *a)

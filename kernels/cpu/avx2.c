@@ -5,8 +5,8 @@
 #include "kernels/cpu/narrow_avx2.h"
 #include "kernels/cpu/w16_avx2.h"
 #include "kernels/cpu/mathv.h"
-#include "kernels/cpu/bf16_rows.h"
 #include "kernels/cpu/rows_types.h"
+#include "kernels/cpu/bf16_rows.h"
 #include "kernels/cpu/tile_f32.h"
 #include "kernels/cpu/tile_bf16_fma.h"
 #include "kernels/cpu/tile_bf16_f32.h"
@@ -15,6 +15,9 @@
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows_convert.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/rows_norm.h"
+#include "kernels/cpu/rows_move.h"
+#include "kernels/cpu/rows_select.h"
 #include "kernels/cpu/attention.h"
 
 #include "kernels/backends.h"
@@ -61,6 +64,10 @@ const struct ech_ops ech_avx2_entries = {
     .attention = checked_attention,
     .embed = embed,
     .pool = pool,
+    .gate = gate,
+    .rotary = rotary,
+    .topk = topk,
     .activate = activate,
     .softmax = softmax,
+    .log_softmax = log_softmax,
 };

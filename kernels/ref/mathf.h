@@ -40,6 +40,10 @@
 #define ECH_ERF_CENTRE 7.625f
 #define ECH_ERF_TOP    3.9051218f /* the polynomial gives exactly 1 here */
 
+/* log(m) = 2 atanh(t), t = (m - 1) / (m + 1), |t| < 0.172: odd terms 1/3 to 1/17 of the series, in double. */
+#define ECH_LOG_TERMS 8
+#define ECH_LOG_LN2   0x1.62e42fefa39efp-1
+
 #define ECH_TANH_TOP     10.0f
 #define ECH_GELU_ROOT    0.707106781f  /* 1 / sqrt(2) */
 #define ECH_GELU_TANH_C0 0.797884561f  /* sqrt(2 / pi) */
@@ -99,6 +103,24 @@ static inline float ech_tanhf(float x)
     float scale = ech_exp2i(n);
     float e = fmaf(q, scale, scale - 1.0f);
     return copysignf(e / (e + 2.0f), x);
+}
+
+/* Once a row (log-softmax), so in double by +, -, *, / alone: no library's log gives the same bits
+ * everywhere. For x > 0; infinities and NaN stay. */
+static inline float ech_logf(float x)
+{
+    if (!(x <= 0x1.fffffep127f))
+        return x;
+    int e;
+    double m = frexp((double)x, &e); /* exact */
+    if (m < 0x1.6a09e667f3bcdp-1) {
+        m += m;
+        e--;
+    }
+    double t = (m - 1) / (m + 1), u = t * t, sum = 0;
+    for (int i = ECH_LOG_TERMS; i > 0; i--)
+        sum = (sum + 1.0 / (2 * i + 1)) * u;
+    return (float)(e * ECH_LOG_LN2 + 2 * t * (1 + sum));
 }
 
 static inline float ech_actf(enum ech_act act, float x)
