@@ -35,7 +35,7 @@ static size_t attention_workspace(enum ech_format compute, int64_t longest, int6
  * calls, which go through a table. */
 static void multiply(const struct head *h, const struct attend_tile *t, int64_t rows, int64_t vectors)
 {
-    if (!h->rounded || PER_UNIT == 2) {
+    if (PER_UNIT == 2 || !h->rounded) {
         attend_tiles(t, rows, vectors);
         return;
     }
@@ -96,7 +96,7 @@ static void weigh_edge(const struct piece *p, int64_t r, int64_t key)
         _mm512_storeu_si512(s->staged + d, _mm512_and_si512(_mm512_loadu_si512(pair + d), half));
     weigh_units(p, r, 1, key / 2, 1, s->staged);
 #else
-    int64_t unit = p->head->rounded ? key ^ 1 : key;
+    int64_t unit = is_rounded(p->head) ? key ^ 1 : key;
     weigh_units(p, r, 1, unit, 1, s->values + unit * s->width);
 #endif
 }
@@ -136,7 +136,7 @@ static void weigh(struct piece *p)
     for (int64_t r = 0; r < p->rows; r += step) {
         int64_t rows = p->rows - r < step ? p->rows - r : step;
         piece_union(p, r, rows, &from, &to);
-        if (h->rounded) {
+        if (is_rounded(h)) {
             from = from / 2 * 2 / PER_UNIT;
             to = up(to, 2) / PER_UNIT;
         }

@@ -80,6 +80,12 @@ struct head {
     int64_t head, kv_head;
 };
 
+/* With PAIRS a constant. */
+INLINE bool is_rounded(const struct head *h)
+{
+    return PER_UNIT == 2 || h->rounded;
+}
+
 /* One block of keys, as it lies in scratch. */
 struct key_block {
     int64_t first, keys;
@@ -136,16 +142,32 @@ INLINE void store_rounded(float *row, int64_t d, struct v16 x)
 #endif
 }
 
-/* A row of queries or keys, in the form of the product. */
-static void stage_row(float *to, const void *from, enum ech_atype type, int64_t dim, bool rounded)
+/* A row of queries or keys, in the form of the product. dpbf16 flushes denormals itself: bf16 is copied. */
+INLINE void stage_row(float *to, const void *from, enum ech_atype type, int64_t dim, bool rounded)
 {
-    for (int64_t d = 0; d < dim; d += 16) {
+    int64_t d = 0;
+    if (PER_UNIT == 2 && type == ECH_A_BF16) {
+        memcpy(to, from, (size_t)dim * sizeof(uint16_t));
+        memset((uint16_t *)to + dim, 0, (size_t)(up(dim, 16) - dim) * sizeof(uint16_t));
+        return;
+    }
+    for (; type == ECH_A_F32 && rounded && d + 16 <= dim; d += 16)
+        store_rounded(to, d, v16_load((const float *)from + d));
+    for (; d < dim; d += 16) {
         struct v16 x = load_lanes(from, type, d, dim);
         if (rounded)
             store_rounded(to, d, x);
         else
             v16_store(to + d, x);
     }
+}
+
+/* Are rows of this address and stride units already? */
+static bool in_place(const void *p, enum ech_atype type, int64_t dim, int64_t ld, bool rounded)
+{
+    if (PER_UNIT == 2)
+        return type == ECH_A_BF16 && dim % 2 == 0 && ld % 2 == 0 && (uintptr_t)p % sizeof(float) == 0;
+    return !rounded;
 }
 
 /* 16 rows of `units` become columns of a panel. */
@@ -164,17 +186,19 @@ static void pack_keys(const struct head *h, const struct key_block *b)
 {
     const struct ech_attention_args *a = h->args;
     const struct scratch *s = &h->scratch;
-    for (int64_t j = 0; j < b->keys; j += 16) {
+    const enum ech_atype type = a->kv_type;
+    int64_t at = (h->key + b->first) * a->ldk + h->kv_head * a->head_dim;
+    const bool ready = in_place(element(a->k, type, at), type, a->head_dim, a->ldk, is_rounded(h));
+    for (int64_t j = 0; j < b->keys; j += 16, at += 16 * a->ldk) {
         float *to = s->keys + j / KEY_PANEL * KEY_PANEL * s->units + j % KEY_PANEL;
-        int64_t at = (h->key + b->first + j) * a->ldk + h->kv_head * a->head_dim;
         int64_t rows = b->keys - j < 16 ? b->keys - j : 16;
-        if (rows == 16 && !h->rounded) {
-            transpose(to, (const float *)a->k + at, a->ldk, s->units);
+        if (ready && rows == 16) {
+            transpose(to, element(a->k, type, at), a->ldk / PER_UNIT, s->units);
             continue;
         }
         for (int64_t i = 0; i < rows; i++)
-            stage_row(s->staged + i * s->stride, element(a->k, a->kv_type, at + i * a->ldk), a->kv_type,
-                      a->head_dim, h->rounded);
+            stage_row(s->staged + i * s->stride, element(a->k, type, at + i * a->ldk), type, a->head_dim,
+                      is_rounded(h));
         memset(s->staged + rows * s->stride, 0, (size_t)((16 - rows) * s->stride) * sizeof(float));
         transpose(to, s->staged, s->stride, s->units);
     }
@@ -192,7 +216,7 @@ INLINE struct two load_values(const struct head *h, const struct key_block *b, i
     struct two x = {load_lanes(element(a->v, a->kv_type, at), a->kv_type, d, a->head_dim), v16_zero()};
     if (j + 1 < b->keys)
         x.odd = load_lanes(element(a->v, a->kv_type, at + a->ldv), a->kv_type, d, a->head_dim);
-    if (h->rounded) {
+    if (is_rounded(h)) {
         x.even = v16_rounded(x.even);
         x.odd = v16_rounded(x.odd);
     }
@@ -206,39 +230,46 @@ INLINE void store_values(const struct head *h, int64_t j, int64_t d, struct two 
     __m512i low = _mm512_srli_epi32(_mm512_castps_si512(x.even.v), 16);
     v16_store(to, (struct v16){_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(x.odd.v)))});
 #else
-    v16_store(to, h->rounded ? x.odd : x.even);
-    v16_store(to + h->scratch.width, h->rounded ? x.even : x.odd);
+    v16_store(to, is_rounded(h) ? x.odd : x.even);
+    v16_store(to + h->scratch.width, is_rounded(h) ? x.even : x.odd);
 #endif
 }
 
-/* Values, two keys at a time; an odd last one beside zeros. */
+/* Values, two keys at a time; an odd last one beside zeros. Whether they are finite is asked only where some
+ * row does not see all of them. */
 static void pack_values(const struct head *h, struct key_block *b)
 {
-    struct v16 spoilt = v16_zero(); /* 0 times a value is NaN where that is infinite or NaN */
+    const bool ask = h->args->causal || h->args->window > 0;
+    struct two spoilt = {v16_zero(), v16_zero()}; /* 0 times a value is NaN where that is infinite or NaN */
     for (int64_t j = 0; j < b->keys; j += 2)
         for (int64_t d = 0; d < h->scratch.width; d += 16) {
             struct two x = load_values(h, b, j, d);
-            spoilt = v16_fma(x.odd, v16_zero(), v16_fma(x.even, v16_zero(), spoilt));
             store_values(h, j, d, x);
+            if (ask) {
+                spoilt.even = v16_fma(x.even, v16_zero(), spoilt.even);
+                spoilt.odd = v16_fma(x.odd, v16_zero(), spoilt.odd);
+            }
         }
-    float sum = v16_sum(spoilt);
+    float sum = v16_sum(v16_add(spoilt.even, spoilt.odd));
     b->finite = sum == sum;
 }
 
-/* Rows [i, i + rows) of the queries, as a product takes them: staged where they are rounded. */
+/* Rows [i, i + rows) of the queries, as a product takes them: staged where they are not so already. */
 static const float *take_queries(const struct head *h, int64_t i, int64_t rows, int64_t *stride)
 {
     const struct ech_attention_args *a = h->args;
+    const struct scratch *s = &h->scratch;
     int64_t at = (h->query + i) * a->ldq + h->head * a->head_dim;
-    if (!h->rounded) {
-        *stride = a->ldq;
-        return (const float *)a->q + at;
+    const void *first = element(a->q, a->q_type, at);
+    if (in_place(first, a->q_type, a->head_dim, a->ldq, is_rounded(h))) {
+        *stride = a->ldq / PER_UNIT;
+        return first;
     }
-    *stride = h->scratch.stride;
+    *stride = s->stride;
     for (int64_t r = 0; r < rows; r++)
-        stage_row(h->scratch.queries + r * h->scratch.stride, element(a->q, a->q_type, at + r * a->ldq),
-                  a->q_type, a->head_dim, true);
-    return h->scratch.queries;
+        stage_row(s->queries + r * s->stride, element(a->q, a->q_type, at + r * a->ldq), a->q_type,
+                  a->head_dim, true);
+    return s->queries;
 }
 
 #endif

@@ -44,8 +44,15 @@ static void piece_union(const struct piece *p, int64_t r, int64_t rows, int64_t 
 static void piece_ranges(struct piece *p)
 {
     const struct head *h = p->head;
-    p->shared_from = 0;
-    p->shared_to = p->block->keys;
+    p->shared_from = p->from = 0;
+    p->shared_to = p->to = p->block->keys;
+    if (!h->args->causal && h->args->window == 0) {
+        for (int64_t r = 0; r < p->rows; r++) {
+            p->lo[r] = 0;
+            p->hi[r] = p->block->keys;
+        }
+        return;
+    }
     for (int64_t r = 0; r < p->rows; r++) {
         int64_t lo, hi;
         visible(h->args, p->query + r + h->keys - h->queries, h->keys, &lo, &hi);
@@ -142,35 +149,44 @@ static float raise(const struct piece *p, int64_t r)
 }
 
 /* The exponential of keys [j, j + 16) of a row of scores, where the product with the values takes it. */
-INLINE void store_exponential(const struct head *h, float *row, int64_t j, struct v16 e)
+INLINE void store_exponential(float *row, int64_t j, struct v16 e, bool rounded)
 {
-    if (h->rounded)
+    if (rounded)
         store_rounded(row, j, e);
     else
         v16_store(row + j, e);
 }
 
 /* GROUP rows from r on, keys [from, to) of whole vectors. */
-static void soften_rows(const struct piece *p, int64_t r, int64_t from, int64_t to)
+INLINE void soften_rows_as(const struct piece *p, int64_t r, int64_t from, int64_t to, const bool rounded)
 {
     const struct scratch *s = &p->head->scratch;
-    float *row = s->scores + r * s->span, *lanes = s->lanes + 16 * (p->state + r);
+    float *rows[GROUP], *lanes = s->lanes + 16 * (p->state + r);
     struct v16 most[GROUP], total[GROUP], e[GROUP];
     EACH(i)
     {
+        rows[i] = s->scores + (r + i) * s->span;
         most[i] = v16_set(raise(p, r + i));
         total[i] = v16_load(lanes + 16 * i);
     }
     for (int64_t j = from; j < to; j += 16) {
-        EACH(i) e[i] = v16_sub(v16_load(row + i * s->span + j), most[i]);
+        EACH(i) e[i] = v16_sub(v16_load(rows[i] + j), most[i]);
         v16_exp_below(e);
         EACH(i)
         {
-            store_exponential(p->head, row + i * s->span, j, e[i]);
+            store_exponential(rows[i], j, e[i], rounded);
             total[i] = v16_add(total[i], e[i]);
         }
     }
     EACH(i) v16_store(lanes + 16 * i, total[i]);
+}
+
+static void soften_rows(const struct piece *p, int64_t r, int64_t from, int64_t to)
+{
+    if (is_rounded(p->head))
+        soften_rows_as(p, r, from, to, true);
+    else
+        soften_rows_as(p, r, from, to, false);
 }
 
 /* One row, GROUP vectors at a time. */
@@ -185,7 +201,7 @@ static void soften_row(const struct piece *p, int64_t r, int64_t from, int64_t t
         v16_exp_below(e);
         EACH(i)
         if (j + 16 * i < to) {
-            store_exponential(p->head, row, j + 16 * i, e[i]);
+            store_exponential(row, j + 16 * i, e[i], is_rounded(p->head));
             total = v16_add(total, e[i]);
         }
     }
@@ -198,7 +214,7 @@ static void clear(const struct piece *p, int64_t r, int64_t rows, int64_t from, 
     const struct scratch *s = &p->head->scratch;
     for (int64_t i = r; i < r + rows && from < to; i++)
         for (int64_t j = from; j < to; j += 16)
-            store_exponential(p->head, s->scores + i * s->span, j, v16_zero());
+            store_exponential(s->scores + i * s->span, j, v16_zero(), is_rounded(p->head));
 }
 
 /* Scores of all rows become exponentials, 0 where a row does not see the key, over whole vectors. */

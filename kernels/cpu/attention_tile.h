@@ -57,15 +57,15 @@ TILE_SHAPES(attend_run, TILES_ATTEND)
 /* t over any number of rows and vectors, the rows split evenly. */
 static void attend_tiles(const struct attend_tile *t, int64_t rows, int64_t vectors)
 {
+    struct attend_tile one = *t;
     for (int64_t v = 0; v < vectors; v += TILE_VECTORS) {
         int64_t width = vectors - v < TILE_VECTORS ? vectors - v : TILE_VECTORS;
         int64_t count = (rows + TILE_ROWS[width - 1] - 1) / TILE_ROWS[width - 1];
+        one.tile.b = t->tile.b + 16 * v;
         for (int64_t i = 0; i < count; i++) {
             int64_t r0 = rows * i / count, r1 = rows * (i + 1) / count;
-            struct attend_tile one = *t;
-            one.tile.a += r0 * t->tile.lda;
-            one.tile.b += 16 * v;
-            one.tile.c += r0 * t->tile.ldc + 16 * v;
+            one.tile.a = t->tile.a + r0 * t->tile.lda;
+            one.tile.c = t->tile.c + r0 * t->tile.ldc + 16 * v;
             one.most = t->most ? t->most + 16 * r0 : NULL;
             TILES_ATTEND.run[width - 1][r1 - r0 - 1](&one.tile);
         }
