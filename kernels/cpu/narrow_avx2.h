@@ -44,19 +44,20 @@ INLINE __m256i v16_f16_halves(struct v16 x)
     return _mm256_inserti128_si256(_mm256_castsi128_si256(lo), hi, 1);
 }
 
-/* The low byte of each sum: a NaN, which converts to the lowest integer, gives 128 too. */
-INLINE __m256i v16_q8_words(__m256 x)
+/* 32 bytes of two vectors. */
+INLINE __m256i v16_q8_half(struct v16 x, struct v16 y)
 {
-    __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(128));
-    return _mm256_and_si256(i, _mm256_set1_epi32(255));
+    __m256i a = _mm256_packs_epi32(_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi));
+    __m256i b = _mm256_packs_epi32(_mm256_cvtps_epi32(y.lo), _mm256_cvtps_epi32(y.hi));
+    __m256i bytes =
+        _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    return _mm256_xor_si256(bytes, _mm256_set1_epi8((char)0x80));
 }
 
-INLINE void v16_store_q8(uint8_t *p, struct v16 x)
+INLINE void v16_store_q8(uint8_t *p, const struct v16 x[4])
 {
-    __m256i mixed = _mm256_packus_epi32(v16_q8_words(x.lo), v16_q8_words(x.hi));
-    mixed = _mm256_permute4x64_epi64(mixed, 0xd8);
-    _mm_storeu_si128((__m128i *)p,
-                     _mm_packus_epi16(_mm256_castsi256_si128(mixed), _mm256_extracti128_si256(mixed, 1)));
+    _mm256_storeu_si256((__m256i *)p, v16_q8_half(x[0], x[1]));
+    _mm256_storeu_si256((__m256i *)(p + 32), v16_q8_half(x[2], x[3]));
 }
 
 INLINE __m256 v16_half_magnitude(__m256 most, __m256 x)

@@ -39,35 +39,62 @@ INLINE void norm_sums(const float *x, int64_t ldx, int64_t cols, const int rows,
     FOR(r, rows) total[r] = v16_sum(sum[r]);
 }
 
-/* y of one row, and its narrow form. */
-INLINE void norm_apply(const struct ech_norm_args *a, int64_t row, float mean, float inverse,
-                       const enum norm_form form, const enum ech_atype also)
+/* What one row is written with. */
+struct norm_row {
+    const float *x, *gain, *shift;
+    float *y;
+    uint16_t *half;
+    struct v16 mean, inverse, offset, most;
+};
+
+/* 16 columns from i on, or the `lanes` that are left. */
+INLINE void norm_vector(struct norm_row *n, int64_t i, const bool whole, int64_t lanes,
+                        const enum norm_form form, const enum ech_atype also)
+{
+    struct v16 d = whole ? v16_load(n->x + i) : v16_load_part(n->x + i, lanes);
+    struct v16 gain = whole ? v16_load(n->gain + i) : v16_load_part(n->gain + i, lanes);
+    if (form != NORM_SQUARES)
+        d = v16_sub(d, n->mean);
+    else
+        gain = v16_add(gain, n->offset);
+    d = v16_mul(d, n->inverse);
+    if (form == NORM_SHIFTED)
+        d = v16_fma(d, gain, whole ? v16_load(n->shift + i) : v16_load_part(n->shift + i, lanes));
+    else
+        d = v16_mul(d, gain);
+    if (whole)
+        v16_store(n->y + i, d);
+    else
+        v16_store_part(n->y + i, d, lanes);
+    if (also == ECH_A_BF16)
+        v16_store_halves(n->half + i, v16_bf16_halves(d), whole ? 16 : lanes);
+    else if (also == ECH_A_F16)
+        v16_store_halves(n->half + i, v16_f16_halves(d), whole ? 16 : lanes);
+    else if (also == ECH_A_Q8)
+        n->most = v16_magnitude(n->most, whole ? d : v16_keep(d, lanes, v16_zero()));
+}
+
+/* y of one row and its bf16 or f16 form; returns the largest magnitude where Q8 wants it. */
+INLINE struct v16 norm_apply(const struct ech_norm_args *a, int64_t row, float mean, float inverse,
+                             const enum norm_form form, const enum ech_atype also)
 {
     const int64_t cols = a->cols;
-    const float *x = a->x + row * a->ldx;
-    float *y = a->y + row * a->ldy;
-    uint16_t *half = also == ECH_A_BF16 || also == ECH_A_F16 ? (uint16_t *)a->also + row * a->ld_also : NULL;
-    const struct v16 m = v16_set(mean), scale = v16_set(inverse), offset = v16_set(a->gain_offset);
-    struct v16 most = v16_zero();
-    for (int64_t i = 0; i < cols; i += 16) {
-        struct v16 d = row_load(x, i, cols), gain = row_load(a->gain, i, cols);
-        if (form == NORM_SQUARES)
-            d = v16_mul(v16_mul(d, scale), v16_add(gain, offset));
-        else if (form == NORM_PLAIN)
-            d = v16_mul(v16_mul(v16_sub(d, m), scale), gain);
-        else
-            d = v16_fma(v16_mul(v16_sub(d, m), scale), gain, row_load(a->shift, i, cols));
-        row_store(y, i, cols, d);
-        if (also == ECH_A_BF16)
-            v16_store_halves(half + i, v16_bf16_halves(d), cols - i);
-        else if (also == ECH_A_F16)
-            v16_store_halves(half + i, v16_f16_halves(d), cols - i);
-        else if (also == ECH_A_Q8)
-            most = v16_magnitude(most, cols - i < 16 ? v16_keep(d, cols - i, v16_zero()) : d);
-    }
-    if (also == ECH_A_Q8)
-        a->also_scale[row] =
-            q8_values(y, cols, v16_largest_magnitude(most), (uint8_t *)a->also + row * a->ld_also);
+    struct norm_row n = {.x = a->x + row * a->ldx,
+                         .gain = a->gain,
+                         .shift = a->shift,
+                         .y = a->y + row * a->ldy,
+                         .mean = v16_set(mean),
+                         .inverse = v16_set(inverse),
+                         .offset = v16_set(a->gain_offset),
+                         .most = v16_zero()};
+    if (also == ECH_A_BF16 || also == ECH_A_F16)
+        n.half = (uint16_t *)a->also + row * a->ld_also;
+    int64_t i = 0;
+    for (; i + 16 <= cols; i += 16)
+        norm_vector(&n, i, true, 16, form, also);
+    if (i < cols)
+        norm_vector(&n, i, false, cols - i, form, also);
+    return n.most;
 }
 
 INLINE void norm_block(const struct ech_norm_args *a, int64_t row, const int rows, const enum norm_form form,
@@ -81,7 +108,10 @@ INLINE void norm_block(const struct ech_norm_args *a, int64_t row, const int row
         FOR(r, rows) m[r] = v16_set(mean[r] = total[r] / count);
     }
     norm_sums(x, a->ldx, a->cols, rows, form == NORM_SQUARES ? NULL : m, true, total);
-    FOR(r, rows) norm_apply(a, row + r, mean[r], 1.0f / sqrtf(total[r] / count + a->eps), form, also);
+    FOR(r, rows) m[r] = norm_apply(a, row + r, mean[r], 1.0f / sqrtf(total[r] / count + a->eps), form, also);
+    for (int64_t r = row; also == ECH_A_Q8 && r < row + rows; r++)
+        a->also_scale[r] = q8_values(a->y + r * a->ldy, a->cols, v16_largest_magnitude(m[r - row]),
+                                     (uint8_t *)a->also + r * a->ld_also);
 }
 
 INLINE void norm_rows(const struct ech_norm_args *a, const enum norm_form form, const enum ech_atype also)

@@ -46,11 +46,16 @@ static inline float q8_values(const float *x, int64_t cols, float most, uint8_t 
         return flat ? 0.0f : most / 127.0f;
     }
     const struct v16 by = v16_set(127.0f / most);
+    struct v16 v[4];
     int64_t i = 0;
-    for (; i < cols; i += 16)
-        v16_store_q8(y + i, v16_mul(row_load(x, i, cols), by));
-    for (; i < ech_q8_stride(cols); i += 16)
-        v16_store_q8(y + i, v16_zero());
+    for (; i + 64 <= cols; i += 64) {
+        FOR(j, 4) v[j] = v16_mul(v16_load(x + i + 16 * j), by);
+        v16_store_q8(y + i, v);
+    }
+    if (i < cols) {
+        FOR(j, 4) v[j] = cols - i > 16 * j ? v16_mul(row_load(x, i + 16 * j, cols), by) : v16_zero();
+        v16_store_q8(y + i, v);
+    }
     return most / 127.0f;
 }
 

@@ -12,26 +12,13 @@ static const struct {
     {                                                                                                        \
 #name, test_##name                                                                                   \
     }
-    TEST(math),
-    TEST(table),
-    TEST(shapes),
-    TEST(special),
-    TEST(pack),
-    TEST(linear),
-    TEST(moved),
-    TEST(threads),
-    TEST(team),
-    TEST(hostile),
-    TEST(norm),
-    TEST(softmax),
-    TEST(activate),
-    TEST(embed),
-    TEST(pool),
-    TEST(attention),
-    TEST(attention_special),
-    TEST(attention_hostile),
-    TEST(attention_moved),
-    TEST(attention_team),
+    TEST(math),         TEST(table),     TEST(shapes),            TEST(special),
+    TEST(pack),         TEST(linear),    TEST(moved),             TEST(threads),
+    TEST(team),         TEST(hostile),   TEST(norm),              TEST(norm_special),
+    TEST(narrow),       TEST(softmax),   TEST(log_softmax),       TEST(activate),
+    TEST(gate),         TEST(topk),      TEST(rotary),            TEST(embed),
+    TEST(pool),         TEST(attention), TEST(attention_special), TEST(attention_hostile),
+    TEST(attention_moved), TEST(attention_team),
 };
 enum { COUNT = sizeof TESTS / sizeof TESTS[0] };
 
