@@ -47,6 +47,11 @@ static float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
     }
     const struct v16 by = v16_set(127.0f / most);
     int64_t i = 0;
+    for (; i + 64 <= cols; i += 64) {
+        struct v16 value[4];
+        FOR(v, 4) value[v] = v16_mul(v16_load(x + i + 16 * v), by);
+        v16_store_q8_group(y + i, value);
+    }
     for (; i < cols; i += 16)
         v16_store_q8(y + i, v16_mul(row_load(x, i, cols), by));
     for (; i < ech_q8_stride(cols); i += 16)
