@@ -161,56 +161,76 @@ static int64_t strip_vectors(int64_t rows)
 #endif
 }
 
-/* The tile that multiplies a block's first rows with `vectors` vectors from vector `first` (counted over all
- * panels), from step 0 on. */
-static struct tile strip_tile(const struct product *p, const struct block *b, int64_t first, float *sums)
+/* The tile at a block's first row and vector `first` (counted over all panels), at step 0. */
+static struct tile strip_tile(const struct product *p, const struct block *b, int64_t first)
 {
     const struct product_format *f = p->format;
-    int64_t panel = first / 4, lane = first % 4;
-    return (struct tile){
-        .a = b->a,
-        .b = p->steps ? (const float *)p->args->packed + panel * p->panel_words + lane * f->lane_words : NULL,
-        .c = sums,
-        .lda = b->lda,
-        .ldb = 4 * f->lane_words,
-        .ldc = ECH_PANEL,
-        .before = (int)(4 - lane),
-        .jump = p->panel_words - 4 * f->lane_words};
+    const int64_t lane = first % 4, at = first / 4 * p->panel_words + lane * f->lane_words;
+    return (struct tile){.a = b->a,
+                         .b = p->steps ? (const float *)p->args->packed + at : NULL,
+                         .lda = b->lda,
+                         .ldb = 4 * f->lane_words,
+                         .ldc = ECH_PANEL,
+                         .before = (int)(4 - lane),
+                         .jump = p->panel_words - 4 * f->lane_words};
+}
+
+/* And where its results go; `width` of its columns exist. */
+static struct tile_end strip_end(const struct product *p, const struct block *b, int64_t column, bool whole)
+{
+    const struct ech_linear_args *a = p->args;
+    const int64_t element = (int64_t)ech_atype_bytes(a->y_type);
+    return (struct tile_end){.args = a,
+                             .row = b->row,
+                             .column = column,
+                             .direct = whole && a->act == ECH_ACT_NONE && a->y_type != ECH_A_Q8,
+                             .y = (char *)a->y + (b->row * a->ldy + column) * element,
+                             .y_bytes = a->ldy * element,
+                             .residual = a->residual ? a->residual + b->row * a->ldr + column : NULL,
+                             .x_scale = b->scale,
+                             .tail = p->tail,
+                             .tail_stride = ech_panels(a->n) * ECH_PANEL};
+}
+
+/* On by `rows` rows. */
+INLINE void strip_advance(struct tile *t, struct tile_end *e, int64_t rows)
+{
+    t->a += rows * t->lda;
+    t->c += rows * t->ldc;
+    e->row += rows;
+    e->y += rows * e->y_bytes;
+    if (e->residual)
+        e->residual += rows * e->args->ldr;
+    if (e->x_scale)
+        e->x_scale += rows;
 }
 
 /* One strip of columns against one block of rows. */
 static void strip_run(const struct product *p, const struct block *b, int64_t first, int64_t vectors)
 {
     _Alignas(64) float sums[BLOCK_ROWS * ECH_PANEL];
-    const struct ech_linear_args *a = p->args;
     const struct product_format *f = p->format;
-    const int64_t column = first * 16, left = a->n - column,
-                  width = left < 16 * vectors ? left : 16 * vectors;
+    const int64_t left = p->args->n - first * 16, width = left < 16 * vectors ? left : 16 * vectors;
     const int64_t tiles = (b->rows + TILE_ROWS[vectors - 1] - 1) / TILE_ROWS[vectors - 1];
+    const int64_t small = b->rows / tiles, tall = b->rows % tiles; /* the first `tall` have a row more */
     const int64_t block = tiles == 1 ? p->steps : f->block;
-    const struct tile all = strip_tile(p, b, first, sums);
-    struct tile_end end = {.args = a,
-                           .column = column,
-                           .direct = a->act == ECH_ACT_NONE && a->y_type != ECH_A_Q8 && width == 16 * vectors,
-                           .tail = p->tail,
-                           .tail_stride = ech_panels(a->n) * ECH_PANEL};
     int64_t step = 0;
     do { /* once for k = 0: the sums are then 0 */
-        bool last = step + block >= p->steps;
+        const bool last = step + block >= p->steps;
+        struct tile t = strip_tile(p, b, first);
+        struct tile_end end = strip_end(p, b, first * 16, width == 16 * vectors);
+        t.a += step * f->row_words;
+        t.b += step * t.ldb;
+        t.c = sums;
+        t.k = last ? p->steps - step : block;
+        t.resume = step > 0;
+        t.end = last ? &end : NULL;
         for (int64_t i = 0; i < tiles; i++) {
-            int64_t r0 = b->rows * i / tiles, r1 = b->rows * (i + 1) / tiles;
-            struct tile t = all;
-            t.k = last ? p->steps - step : block;
-            t.resume = step > 0;
-            t.a += r0 * b->lda + step * f->row_words;
-            t.b += step * t.ldb;
-            t.c += r0 * ECH_PANEL;
-            t.end = last ? &end : NULL;
-            end.row = b->row + r0;
-            end.x_scale = b->scale ? b->scale + r0 : NULL;
-            f->tiles->run[vectors - 1][r1 - r0 - 1](&t);
+            const int64_t rows = small + (i < tall);
+            f->tiles->run[vectors - 1][rows - 1](&t);
             if (last && !end.direct)
-                finish(&(struct finish){a, t.c, ECH_PANEL, end.row, r1 - r0, column, width});
+                finish(&(struct finish){p->args, t.c, ECH_PANEL, end.row, rows, end.column, width});
+            strip_advance(&t, &end, rows);
         }
         step += block;
     } while (step < p->steps);
