@@ -1,5 +1,5 @@
 /* One row of f32 into bf16, f16 or Q8 over vectors: the bits of kernels/ref/narrow.h.
- * Included after a v16_*.h and its narrow_*.h. Vectors past a row's end hold zeros. */
+ * Included after a v16_*.h, its narrow_*.h and mathv.h. Vectors past a row's end hold zeros. */
 #ifndef ECH_KERNELS_CPU_ROWS_TYPES_H
 #define ECH_KERNELS_CPU_ROWS_TYPES_H
 
@@ -22,10 +22,13 @@ INLINE void row_store(float *y, int64_t i, int64_t cols, struct v16 v)
         v16_store_part(y + i, v, cols - i);
 }
 
-static inline void bf16_row(const float *x, int64_t cols, uint16_t *y)
+static void bf16_halves(const float *x, int64_t cols, uint16_t *y)
 {
-    for (int64_t i = 0; i < cols; i += 16)
-        v16_store_halves(y + i, v16_bf16_halves(row_load(x, i, cols)), cols - i);
+    int64_t i = 0;
+    for (; i + 16 <= cols; i += 16)
+        v16_store_bf16(y + i, v16_load(x + i));
+    if (i < cols)
+        v16_store_bf16_part(y + i, v16_load_part(x + i, cols - i), cols - i);
 }
 
 static inline void f16_row(const float *x, int64_t cols, uint16_t *y)
@@ -56,7 +59,8 @@ static inline float q8_values(const float *x, int64_t cols, float most, uint8_t 
     return most / 127.0f;
 }
 
-static inline float q8_row(const float *x, int64_t cols, uint8_t *y)
+/* The largest magnitude by its bits: an infinity beats numbers, a NaN beats all. */
+static float q8_most(const float *x, int64_t cols)
 {
     struct v16 most[4] = {v16_zero(), v16_zero(), v16_zero(), v16_zero()};
     int64_t i = 0;
@@ -65,15 +69,20 @@ static inline float q8_row(const float *x, int64_t cols, uint8_t *y)
     for (; i < cols; i += 16)
         most[0] = v16_magnitude(most[0], row_load(x, i, cols));
     FOR(v, 3) most[0] = v16_magnitude(most[0], most[v + 1]);
-    return q8_values(x, cols, v16_largest_magnitude(most[0]), y);
+    return v16_largest_magnitude(most[0]);
+}
+
+static float q8_row(const float *x, int64_t cols, uint8_t *y)
+{
+    return q8_values(x, cols, q8_most(x, cols), y);
 }
 
 /* `scale` is written for Q8 only. */
-static inline void narrow_row(enum ech_atype type, const float *x, int64_t cols, void *y, float *scale)
+INLINE void narrow_row(enum ech_atype type, const float *x, int64_t cols, void *y, float *scale)
 {
     switch (type) {
     case ECH_A_BF16:
-        bf16_row(x, cols, y);
+        bf16_halves(x, cols, y);
         break;
     case ECH_A_F16:
         f16_row(x, cols, y);

@@ -13,24 +13,6 @@
 /* A row whose largest magnitude is below this is all zeros in Q8: 127 / most would overflow. */
 #define ECH_Q8_LEAST 0x1p-100f
 
-static inline uint32_t ech_to_bits(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-
-/* Round to even; denormals become zeros of their sign (what `vcvtneps2bf16` does). */
-static inline uint16_t ech_to_bf16(float x)
-{
-    uint32_t u = ech_to_bits(x), magnitude = u & 0x7fffffff;
-    if (magnitude > 0x7f800000)
-        return (uint16_t)(u >> 16 | 0x40);
-    if (magnitude < 0x00800000)
-        return (uint16_t)(u >> 16 & 0x8000);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
 /* Round to even, denormal results too (what `vcvtps2ph` does). */
 static inline uint16_t ech_to_f16(float x)
 {

@@ -1,5 +1,5 @@
-/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end; the packing
- * is plain row-major. Shares no arithmetic with the other backends, so an error of theirs shows. */
+/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end. Shares no
+ * arithmetic with the other backends, so an error of theirs shows. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -7,43 +7,8 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 #include "kernels/queue.h"
+#include "kernels/ref/ref.h"
 #include "kernels/ref/ref_rows.h"
-
-static size_t packed_bytes(enum ech_format format, int64_t n, int64_t k)
-{
-    (void)format;
-    return n > 0 && k > 0 ? (size_t)n * (size_t)k * sizeof(float) : 0;
-}
-
-static int pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
-                void *packed, int64_t part, int64_t parts)
-{
-    int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
-    if (rc || n == 0 || k == 0)
-        return rc;
-    for (int64_t i = n * part / parts * k; i < n * (part + 1) / parts * k; i++)
-        ((float *)packed)[i] = ech_load_weight(w, type, i);
-    return ECH_OP_OK;
-}
-
-static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
-{
-    (void)queue;
-    int rc = ech_check_linear(a);
-    if (rc)
-        return rc;
-    for (int64_t i = 0; i < a->m; i++)
-        for (int64_t j = 0; j < a->n; j++) {
-            double sum = 0;
-            for (int64_t c = 0; c < a->k; c++)
-                sum += (double)((const float *)a->x)[i * a->ldx + c] *
-                       (double)((const float *)a->packed)[j * a->k + c];
-            double y = ech_ref_act(a->act, sum + (a->bias ? (double)a->bias[j] : 0));
-            ((float *)a->y)[i * a->ldy + j] =
-                (float)(y + (a->residual ? (double)a->residual[i * a->ldr + j] : 0));
-        }
-    return ECH_OP_OK;
-}
 
 static size_t attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
 {
@@ -93,11 +58,16 @@ static int attention(struct ech_queue *queue, const struct ech_attention_args *a
 
 const struct ech_ops ech_ref_entries = {
     .name = "ref",
-    .numerics = {[ECH_FMT_F32] = "ref-f64-1"},
-    .linear_packed_bytes = packed_bytes,
-    .linear_pack = pack,
+    .numerics = {[ECH_FMT_F32] = "ref-f64-1",
+                 [ECH_FMT_BF16] = "ref-f64-bf16-1",
+                 [ECH_FMT_INT8] = "ref-f64-int8-1",
+                 [ECH_FMT_INT4] = "ref-f64-int4-1",
+                 [ECH_FMT_BF16_F32] = "ref-f64-bf16-f32-1"},
+    .linear_packed_bytes = ech_ref_packed_bytes,
+    .linear_pack = ech_ref_pack,
     .attention_workspace = attention_workspace,
-    .linear = linear,
+    .linear = ech_ref_linear,
+    .convert = ech_ref_convert,
     .norm = ech_ref_norm,
     .attention = attention,
     .embed = ech_ref_embed,

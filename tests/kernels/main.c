@@ -12,10 +12,28 @@ static const struct {
     {                                                                                                        \
 #name, test_##name                                                                                   \
     }
-    TEST(math),         TEST(table),  TEST(shapes),      TEST(special),   TEST(pack),
-    TEST(linear),       TEST(moved),  TEST(threads),     TEST(norm),      TEST(softmax),
-    TEST(activate),     TEST(embed),  TEST(pool),        TEST(attention), TEST(attention_moved),
-    TEST(norm_special), TEST(narrow), TEST(log_softmax), TEST(gate),      TEST(topk),
+    TEST(math),
+    TEST(table),
+    TEST(shapes),
+    TEST(special),
+    TEST(pack),
+    TEST(linear),
+    TEST(moved),
+    TEST(threads),
+    TEST(team),
+    TEST(hostile),
+    TEST(norm),
+    TEST(softmax),
+    TEST(activate),
+    TEST(embed),
+    TEST(pool),
+    TEST(attention),
+    TEST(attention_moved),
+    TEST(norm_special),
+    TEST(narrow),
+    TEST(log_softmax),
+    TEST(gate),
+    TEST(topk),
     TEST(rotary),
 };
 enum { COUNT = sizeof TESTS / sizeof TESTS[0] };
