@@ -124,15 +124,6 @@ int ech_check_convert(const struct ech_convert_args *a)
                    activations_ok(a->y, a->y_type, a->rows, a->cols, a->ldy, a->y_scale));
 }
 
-/* rows x cols elements of a narrow type, a scale a row for Q8. */
-static bool narrow_ok(enum ech_atype type, const void *p, int64_t rows, int64_t cols, int64_t ld,
-                      const float *scale)
-{
-    if (type == ECH_A_Q8)
-        return rows == 0 || cols == 0 || (scale && matrix_ok(p, rows, ech_q8_stride(cols), ld));
-    return (type == ECH_A_BF16 || type == ECH_A_F16) && matrix_ok(p, rows, cols, ld);
-}
-
 int ech_check_norm(const struct ech_norm_args *a)
 {
     if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx) ||
@@ -143,7 +134,8 @@ int ech_check_norm(const struct ech_norm_args *a)
     /* What a kind would pass over in silence. */
     if (a->kind == ECH_NORM_RMS ? a->shift != NULL : a->gain_offset != 0)
         return ECH_OP_SHAPE;
-    if (a->also && !narrow_ok(a->also_type, a->also, a->rows, a->cols, a->ld_also, a->also_scale))
+    if (a->also && (!atype_ok(a->also_type) || a->also_type == ECH_A_F32 ||
+                    !activations_ok(a->also, a->also_type, a->rows, a->cols, a->ld_also, a->also_scale)))
         return ECH_OP_SHAPE;
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
 }

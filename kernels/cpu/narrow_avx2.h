@@ -7,25 +7,6 @@
 
 #include "kernels/cpu/v16_avx2.h"
 
-/* Eight bf16, each in the low half of 32 bits. */
-INLINE __m256i v16_bf16_words(__m256 x)
-{
-    const __m256i u = _mm256_castps_si256(x), high = _mm256_srli_epi32(u, 16);
-    const __m256i magnitude = _mm256_and_si256(u, _mm256_set1_epi32(0x7fffffff));
-    __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
-    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
-    __m256i nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f800000));
-    __m256i tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800000), magnitude);
-    r = _mm256_blendv_epi8(r, _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
-    return _mm256_blendv_epi8(r, _mm256_and_si256(high, _mm256_set1_epi32(0x8000)), tiny);
-}
-
-INLINE __m256i v16_bf16_halves(struct v16 x)
-{
-    __m256i mixed = _mm256_packus_epi32(v16_bf16_words(x.lo), v16_bf16_words(x.hi));
-    return _mm256_permute4x64_epi64(mixed, 0xd8);
-}
-
 INLINE void v16_store_halves(uint16_t *p, __m256i halves, int64_t n)
 {
     if (n >= 16) {

@@ -5,23 +5,6 @@
 
 #include "kernels/cpu/v16_avx512.h"
 
-/* 16 halves of bf16: round to even, denormals to zero. */
-INLINE __m256i v16_bf16_halves(struct v16 x)
-{
-#ifdef __AVX512BF16__
-    return (__m256i)_mm512_cvtneps_pbh(x.v);
-#else
-    const __m512i u = _mm512_castps_si512(x.v), high = _mm512_srli_epi32(u, 16);
-    __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
-    __m512i r = _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
-    __mmask16 nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
-    __mmask16 normal = _mm512_test_epi32_mask(u, _mm512_set1_epi32(0x7f800000));
-    r = _mm512_mask_or_epi32(r, nan, high, _mm512_set1_epi32(0x40));
-    r = _mm512_mask_and_epi32(r, _knot_mask16(normal), high, _mm512_set1_epi32(0x8000));
-    return _mm512_cvtepi32_epi16(r);
-#endif
-}
-
 /* The first n (1 to 16) of 16 halves. */
 INLINE void v16_store_halves(uint16_t *p, __m256i halves, int64_t n)
 {

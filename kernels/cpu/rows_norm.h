@@ -66,8 +66,10 @@ INLINE void norm_vector(struct norm_row *n, int64_t i, const bool whole, int64_t
         v16_store(n->y + i, d);
     else
         v16_store_part(n->y + i, d, lanes);
-    if (also == ECH_A_BF16)
-        v16_store_halves(n->half + i, v16_bf16_halves(d), whole ? 16 : lanes);
+    if (also == ECH_A_BF16 && whole)
+        v16_store_bf16(n->half + i, d);
+    else if (also == ECH_A_BF16)
+        v16_store_bf16_part(n->half + i, d, lanes);
     else if (also == ECH_A_F16)
         v16_store_halves(n->half + i, v16_f16_halves(d), whole ? 16 : lanes);
     else if (also == ECH_A_Q8)

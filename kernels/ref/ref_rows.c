@@ -7,25 +7,7 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 #include "kernels/ref/narrow.h"
-
-double ech_ref_act(enum ech_act kind, double x)
-{
-    switch (kind) {
-    case ECH_ACT_GELU:
-        return 0.5 * x * erfc(-x * M_SQRT1_2);
-    case ECH_ACT_GELU_TANH:
-        return 0.5 * x * (1 + tanh(M_SQRT2 * M_2_SQRTPI * 0.5 * (x + 0.044715 * x * x * x)));
-    case ECH_ACT_RELU:
-        return x < 0 ? 0 : x;
-    case ECH_ACT_SILU:
-        return x / (1 + exp(-x));
-    case ECH_ACT_TANH:
-        return tanh(x);
-    case ECH_ACT_NONE:
-        break;
-    }
-    return x;
-}
+#include "kernels/ref/ref.h"
 
 /* (x - mean) / sqrt(var + eps), or x / sqrt(mean of squares + eps), times gain, plus shift. */
 static void norm_row(const struct ech_norm_args *a, const float *x, float *y)

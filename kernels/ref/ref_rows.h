@@ -1,10 +1,9 @@
-/* The row operations of `ref`, and what its product and attention take from them. */
+/* The row operations of `ref`, and what its attention takes from them. */
 #ifndef ECH_KERNELS_REF_REF_ROWS_H
 #define ECH_KERNELS_REF_REF_ROWS_H
 
 #include "kernels/ops.h"
 
-double ech_ref_act(enum ech_act kind, double x);
 /* x (cols) becomes exp(x - max); returns the sum, 1 in place of 0. */
 double ech_ref_soften(double *x, int64_t cols);
 
