@@ -4,6 +4,7 @@
 
 #include "kernels/ops.h"
 
+double ech_ref_act(enum ech_act kind, double x);
 size_t ech_ref_packed_bytes(enum ech_format format, int64_t n, int64_t k);
 int ech_ref_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
                  void *packed, int64_t part, int64_t parts);

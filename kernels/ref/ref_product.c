@@ -1,7 +1,6 @@
 /* The products of `ref`: weights row-major in f32, rounded as the format stores them; x rounded as the format
  * reads it; then all in double, rounded to y's type at the end. */
 #include "kernels/ref/ref.h"
-#include "kernels/ref/ref_rows.h"
 
 #include <math.h>
 
@@ -38,6 +37,25 @@ int ech_ref_pack(enum ech_format format, const void *w, enum ech_wtype type, int
         ((float *)packed)[i] = format == ECH_FMT_F32 ? v : ech_from_bf16(ech_round_bf16(v));
     }
     return ECH_OP_OK;
+}
+
+double ech_ref_act(enum ech_act kind, double x)
+{
+    switch (kind) {
+    case ECH_ACT_GELU:
+        return 0.5 * x * erfc(-x * M_SQRT1_2);
+    case ECH_ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(M_SQRT2 * M_2_SQRTPI * 0.5 * (x + 0.044715 * x * x * x)));
+    case ECH_ACT_RELU:
+        return x < 0 ? 0 : x;
+    case ECH_ACT_SILU:
+        return x / (1 + exp(-x));
+    case ECH_ACT_TANH:
+        return tanh(x);
+    case ECH_ACT_NONE:
+        break;
+    }
+    return x;
 }
 
 /* Element i of x as the format reads it. */
