@@ -79,7 +79,7 @@ static void by_hand(void)
     const float nibbles[] = {-8, 7.5f, 2.5f, 3.5f, -0.5f}, row[] = {127, 1, 2, 3, 4}; /* -8 7 2 4 0 */
     expect(ECH_FMT_INT4, row, nibbles, 5, 0, -8 * 127 + 7 + 4 + 12, "nibbles");
     const float up[] = {8, -8, 7, 0, 1}; /* the first of equals: scale -1, values -8 7 -7 0 -1 */
-    expect(ECH_FMT_INT4, row, up, 5, 0.5f, 8 * 127 - 7 + 14 - 4 + 0.5f, "a positive largest");
+    expect(ECH_FMT_INT4, row, up, 5, 0.5f, 8 * 127 - 7 + 14 + 4 + 0.5f, "a positive largest");
     const float infinite[] = {1, INFINITY}, nan[] = {INFINITY, NAN}, huge[] = {1, 1e6f};
     for (int f = 0; f < COUNT; f++) {
         expect(FORMATS[f], infinite, ones, 2, 1, NAN, "an infinite x");
