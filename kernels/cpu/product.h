@@ -30,6 +30,8 @@ struct product {
     int64_t row, row_end, panel, panel_end;
     int64_t lda;      /* words between rows of A in scratch */
     float *a, *scale; /* scratch: A of a block, and a scale a row */
+    int64_t ldr;
+    float *results; /* scratch, y Q8: f32 results of a block */
 };
 
 /* Rows of a block, ready for tiles. */
@@ -45,6 +47,11 @@ static int64_t product_lda(const struct product_format *f, int64_t steps)
     return (steps * f->row_words + 15) / 16 * 16 + 16;
 }
 
+static int64_t product_ldr(int64_t n)
+{
+    return (n + 15) / 16 * 16 + 16;
+}
+
 static int64_t product_steps(const struct product_format *f, int64_t k)
 {
     return (k + f->unit - 1) / f->unit;
@@ -56,10 +63,15 @@ static int64_t product_rows(int64_t m)
     return m < BLOCK_ROWS ? m : BLOCK_ROWS;
 }
 
-static size_t product_scratch(const struct product_format *f, int64_t m, int64_t k)
+/* Words for A and its scales, and for results that wait. */
+static int64_t scratch_a(const struct product_format *f, int64_t m, int64_t k)
 {
-    int64_t rows = product_rows(m);
-    return (size_t)(rows * product_lda(f, product_steps(f, k)) + (rows + 15) / 16 * 16) * sizeof(float);
+    return product_rows(m) * product_lda(f, product_steps(f, k)) + (product_rows(m) + 15) / 16 * 16;
+}
+
+static int64_t scratch_results(int64_t m, int64_t n)
+{
+    return product_rows(m) * product_ldr(n);
 }
 
 /* Where results of columns [column, column + width) of a block go after the tile: activation, residual, type.
@@ -68,6 +80,8 @@ struct finish {
     const struct ech_linear_args *args;
     const float *sums; /* f32, bias included */
     int64_t lds, row, rows, column, width;
+    float *results; /* y Q8: for the first of them */
+    int64_t ldr;
 };
 
 INLINE int64_t finish_lanes(int64_t width, int v)
@@ -119,8 +133,10 @@ INLINE void finish_act(const struct finish *f, const enum ech_act act)
         }
         if (a->y_type == ECH_A_F32)
             finish_store_f32((float *)a->y + row * a->ldy + f->column, f->width, x);
-        else
+        else if (a->y_type == ECH_A_BF16)
             finish_store_bf16((uint16_t *)a->y + row * a->ldy + f->column, f->width, x);
+        else
+            finish_store_f32(f->results + r * f->ldr, f->width, x);
     }
 }
 
@@ -229,7 +245,9 @@ static void strip_run(const struct product *p, const struct block *b, int64_t fi
             const int64_t rows = small + (i < tall);
             f->tiles->run[vectors - 1][rows - 1](&t);
             if (last && !end.direct)
-                finish(&(struct finish){p->args, t.c, ECH_PANEL, end.row, rows, end.column, width});
+                finish(&(struct finish){
+                    p->args, t.c, ECH_PANEL, end.row, rows, end.column, width,
+                    p->results ? p->results + (end.row - b->row) * p->ldr + end.column : NULL, p->ldr});
             strip_advance(&t, &end, rows);
         }
         step += block;
@@ -252,15 +270,25 @@ static struct block block_open(const struct product *p, int64_t row, int64_t row
     return b;
 }
 
+/* Row i of y becomes Q8. */
+static void narrow_result(const struct ech_linear_args *a, const float *result, int64_t i)
+{
+    a->y_scale[i] = q8_row(result, a->n, (uint8_t *)a->y + i * a->ldy);
+}
+
 static void share_run(const struct product *p)
 {
+    const struct ech_linear_args *a = p->args;
     const int64_t rows = p->row_end - p->row, blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const bool whole = p->panel == 0 && p->panel_end == ech_panels(a->n);
     for (int64_t i = 0; i < blocks; i++) {
         int64_t r0 = p->row + rows * i / blocks, r1 = p->row + rows * (i + 1) / blocks;
         const struct block b = block_open(p, r0, r1 - r0);
         const int64_t vectors = strip_vectors(b.rows);
         for (int64_t v = 4 * p->panel; v < 4 * p->panel_end; v += vectors)
             strip_run(p, &b, v, 4 * p->panel_end - v < vectors ? 4 * p->panel_end - v : vectors);
+        for (int64_t r = r0; r < r1 && p->results && whole; r++)
+            narrow_result(a, p->results + (r - r0) * p->ldr, r);
     }
 }
 
@@ -285,50 +313,72 @@ static void team_split(int64_t m, int64_t panels, int threads, bool whole_rows, 
     }
 }
 
-/* Thread `part` of a team. */
-static void team_member(struct product p, int64_t part, int64_t row_parts, int64_t panel_parts,
-                        size_t scratch, float *workspace)
+/* A team and its scratch. */
+struct team {
+    int64_t row_parts, panel_parts;
+    int64_t a_words, results_words; /* of a thread; 0: none needed */
+    float *workspace; /* A of each thread, then results of each, or of all where panels are shared */
+};
+
+static struct team team_make(const struct ech_queue *queue, const struct ech_linear_args *a,
+                             const struct product_format *f)
 {
-    const int64_t m = p.args->m, panels = ech_panels(p.args->n), i = part / panel_parts,
-                  j = part % panel_parts;
-    p.row = m * i / row_parts;
-    p.row_end = m * (i + 1) / row_parts;
-    p.panel = panels * j / panel_parts;
-    p.panel_end = panels * (j + 1) / panel_parts;
-    if (scratch) {
-        p.a = workspace + scratch / sizeof(float) * (size_t)part;
+    struct team team = {.workspace = queue ? queue->workspace : NULL};
+    team_split(a->m, ech_panels(a->n), queue ? queue->threads : 1, a->y_type == ECH_A_Q8, &team.row_parts,
+               &team.panel_parts);
+    if (a->k > 0 && !f->in_place(a))
+        team.a_words = scratch_a(f, a->m, a->k);
+    if (a->y_type == ECH_A_Q8)
+        team.results_words = scratch_results(a->m, a->n);
+    return team;
+}
+
+/* Thread `part` of a team. */
+static void team_member(struct product p, const struct team *team, int64_t part)
+{
+    const int64_t m = p.args->m, panels = ech_panels(p.args->n), parts = team->row_parts * team->panel_parts;
+    const int64_t i = part / team->panel_parts, j = part % team->panel_parts;
+    p.row = m * i / team->row_parts;
+    p.row_end = m * (i + 1) / team->row_parts;
+    p.panel = panels * j / team->panel_parts;
+    p.panel_end = panels * (j + 1) / team->panel_parts;
+    if (team->a_words) {
+        p.a = team->workspace + team->a_words * part;
         p.scale = p.a + product_rows(m) * p.lda;
     }
+    if (team->results_words)
+        p.results = team->workspace + team->a_words * parts + team->results_words * i;
     share_run(&p);
 }
 
 static int product_run(struct ech_queue *queue, const struct ech_linear_args *a,
                        const struct product_format *f)
 {
-    const int64_t steps = product_steps(f, a->k), panels = ech_panels(a->n);
+    const int64_t steps = product_steps(f, a->k);
     struct product whole = {.args = a,
                             .format = f,
                             .steps = steps,
                             .panel_words = steps * 4 * f->lane_words,
-                            .lda = product_lda(f, steps)};
+                            .lda = steps ? product_lda(f, steps) : 0,
+                            .ldr = product_ldr(a->n)};
     if (f->tail && steps)
-        whole.tail = (const float *)a->packed + panels * whole.panel_words;
-    int64_t row_parts, panel_parts;
-    team_split(a->m, panels, queue ? queue->threads : 1, false, &row_parts, &panel_parts);
-    const int64_t parts = row_parts * panel_parts;
-    const size_t scratch = steps && !f->in_place(a) ? product_scratch(f, a->m, a->k) : 0;
-    if (scratch && (!queue || queue->bytes < scratch * (size_t)parts))
+        whole.tail = (const float *)a->packed + ech_panels(a->n) * whole.panel_words;
+    const struct team team = team_make(queue, a, f);
+    const int64_t parts = team.row_parts * team.panel_parts, words = team.a_words + team.results_words;
+    if (words && (!queue || queue->bytes < (size_t)(words * parts) * sizeof(float)))
         return ECH_OP_MEMORY;
-    float *workspace = queue ? queue->workspace : NULL;
     if (parts == 1) {
-        team_member(whole, 0, 1, 1, scratch, workspace);
+        team_member(whole, &team, 0);
         return ECH_OP_OK;
     }
 #ifdef _OPENMP
 #pragma omp parallel for num_threads((int)parts) schedule(static, 1)
 #endif
     for (int64_t t = 0; t < parts; t++)
-        team_member(whole, t, row_parts, panel_parts, scratch, workspace);
+        team_member(whole, &team, t);
+    if (team.results_words && team.panel_parts > 1) /* one block of rows, not whole until now */
+        for (int64_t r = 0; r < a->m; r++)
+            narrow_result(a, team.workspace + team.a_words * parts + r * whole.ldr, r);
     return ECH_OP_OK;
 }
 
@@ -339,7 +389,7 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 {
     int rc = ech_check_linear(a);
     const struct product_format *f = rc ? NULL : product_format_of(a->format);
-    if (!rc && (!f || a->y_type == ECH_A_Q8))
+    if (!rc && (!f || a->y_type > ECH_A_Q8))
         return ECH_OP_UNSUPPORTED;
     return rc || a->m == 0 || a->n == 0 ? rc : product_run(queue, a, f);
 }
@@ -347,9 +397,10 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 static size_t linear_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
 {
     const struct product_format *f = product_format_of(format);
-    if (!f || m <= 0 || n <= 0 || k <= 0)
+    if (!f || m <= 0 || n <= 0 || k < 0)
         return 0;
-    return product_scratch(f, m, k) * (size_t)(threads > 1 ? threads : 1);
+    return (size_t)((scratch_a(f, m, k) + scratch_results(m, n)) * (threads > 1 ? threads : 1)) *
+           sizeof(float);
 }
 
 #endif
