@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/cpu/product_format.h"
+#include "kernels/panels.h"
 
 INLINE void int8_sums_load(const struct tile *t, const int rows, const int vectors, struct w16 sum[][4])
 {
@@ -16,40 +17,102 @@ INLINE void int8_sums_load(const struct tile *t, const int rows, const int vecto
     }
 }
 
-/* To c, or y = fma(sum, x_scale * scale, bias or 0) and out. No tail: k is 0 and so are the sums. */
+/* What the end of a tile reads, by column and row; whole vectors also where columns are missing. */
+struct int8_end {
+    const float *scale, *start, *bias, *x_scale, *residual;
+    float *out; /* f32 results: y itself or c */
+    int64_t ldo, ldr;
+    uint16_t *half; /* or bf16 results, stride ldo */
+};
+
+/* `room`: for a bias whose last vector is not whole. */
+INLINE struct int8_end int8_end_of(const struct tile *t, const int vectors, float *room)
+{
+    static const float ZEROS[ECH_PANEL] = {0};
+    const struct tile_end *e = t->end;
+    const struct ech_linear_args *a = e->args;
+    struct int8_end f = {ZEROS, ZEROS, ZEROS, ZEROS, NULL, t->c, t->ldc, a->ldr, NULL};
+    if (e->tail) { /* else k is 0, and so are the sums */
+        f.scale = e->tail + e->column;
+        f.start = f.scale + e->tail_stride;
+        f.x_scale = e->x_scale;
+    }
+    if (a->bias && a->n - e->column >= 16 * vectors)
+        f.bias = a->bias + e->column;
+    else if (a->bias) {
+        FOR(v, vectors) v16_store(room + 16 * v, tile_column(e, a->bias, v));
+        f.bias = room;
+    }
+    if (e->direct) {
+        const int64_t at = e->row * a->ldy + e->column;
+        f.ldo = a->ldy;
+        f.out = (float *)a->y + at;
+        if (a->y_type == ECH_A_BF16)
+            f.half = (uint16_t *)a->y + at;
+        if (a->residual)
+            f.residual = a->residual + e->row * a->ldr + e->column;
+    }
+    return f;
+}
+
+/* To c, or y = fma(sum, x_scale * scale, bias or 0) and out. The barrier keeps what is for the end out of the
+ * loop's registers: the first loads of the next tile must not wait for vectors. */
 INLINE void int8_finish(const struct tile *t, const int rows, const int vectors, struct w16 sum[][4])
 {
-    const struct tile_end *e = t->end;
-    if (!e) {
+    __asm__ volatile("" ::: "memory");
+    if (!t->end) {
         FOR(r, rows)
         {
             FOR(v, vectors) w16_store(t->c + r * t->ldc + 16 * v, sum[r][v]);
         }
         return;
     }
-    struct v16 x[TILE_ROWS_MAX][4];
+    _Alignas(64) float room[ECH_PANEL];
+    const struct int8_end f = int8_end_of(t, vectors, room);
+    struct v16 scale[4];
     FOR(v, vectors)
     {
-        const float *tail = e->tail ? e->tail + e->column + 16 * v : NULL;
-        struct v16 scale = tail ? v16_load(tail) : v16_zero();
-        struct w16 start = tail ? w16_load(tail + e->tail_stride) : w16_zero();
-        struct v16 bias = e->args->bias ? tile_column(e, e->args->bias, v) : v16_zero();
-        FOR(r, rows)
-        {
-            struct v16 both = tail ? v16_mul(v16_set(e->x_scale[r]), scale) : v16_zero();
-            x[r][v] = v16_fma(w16_float(w16_add(sum[r][v], start)), both, bias);
+        const struct w16 start = w16_load(f.start + 16 * v);
+        scale[v] = v16_load(f.scale + 16 * v);
+        FOR(r, rows) sum[r][v] = w16_add(sum[r][v], start);
+    }
+    FOR(r, rows)
+    {
+        const struct v16 x_scale = v16_set(f.x_scale[r]);
+        struct v16 x[4];
+        FOR(v, vectors)
+        x[v] = v16_fma(w16_float(sum[r][v]), v16_mul(x_scale, scale[v]), v16_load(f.bias + 16 * v));
+        if (f.residual) {
+            FOR(v, vectors) x[v] = v16_add(x[v], v16_load(f.residual + r * f.ldr + 16 * v));
+        }
+        if (f.half) {
+            FOR(v, vectors) v16_store_bf16(f.half + r * f.ldo + 16 * v, x[v]);
+        } else {
+            FOR(v, vectors) v16_store(f.out + r * f.ldo + 16 * v, x[v]);
         }
     }
-    tile_results(t, rows, vectors, x);
 }
 
-/* One row of x as Q8 bytes, ech_q8_stride(k) of them, and its scale. */
-static float int8_row(const struct ech_linear_args *a, int64_t row, uint8_t *to)
+/* Rows of x as Q8 bytes, ech_q8_stride(k) of them at to + r * ld (bytes), and their scales. Four rows at a
+ * time: the division of one hides behind the others. */
+static void int8_rows(const struct ech_linear_args *a, int64_t row, int64_t rows, uint8_t *to, int64_t ld,
+                      float *scale)
 {
-    if (a->x_type == ECH_A_F32)
-        return q8_row((const float *)a->x + row * a->ldx, a->k, to);
-    memcpy(to, (const uint8_t *)a->x + row * a->ldx, (size_t)ech_q8_stride(a->k));
-    return a->x_scale[row];
+    if (a->x_type == ECH_A_Q8) {
+        for (int64_t r = 0; r < rows; r++) {
+            memcpy(to + r * ld, (const uint8_t *)a->x + (row + r) * a->ldx, (size_t)ech_q8_stride(a->k));
+            scale[r] = a->x_scale[row + r];
+        }
+        return;
+    }
+    const float *x = (const float *)a->x + row * a->ldx;
+    for (int64_t r = 0; r < rows; r += 4) {
+        const int64_t end = rows - r < 4 ? rows : r + 4;
+        for (int64_t i = r; i < end; i++)
+            scale[i] = q8_most(x + i * a->ldx, a->k);
+        for (int64_t i = r; i < end; i++)
+            scale[i] = q8_values(x + i * a->ldx, a->k, scale[i], to + i * ld);
+    }
 }
 
 #endif

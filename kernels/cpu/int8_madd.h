@@ -13,7 +13,6 @@ INLINE void tile_int8(const struct tile *t, const int rows, const int vectors)
     const int64_t lda = t->lda, ldb = t->ldb;
     int64_t at[4];
     FOR(v, vectors) at[v] = tile_vector(t, v, vectors);
-    tile_prefetch(t, rows, vectors);
     int8_sums_load(t, rows, vectors, sum);
     for (int64_t k = t->k; k > 0; k--, a += 2, b += ldb) {
         FOR(v, vectors) column[v] = w16_even_bytes(w16_load(b + at[v]));
@@ -45,11 +44,11 @@ static void int8_bring(const struct ech_linear_args *a, int64_t row, int64_t row
                        float *scale)
 {
     const int64_t stride = ech_q8_stride(a->k);
+    int8_rows(a, row, rows, (uint8_t *)to + stride, 4 * ld, scale);
     for (int64_t r = 0; r < rows; r++) {
-        char *pairs = (char *)(to + r * ld), *bytes = pairs + stride;
-        scale[r] = int8_row(a, row + r, (uint8_t *)bytes);
+        char *pairs = (char *)(to + r * ld);
         for (int64_t i = 0; i < stride; i += 64)
-            w16_store_pairs(pairs + 2 * i, w16_load(bytes + i));
+            w16_store_pairs(pairs + 2 * i, w16_load(pairs + stride + i));
     }
 }
 
