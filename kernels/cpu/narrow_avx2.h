@@ -41,15 +41,6 @@ INLINE void v16_store_q8(uint8_t *p, const struct v16 x[4])
     _mm256_storeu_si256((__m256i *)(p + 32), v16_q8_half(x[2], x[3]));
 }
 
-INLINE __m256i v16_half_q8_group(struct v16 x, struct v16 y)
-{
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi));
-    __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(y.lo), _mm256_cvtps_epi32(y.hi));
-    __m256i all = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
-    return _mm256_xor_si256(all, _mm256_set1_epi8((char)0x80));
-}
-
 INLINE __m256 v16_half_magnitude(__m256 most, __m256 x)
 {
     __m256i u = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff));

@@ -192,7 +192,8 @@ static bool chip_agrees(float x)
 #else
 static bool chip_agrees(float x)
 {
-    return x == x || x != x;
+    (void)x;
+    return true;
 }
 #endif
 
