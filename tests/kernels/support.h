@@ -64,5 +64,6 @@ void test_attention(void);
 void test_attention_moved(void);
 void test_shapes(void);
 void test_special(void);
+int test_cases(const char *backend); /* 0, or 77: this backend is not here */
 
 #endif
