@@ -1,42 +1,30 @@
-/* Loops of AVX2 and FMA (limits_kernels.h). Inline assembly where the compiler would copy registers. */
+/* Loops of AVX2 and FMA (limits_kernels.h). Those of arithmetic are whole loops in assembly: gcc keeps
+ * accumulators in memory. */
 #include <immintrin.h>
 
 #include "kernels/bench/limits_kernels.h"
 
 static volatile int sink; /* results are used, so loops stay */
 
+#define LOOP(body)                                                                                           \
+    __asm__ volatile("vmovd %1, %%xmm14\n\tvpbroadcastd %%xmm14, %%ymm14\n\tvmovaps %%ymm14, %%ymm15\n"      \
+                     "1:\n\t" body "dec %0\n\tjnz 1b"                                                        \
+                     : "+r"(turns)                                                                           \
+                     : "r"(0x1f001f00)                                                                       \
+                     : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
+                       "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+#define FMA(n) "vfmadd231ps %%ymm15, %%ymm14, %%ymm" #n "\n\t"
+#define MADD(n, other)                                                                                       \
+    "vpmaddwd %%ymm15, %%ymm14, %%ymm" #other "\n\tvpaddd %%ymm" #other ", %%ymm" #n ", %%ymm" #n "\n\t"
+
 void ech_spin_fma_256(long turns)
 {
-    __m256 sum[ECH_CHAINS - 4], x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(0.25f);
-    for (int i = 0; i < ECH_CHAINS - 4; i++)
-        sum[i] = _mm256_set1_ps((float)i);
-    for (long t = 0; t < turns; t++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < ECH_CHAINS - 4; i++)
-            __asm__("vfmadd213ps %2, %1, %0" : "+x"(sum[i]) : "x"(x), "x"(y));
-    }
-    for (int i = 1; i < ECH_CHAINS - 4; i++)
-        sum[0] = _mm256_add_ps(sum[0], sum[i]);
-    sink = (int)_mm256_cvtss_f32(sum[0]);
+    LOOP(FMA(0) FMA(1) FMA(2) FMA(3) FMA(4) FMA(5) FMA(6) FMA(7) FMA(8) FMA(9) FMA(10) FMA(11));
 }
 
 void ech_spin_madd_256(long turns)
 {
-    enum { SUMS = 8 };
-    __m256i sum[SUMS], x = _mm256_set1_epi16(3), y = _mm256_set1_epi16(5);
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = _mm256_set1_epi32(i);
-    for (long t = 0; t < turns; t++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < SUMS; i++) {
-            __m256i product;
-            __asm__ volatile("vpmaddwd %1, %2, %0" : "=x"(product) : "x"(x), "x"(y));
-            sum[i] = _mm256_add_epi32(sum[i], product);
-        }
-    }
-    for (int i = 1; i < SUMS; i++)
-        sum[0] = _mm256_add_epi32(sum[0], sum[i]);
-    sink = _mm256_extract_epi32(sum[0], 0);
+    LOOP(MADD(0, 8) MADD(1, 9) MADD(2, 10) MADD(3, 11) MADD(4, 12) MADD(5, 13) MADD(6, 8) MADD(7, 9));
 }
 
 static inline __attribute__((always_inline)) __m256i read_streams(const char *base, size_t each, int streams,

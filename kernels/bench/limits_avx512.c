@@ -1,30 +1,31 @@
-/* Loops of AVX-512, its bf16 and its VNNI (limits_kernels.h). Inline assembly: gcc copies the accumulators of
- * dpbusd, which halves the rate. */
+/* Loops of AVX-512, its bf16 and its VNNI (limits_kernels.h). Whole loops in assembly: gcc keeps accumulators
+ * in memory or copies them, which halves the rate. */
 #include <immintrin.h>
 
 #include "kernels/bench/limits_kernels.h"
 
 static volatile int sink; /* results are used, so loops stay */
 
+#define ONE(instruction, n) instruction " %%zmm31, %%zmm30, %%zmm" #n "\n\t"
+#define FOUR(i, a, b, c, d) ONE(i, a) ONE(i, b) ONE(i, c) ONE(i, d)
+
 /* `turns` rounds of one three-operand instruction over 16 accumulators. */
-#define SPIN(function, instruction, start)                                                                   \
+#define SPIN(function, instruction, bits)                                                                    \
     void function(long turns)                                                                                \
     {                                                                                                        \
-        __m512i sum[ECH_CHAINS], x = start, y = start;                                                       \
-        for (int i = 0; i < ECH_CHAINS; i++)                                                                 \
-            sum[i] = _mm512_setzero_si512();                                                                 \
-        for (long t = 0; t < turns; t++) {                                                                   \
-            _Pragma("GCC unroll 16") for (int i = 0; i < ECH_CHAINS; i++) __asm__(                           \
-                instruction " %2, %1, %0" : "+v"(sum[i]) : "v"(x), "v"(y));                                  \
-        }                                                                                                    \
-        for (int i = 1; i < ECH_CHAINS; i++)                                                                 \
-            sum[0] = _mm512_add_epi32(sum[0], sum[i]);                                                       \
-        sink = _mm_cvtsi128_si32(_mm512_castsi512_si128(sum[0]));                                            \
+        __asm__ volatile("vpbroadcastd %1, %%zmm30\n\tvpbroadcastd %1, %%zmm31\n"                            \
+                         "1:\n\t" FOUR(instruction, 0, 1, 2, 3) FOUR(instruction, 4, 5, 6, 7)                \
+                             FOUR(instruction, 8, 9, 10, 11)                                                 \
+                                 FOUR(instruction, 12, 13, 14, 15) "dec %0\n\tjnz 1b"                        \
+                         : "+r"(turns)                                                                       \
+                         : "r"(bits)                                                                         \
+                         : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",     \
+                           "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm30", "xmm31");  \
     }
 
-SPIN(ech_spin_fma_512, "vfmadd231ps", _mm512_castps_si512(_mm512_set1_ps(0.5f)))
-SPIN(ech_spin_dpbf16, "vdpbf16ps", _mm512_set1_epi16(0x3f00)) /* 0.5 */
-SPIN(ech_spin_vnni, "vpdpbusd", _mm512_set1_epi8(1))
+SPIN(ech_spin_fma_512, "vfmadd231ps", 0x1f000000) /* a small float: sums stay normal */
+SPIN(ech_spin_dpbf16, "vdpbf16ps", 0x1f001f00)
+SPIN(ech_spin_vnni, "vpdpbusd", 0x01010101)
 
 static inline __attribute__((always_inline)) __m512i read_streams(const char *base, size_t each, int streams,
                                                                   bool prefetch)

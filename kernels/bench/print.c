@@ -79,7 +79,8 @@ static void put_markdown(const struct ech_bench_head *head, const struct ech_lin
         fputs("\nNot supported by this backend:\n", out);
     for (int i = 0; i < lines->count; i++) {
         char what[200];
-        if (!measured(&lines->line[i]) && lines->line[i].status == ECH_OP_UNSUPPORTED)
+        bool twin = i > 0 && memcmp(&lines->line[i].c, &lines->line[i - 1].c, sizeof lines->line[i].c) == 0;
+        if (!twin && lines->line[i].status == ECH_OP_UNSUPPORTED)
             fprintf(out, "- %s\n", ech_case_describe(&lines->line[i].c, what, sizeof what));
     }
 }
