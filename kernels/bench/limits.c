@@ -32,7 +32,7 @@ struct known {
 };
 
 struct ech_limits {
-    struct ech_lanes *lanes;
+    struct ech_crew *lanes;
     int threads;
     char *memory; /* DRAM_BYTES, in equal pieces for the lanes */
     struct known best[ECH_LIMITS][KNOWN];
@@ -202,14 +202,14 @@ static double rate_of(struct probe *p, int threads, double per_turn)
 {
     double rates[SAMPLES], all = per_turn * (double)p->turns * threads * 1e-9;
     for (int i = 0; i < SAMPLES; i++)
-        rates[i] = all / ech_lanes_run(p->limits->lanes, threads, work, p);
+        rates[i] = all / ech_crew_run(p->limits->lanes, threads, work, p);
     return ech_median(rates, SAMPLES);
 }
 
 static double spin_rate(struct ech_limits *limits, enum ech_limit limit, int threads)
 {
     struct probe p = {.limits = limits, .spin = spin_of(limit), .turns = 1 << 16};
-    double seconds = ech_lanes_run(limits->lanes, 1, work, &p);
+    double seconds = ech_crew_run(limits->lanes, 1, work, &p);
     p.turns = (long)((double)p.turns * 1.5e-3 / seconds) + 1;
     return rate_of(&p, threads, LIMITS[limit].per_turn);
 }
@@ -265,7 +265,7 @@ static void touch(int lane, void *context)
     memset(limits->memory + (size_t)lane * piece, 1, piece);
 }
 
-struct ech_limits *ech_limits_open(struct ech_lanes *lanes, int threads)
+struct ech_limits *ech_limits_open(struct ech_crew *lanes, int threads)
 {
     struct ech_limits *limits = calloc(1, sizeof *limits);
     char *memory = aligned_alloc(4096, DRAM_BYTES + 4096); /* prefetches look past the end */
@@ -275,7 +275,7 @@ struct ech_limits *ech_limits_open(struct ech_lanes *lanes, int threads)
         return NULL;
     }
     *limits = (struct ech_limits){.lanes = lanes, .threads = threads, .memory = memory};
-    ech_lanes_run(lanes, threads, touch, limits);
+    ech_crew_run(lanes, threads, touch, limits);
     return limits;
 }
 

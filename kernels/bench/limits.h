@@ -6,7 +6,7 @@
 #ifndef ECH_KERNELS_BENCH_LIMITS_H
 #define ECH_KERNELS_BENCH_LIMITS_H
 
-#include "kernels/bench/lanes.h"
+#include "kernels/bench/crew.h"
 #include "kernels/ops.h"
 
 enum ech_limit {
@@ -37,7 +37,7 @@ enum ech_limit ech_limit_of_format(const struct ech_ops *ops, enum ech_format fo
 enum ech_limit ech_limit_of_bytes(double bytes, int threads);
 
 /* `lanes` is borrowed. NULL: out of memory. */
-struct ech_limits *ech_limits_open(struct ech_lanes *lanes, int threads);
+struct ech_limits *ech_limits_open(struct ech_crew *lanes, int threads);
 void ech_limits_close(struct ech_limits *limits);
 /* One probe by `threads` threads, in the limit's unit; 0 where it is not here. */
 double ech_limits_probe(struct ech_limits *limits, enum ech_limit limit, int threads);

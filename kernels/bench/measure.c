@@ -57,7 +57,7 @@ static double timed(const struct ech_bench_run *run, struct open_line *o, long t
     struct job j = {o->trials, turns, o->status};
     for (int i = 0; i < o->count; i++)
         ech_trial_reset(o->trials[i]);
-    double seconds = ech_lanes_run(run->lanes, o->count, job_work, &j);
+    double seconds = ech_crew_run(run->lanes, o->count, job_work, &j);
     for (int i = 0; i < o->count; i++)
         *status = *status ? *status : o->status[i];
     return seconds;
@@ -140,10 +140,10 @@ static void peer_time(const struct ech_bench_run *run, struct ech_line *line, st
     double taken[ROUNDS_MOST];
     ech_peer_threads(line->lanes ? 1 : line->threads);
     p->turns = 1;
-    ech_lanes_run(run->lanes, lanes, peer_work, p);
-    p->turns = (long)(run->round_seconds / ech_lanes_run(run->lanes, lanes, peer_work, p)) + 1;
+    ech_crew_run(run->lanes, lanes, peer_work, p);
+    p->turns = (long)(run->round_seconds / ech_crew_run(run->lanes, lanes, peer_work, p)) + 1;
     for (int i = 0; i < run->rounds; i++)
-        taken[i] = ech_lanes_run(run->lanes, lanes, peer_work, p) / (double)p->turns;
+        taken[i] = ech_crew_run(run->lanes, lanes, peer_work, p) / (double)p->turns;
     line->peer = ech_case_flop(&line->c) * lanes / ech_median(taken, run->rounds) * 1e-9;
     ech_peer_threads(1);
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* its threads spin for a while */

@@ -36,16 +36,16 @@ static void processor_name(char *out, size_t bytes)
 static int measure_all(struct ech_bench_run *run, struct ech_lines *lines, FILE *notice, char *why)
 {
     int rc = ECH_BENCH_OK;
-    double said = ech_lanes_now();
+    double said = ech_crew_now();
     for (int i = 0; !rc && i < lines->count; i++) {
         struct ech_line *line = &lines->line[i];
         rc = ech_measure(run, line, why);
         const struct ech_line *single = line->threads > 1 ? ech_lines_single(lines, line) : NULL;
         if (single && single->value > 0)
             line->speedup = line->value / single->value;
-        if (notice && ech_lanes_now() - said > 5) {
+        if (notice && ech_crew_now() - said > 5) {
             fprintf(notice, "%d of %d lines measured\n", i + 1, lines->count);
-            said = ech_lanes_now();
+            said = ech_crew_now();
         }
     }
     return rc;
@@ -56,7 +56,7 @@ static int measure_and_print(const struct ech_kernels_bench *o, const struct ech
 {
     char processor[128];
     struct ech_bench_run run = {
-        .ops = ops, .rounds = 5, .round_seconds = o->quick ? 0.003 : 0.012, .lanes = ech_lanes_open(threads)};
+        .ops = ops, .rounds = 5, .round_seconds = o->quick ? 0.003 : 0.012, .lanes = ech_crew_open(threads)};
     run.limits = run.lanes ? ech_limits_open(run.lanes, threads) : NULL;
     int rc = run.limits ? measure_all(&run, lines, o->notice, why) : ECH_BENCH_MEMORY;
     if (!run.limits)
@@ -72,7 +72,7 @@ static int measure_and_print(const struct ech_kernels_bench *o, const struct ech
     if (!rc)
         ech_print_lines(&head, lines, o->json, o->out);
     ech_limits_close(run.limits);
-    ech_lanes_close(run.lanes);
+    ech_crew_close(run.lanes);
     return rc;
 }
 

@@ -1,6 +1,6 @@
-/* See lanes.h. Threads wait on a condition; once woken they meet at a spinning gate, so that none starts
+/* See crew.h. Threads wait on a condition; once woken they meet at a spinning gate, so that none starts
  * early. */
-#include "kernels/bench/lanes.h"
+#include "kernels/bench/crew.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -10,13 +10,13 @@
 #include <time.h>
 
 struct lane {
-    struct ech_lanes *all;
+    struct ech_crew *all;
     int index;
     pthread_t thread;
     double begin, end;
 };
 
-struct ech_lanes {
+struct ech_crew {
     int threads, started;
     struct lane *lane;
     pthread_mutex_t lock;
@@ -29,7 +29,7 @@ struct ech_lanes {
     atomic_int arrived, finished;
 };
 
-double ech_lanes_now(void)
+double ech_crew_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -45,19 +45,19 @@ static void until(atomic_int *counter, int value)
 
 static void take_part(struct lane *l)
 {
-    struct ech_lanes *all = l->all;
+    struct ech_crew *all = l->all;
     atomic_fetch_add(&all->arrived, 1);
     until(&all->arrived, all->count);
-    l->begin = ech_lanes_now();
+    l->begin = ech_crew_now();
     all->work(l->index, all->context);
-    l->end = ech_lanes_now();
+    l->end = ech_crew_now();
     atomic_fetch_add(&all->finished, 1);
 }
 
 static void *lane_main(void *argument)
 {
     struct lane *l = argument;
-    struct ech_lanes *all = l->all;
+    struct ech_crew *all = l->all;
     for (int seen = 0;;) {
         pthread_mutex_lock(&all->lock);
         while (all->turn == seen && !all->quit)
@@ -72,9 +72,9 @@ static void *lane_main(void *argument)
     }
 }
 
-struct ech_lanes *ech_lanes_open(int threads)
+struct ech_crew *ech_crew_open(int threads)
 {
-    struct ech_lanes *all = calloc(1, sizeof *all);
+    struct ech_crew *all = calloc(1, sizeof *all);
     struct lane *lane = calloc((size_t)threads, sizeof *lane);
     if (!all || !lane) {
         free(all);
@@ -89,14 +89,14 @@ struct ech_lanes *ech_lanes_open(int threads)
     for (all->started = 1; all->started < threads; all->started++) {
         lane[all->started] = (struct lane){.all = all, .index = all->started};
         if (pthread_create(&lane[all->started].thread, NULL, lane_main, &lane[all->started]) != 0) {
-            ech_lanes_close(all);
+            ech_crew_close(all);
             return NULL;
         }
     }
     return all;
 }
 
-void ech_lanes_close(struct ech_lanes *lanes)
+void ech_crew_close(struct ech_crew *lanes)
 {
     if (!lanes)
         return;
@@ -112,7 +112,7 @@ void ech_lanes_close(struct ech_lanes *lanes)
     free(lanes);
 }
 
-double ech_lanes_run(struct ech_lanes *lanes, int count, void (*work)(int lane, void *context), void *context)
+double ech_crew_run(struct ech_crew *lanes, int count, void (*work)(int lane, void *context), void *context)
 {
     pthread_mutex_lock(&lanes->lock);
     lanes->count = count;
