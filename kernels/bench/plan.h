@@ -6,6 +6,9 @@
 
 enum { ECH_BLOCK_I32 = ECH_ATYPES, ECH_BLOCKS = 12, ECH_GUARD = 128 };
 
+/* Rows of the three tables of an embedding: f32, f16, bf16. */
+enum { ECH_EMBED_WORDS = 50, ECH_EMBED_PLACES = 17, ECH_EMBED_TYPES = 2 };
+
 enum ech_fill {
     ECH_FILL_NONE,   /* outputs: stay guard pattern */
     ECH_FILL_RANDOM, /* uniform in (-scale, scale) */
