@@ -239,7 +239,7 @@ static const char *class_of(const struct ech_ops *ops, const struct ech_case *c)
     return ops->numerics[c->op == ECH_CASE_LINEAR || c->op == ECH_CASE_ATTENTION ? c->format : ECH_FMT_F32];
 }
 
-static bool same_class(const struct ech_ops *a, const struct ech_ops *b, const struct ech_case *c)
+static bool equal_class(const struct ech_ops *a, const struct ech_ops *b, const struct ech_case *c)
 {
     const char *x = class_of(a, c), *y = class_of(b, c);
     return x && y && strcmp(x, y) == 0;
@@ -258,7 +258,7 @@ static void check_against(struct run *r, const struct ech_outcome *got)
     } else if (r->ops != r->ref) {
         r->without_ref++;
     }
-    if (r->ops == r->exact || !same_class(r->ops, r->exact, r->c))
+    if (r->ops == r->exact || !equal_class(r->ops, r->exact, r->c))
         return;
     if (call(r, r->exact, &one, &want, &status))
         rows_equal(r, got, &want, NULL, "ref_exact gives");
