@@ -66,6 +66,8 @@ struct ech_trial {
 int ech_plan_blocks(struct ech_trial *t);
 void ech_plan_args(struct ech_trial *t);
 int ech_plan_call(struct ech_trial *t);
+/* The backend has an entry for the operation; for a product, a class for the format. */
+bool ech_plan_offered(const struct ech_ops *ops, const struct ech_case *c);
 
 /* Elements of a row that a block owns: a Q8 row is padded to its stride's unit. */
 int64_t ech_block_width(const struct ech_block *b);

@@ -221,11 +221,43 @@ static int activate(struct ech_trial *t)
     return rc;
 }
 
+bool ech_plan_offered(const struct ech_ops *ops, const struct ech_case *c)
+{
+    switch (c->op) {
+    case ECH_CASE_LINEAR:
+        return ops->linear && ops->numerics[c->format];
+    case ECH_CASE_CONVERT:
+        return ops->convert;
+    case ECH_CASE_NORM:
+        return ops->norm;
+    case ECH_CASE_ATTENTION:
+        return ops->attention;
+    case ECH_CASE_EMBED:
+        return ops->embed;
+    case ECH_CASE_POOL:
+        return ops->pool;
+    case ECH_CASE_GATE:
+        return ops->gate;
+    case ECH_CASE_ROTARY:
+        return ops->rotary;
+    case ECH_CASE_TOPK:
+        return ops->topk;
+    case ECH_CASE_ACTIVATE:
+        return ops->activate;
+    case ECH_CASE_SOFTMAX:
+        return ops->softmax;
+    case ECH_CASE_LOG_SOFTMAX:
+        return ops->log_softmax;
+    default:
+        return false;
+    }
+}
+
 int ech_plan_call(struct ech_trial *t)
 {
     const struct ech_ops *ops = t->ops;
     const struct ech_case *c = &t->c;
-#define CALL(entry) ops->entry ? ops->entry(t->queue, &t->args.entry) : ECH_OP_UNSUPPORTED
+#define CALL(entry) ops->entry(t->queue, &t->args.entry)
     switch (c->op) {
     case ECH_CASE_LINEAR:
         t->args.linear.packed =
@@ -248,13 +280,11 @@ int ech_plan_call(struct ech_trial *t)
     case ECH_CASE_TOPK:
         return CALL(topk);
     case ECH_CASE_ACTIVATE:
-        return ops->activate ? activate(t) : ECH_OP_UNSUPPORTED;
+        return activate(t);
     case ECH_CASE_SOFTMAX:
-        return ops->softmax ? ops->softmax(t->queue, t->in_place, c->rows, c->inner, ld(t, "x"))
-                            : ECH_OP_UNSUPPORTED;
+        return ops->softmax(t->queue, t->in_place, c->rows, c->inner, ld(t, "x"));
     case ECH_CASE_LOG_SOFTMAX:
-        return ops->log_softmax ? ops->log_softmax(t->queue, t->in_place, c->rows, c->inner, ld(t, "x"))
-                                : ECH_OP_UNSUPPORTED;
+        return ops->log_softmax(t->queue, t->in_place, c->rows, c->inner, ld(t, "x"));
     default:
         return ECH_OP_UNSUPPORTED;
     }

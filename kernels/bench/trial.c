@@ -25,8 +25,7 @@ static int64_t *starts_of(const struct ech_case *c, int64_t (*length)(const stru
 }
 
 /* The rows of the picked sequences, as numbers of the whole case's rows. */
-static int64_t *rows_of_sequences(const struct ech_case *whole, const int64_t *starts,
-                                  const struct ech_trial_options *o)
+static int64_t *rows_of_sequences(const int64_t *starts, const struct ech_trial_options *o)
 {
     int64_t total = 0, n = 0;
     for (int64_t i = 0; i < o->picked; i++)
@@ -35,7 +34,6 @@ static int64_t *rows_of_sequences(const struct ech_case *whole, const int64_t *s
     for (int64_t i = 0; rows && i < o->picked; i++)
         for (int64_t r = starts[o->pick[i]]; r < starts[o->pick[i] + 1]; r++)
             rows[n++] = r;
-    (void)whole;
     return rows;
 }
 
@@ -59,8 +57,8 @@ static int pick_sequences(struct ech_trial *t, const struct ech_case *whole,
     int64_t *starts = starts_of(whole, ech_case_length), *keys = starts_of(whole, ech_case_keys);
     if (starts && keys && o->pick) {
         pick_lengths(&t->c, whole, o);
-        t->queries = rows_of_sequences(whole, starts, o);
-        t->keys = rows_of_sequences(whole, keys, o);
+        t->queries = rows_of_sequences(starts, o);
+        t->keys = rows_of_sequences(keys, o);
     }
     bool lacking = !starts || !keys || (o->pick && (!t->queries || !t->keys));
     free(starts);
@@ -136,8 +134,6 @@ static int open_weights(struct ech_trial *t, const struct ech_trial_options *o, 
     t->copies = c->copies > 0 ? c->copies : 1;
     if (c->op != ECH_CASE_LINEAR)
         return ECH_OP_OK;
-    if (!t->ops->numerics[c->format])
-        return ECH_OP_UNSUPPORTED;
     t->packed_bytes = t->ops->linear_packed_bytes(c->format, c->outputs, c->inner);
     t->packed_stride = (t->packed_bytes + 63) / 64 * 64;
     if (o->weights_of) {
@@ -182,7 +178,7 @@ int ech_trial_open(const struct ech_ops *ops, const struct ech_case *c, const st
     if (!t)
         return no_memory(why, sizeof *t);
     t->ops = ops;
-    int rc = pick_rows(t, c, o);
+    int rc = ech_plan_offered(ops, c) ? pick_rows(t, c, o) : ECH_OP_UNSUPPORTED;
     if (!rc)
         rc = open_queue(t, o, why);
     if (!rc)

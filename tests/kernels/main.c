@@ -14,13 +14,14 @@ static const struct {
     {                                                                                                        \
 #name, test_##name                                                                                   \
     }
-    TEST(math),     TEST(table), TEST(shapes),  TEST(special),   TEST(pack),
-    TEST(linear),   TEST(moved), TEST(threads), TEST(norm),      TEST(softmax),
-    TEST(activate), TEST(embed), TEST(pool),    TEST(attention), TEST(attention_moved),
+    TEST(math), TEST(table),     TEST(shapes),          TEST(special),
+    TEST(pack), TEST(linear),    TEST(moved),           TEST(threads),
+    TEST(norm), TEST(softmax),   TEST(activate),        TEST(embed),
+    TEST(pool), TEST(attention), TEST(attention_moved), TEST(faults),
 };
 enum { COUNT = sizeof TESTS / sizeof TESTS[0] };
 
-static int run_cases(const char *backend)
+static int run_backend(const char *backend)
 {
     int before = failures(), skipped = test_cases(backend);
     if (!skipped)
@@ -35,7 +36,7 @@ static void all_cases(bool list)
         if (list)
             printf("cases.%s\n", (*o)->name);
         else
-            run_cases((*o)->name);
+            run_backend((*o)->name);
 }
 
 static int run_tests(const char *name, bool list)
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : NULL;
     bool list = name && strcmp(name, "--list") == 0;
     if (name && strncmp(name, "cases.", 6) == 0) {
-        int skipped = run_cases(name + 6);
+        int skipped = run_backend(name + 6);
         return skipped ? skipped : failures() ? 1 : 0;
     }
     if (!run_tests(name, list)) {
