@@ -2,16 +2,18 @@
  * thing: it calls in blocks of fixed size, for the sake of equal bits. */
 #include <cblas.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "kernels/bench/measure.h"
 
 const char *ech_peer_name(void)
 {
-    static char name[96];
+    static char name[128];
+    const char *set = getenv("OPENBLAS_CORETYPE");
     char version[32] = "";
     sscanf(openblas_get_config(), "OpenBLAS %31s", version);
-    snprintf(name, sizeof name, "OpenBLAS %s (core type %s)", version, openblas_get_corename());
+    snprintf(name, sizeof name, "OpenBLAS %s (core type %s%s)", version, openblas_get_corename(),
+             set && *set ? ", as OPENBLAS_CORETYPE asks" : "");
     return name;
 }
 
