@@ -11,6 +11,9 @@
 /* Counts a failure and prints it; the program's exit status is 1 once there was one. */
 void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int failures(void);
+/* Until it is called with false, failures are neither printed nor held against the program: a test of the
+ * tests provokes them. Returns how many there were since it was called with true. */
+int failures_provoked(bool on);
 
 #define CHECK(condition, ...)                                                                                \
     do {                                                                                                     \
@@ -87,5 +90,10 @@ void test_attention_moved(void);
 void test_attention_team(void);
 void test_shapes(void);
 void test_special(void);
+void test_faults(void);
+int test_cases(const char *backend); /* 0, or 77: this backend is not here */
+/* Every case of kernels/bench on `ops`; how many ran. aloud: what is passed over, and the counts, are
+ * printed. */
+int64_t run_cases(const struct ech_ops *ops, bool aloud);
 
 #endif
