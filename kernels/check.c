@@ -1,6 +1,8 @@
 /* The argument checks of all backends (check.h). Cheap beside the work: O(1), O(sequences) or O(ids). */
 #include "kernels/check.h"
 
+#include <math.h>
+
 /* No length or stride above this: every product of two of them and a float's size fits int64_t. */
 static const int64_t LENGTH_MAX = (int64_t)1 << 30;
 
@@ -27,6 +29,11 @@ static bool act_ok(enum ech_act act)
 static bool type_ok(enum ech_wtype type)
 {
     return (int)type >= ECH_W_F32 && (int)type <= ECH_W_BF16;
+}
+
+static bool atype_ok(enum ech_atype type)
+{
+    return (int)type >= ECH_A_F32 && (int)type < ECH_ATYPES;
 }
 
 static int verdict(bool ok)
@@ -57,28 +64,50 @@ int64_t ech_longest(const int64_t *starts, int64_t sequences)
     return longest;
 }
 
+static bool format_ok(enum ech_format format)
+{
+    return (int)format >= 0 && format < ECH_FORMATS;
+}
+
 int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
                    const void *packed, int64_t part, int64_t parts)
 {
-    if (format != ECH_FMT_F32)
-        return (int)format < 0 || format >= ECH_FORMATS ? ECH_OP_SHAPE : ECH_OP_UNSUPPORTED;
-    bool ok = length_ok(n) && length_ok(k) && type_ok(type) && parts >= 1 && length_ok(parts) && part >= 0 &&
-              part < parts;
+    bool ok = format_ok(format) && length_ok(n) && length_ok(k) && type_ok(type) && parts >= 1 &&
+              length_ok(parts) && part >= 0 && part < parts;
     return verdict(ok && (n == 0 || k == 0 || (w && packed)));
+}
+
+/* Does a product of this format take x of this type? */
+static bool x_type_ok(enum ech_format format, enum ech_atype type)
+{
+    static const enum ech_format taker[ECH_ATYPES] = {
+        [ECH_A_BF16] = ECH_FMT_BF16, [ECH_A_Q8] = ECH_FMT_INT8, [ECH_A_F16] = ECH_FMT_F16};
+    return type == ECH_A_F32 || taker[type] == format;
+}
+
+/* A matrix of activations: a Q8 row is padded, and its scales are elsewhere. */
+static bool activations_ok(const void *p, enum ech_atype type, int64_t rows, int64_t cols, int64_t ld,
+                           const float *scale)
+{
+    if (type == ECH_A_Q8 && rows > 0 && (!scale || ld < ech_q8_stride(cols)))
+        return false;
+    return matrix_ok(p, rows, cols, ld);
 }
 
 int ech_check_linear(const struct ech_linear_args *a)
 {
     if (!a || a->size < sizeof *a || !length_ok(a->m) || !length_ok(a->n) || !length_ok(a->k) ||
-        !act_ok(a->act))
+        !act_ok(a->act) || !format_ok(a->format) || !atype_ok(a->x_type) || !atype_ok(a->y_type))
         return ECH_OP_SHAPE;
-    if (a->format != ECH_FMT_F32 || a->x_type != ECH_A_F32 || a->y_type != ECH_A_F32)
+    if (!x_type_ok(a->format, a->x_type))
         return ECH_OP_UNSUPPORTED;
     if (a->m == 0 || a->n == 0)
         return ECH_OP_OK;
-    return verdict((a->k == 0 || a->packed) && matrix_ok(a->x, a->m, a->k, a->ldx) &&
-                   matrix_ok(a->y, a->m, a->n, a->ldy) &&
-                   (!a->residual || matrix_ok(a->residual, a->m, a->n, a->ldr)));
+    return verdict((a->k == 0 || a->packed) &&
+                   activations_ok(a->x, a->x_type, a->m, a->k, a->ldx, a->x_scale) &&
+                   activations_ok(a->y, a->y_type, a->m, a->n, a->ldy, a->y_scale) &&
+                   (!a->residual || (matrix_ok(a->residual, a->m, a->n, a->ldr) &&
+                                     (a->y_type == ECH_A_F32 || a->residual != a->y))));
 }
 
 int ech_check_norm(const struct ech_norm_args *a)
@@ -91,24 +120,61 @@ int ech_check_norm(const struct ech_norm_args *a)
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
 }
 
+/* What the CPU's attention computes in, and the types it takes and gives with that. */
+static int attention_types(const struct ech_attention_args *a)
+{
+    const enum ech_atype types[] = {a->q_type, a->kv_type, a->out_type};
+    if ((int)a->compute < 0 || a->compute >= ECH_FORMATS)
+        return ECH_OP_SHAPE;
+    bool bf16 = a->compute == ECH_FMT_BF16, done = bf16 || a->compute == ECH_FMT_F32;
+    for (int i = 0; i < 3; i++) {
+        if ((int)types[i] < 0 || types[i] >= ECH_ATYPES)
+            return ECH_OP_SHAPE;
+        done = done && (types[i] == ECH_A_F32 || (bf16 && types[i] == ECH_A_BF16));
+    }
+    return done ? ECH_OP_OK : ECH_OP_UNSUPPORTED;
+}
+
+/* Biases are read by positions: a square as wide as the longest sequence, and no position below 0. */
+static bool bias_ok(const struct ech_attention_args *a)
+{
+    if (!a->bias)
+        return true;
+    if (!length_ok(a->bias_span) || a->bias_span < ech_attention_longest(a))
+        return false;
+    for (int64_t s = 0; s < a->sequences && a->key_starts; s++)
+        if (a->starts[s + 1] - a->starts[s] > a->key_starts[s + 1] - a->key_starts[s])
+            return false;
+    return true;
+}
+
+int64_t ech_attention_longest(const struct ech_attention_args *a)
+{
+    int64_t queries = ech_longest(a->starts, a->sequences);
+    int64_t keys = a->key_starts ? ech_longest(a->key_starts, a->sequences) : 0;
+    return queries == 0 || queries > keys ? queries : keys;
+}
+
 int ech_check_attention(const struct ech_attention_args *a)
 {
-    if (!a || a->size < sizeof *a || !starts_ok(a->starts, a->sequences))
+    static const int64_t DISTANCE_MAX = (int64_t)1 << 24; /* exact in f32 */
+    if (!a || a->size < sizeof *a || !starts_ok(a->starts, a->sequences) ||
+        (a->key_starts && !starts_ok(a->key_starts, a->sequences)))
         return ECH_OP_SHAPE;
     if (a->heads < 1 || a->kv_heads < 1 || a->head_dim < 1 || a->heads > LENGTH_MAX ||
         a->head_dim > LENGTH_MAX || a->heads % a->kv_heads != 0)
         return ECH_OP_SHAPE;
-    if (a->compute != ECH_FMT_F32 || a->q_type || a->kv_type || a->out_type || a->key_starts || a->window ||
-        a->slopes || a->softcap != 0)
-        return ECH_OP_UNSUPPORTED;
-    int64_t tokens = a->sequences ? a->starts[a->sequences] : 0;
+    int rc = attention_types(a);
+    if (rc)
+        return rc;
+    if (!length_ok(a->window) || !(a->softcap >= 0 && a->softcap < INFINITY))
+        return ECH_OP_SHAPE;
+    int64_t queries = a->sequences ? a->starts[a->sequences] : 0;
+    int64_t keys = a->sequences && a->key_starts ? a->key_starts[a->sequences] : queries;
     int64_t wide = a->heads * a->head_dim, narrow = a->kv_heads * a->head_dim;
-    if (!matrix_ok(a->q, tokens, wide, a->ldq) || !matrix_ok(a->k, tokens, narrow, a->ldk) ||
-        !matrix_ok(a->v, tokens, narrow, a->ldv) || !matrix_ok(a->out, tokens, wide, a->ldo))
-        return ECH_OP_SHAPE;
-    if (a->bias && (!length_ok(a->bias_span) || a->bias_span < ech_longest(a->starts, a->sequences)))
-        return ECH_OP_SHAPE;
-    return ECH_OP_OK;
+    return verdict(matrix_ok(a->q, queries, wide, a->ldq) && matrix_ok(a->k, keys, narrow, a->ldk) &&
+                   matrix_ok(a->v, keys, narrow, a->ldv) && matrix_ok(a->out, queries, wide, a->ldo) &&
+                   bias_ok(a) && (!a->slopes || ech_attention_longest(a) <= DISTANCE_MAX));
 }
 
 int ech_check_embed(const struct ech_embed_args *a)

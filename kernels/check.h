@@ -17,5 +17,7 @@ int ech_check_softmax(const float *x, int64_t rows, int64_t cols, int64_t ld);
 
 /* The longest sequence of `starts`. */
 int64_t ech_longest(const int64_t *starts, int64_t sequences);
+/* The longest of queries and keys; 0 where no sequence has a query. Checked arguments only. */
+int64_t ech_attention_longest(const struct ech_attention_args *args);
 
 #endif

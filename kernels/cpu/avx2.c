@@ -3,22 +3,48 @@
 #include "kernels/cpu/v16_avx2.h"
 
 #include "kernels/cpu/mathv.h"
+#include "kernels/cpu/bf16_rows.h"
+#include "kernels/cpu/tile_f32.h"
+#include "kernels/cpu/tile_bf16_fma.h"
+#include "kernels/cpu/tile_bf16_f32.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/attention.h"
 
 #include "kernels/backends.h"
 
+static const struct product_format *product_format_of(enum ech_format format)
+{
+    switch (format) {
+    case ECH_FMT_F32:
+        return &FORMAT_F32;
+    case ECH_FMT_BF16:
+        return &FORMAT_BF16_FMA;
+    case ECH_FMT_BF16_F32:
+        return &FORMAT_BF16_F32;
+    default:
+        return NULL;
+    }
+}
+
+static int checked_attention(struct ech_queue *queue, const struct ech_attention_args *a)
+{
+    int rc = ech_check_attention(a);
+    return rc ? rc : attention(queue, a);
+}
+
 const struct ech_ops ech_avx2_entries = {
     .name = "avx2",
-    .numerics = {[ECH_FMT_F32] = "cpu-f32-2"},
+    .numerics =
+        {[ECH_FMT_F32] = "cpu-f32-2", [ECH_FMT_BF16] = "cpu-bf16-1", [ECH_FMT_BF16_F32] = "cpu-bf16-f32-1"},
     .available = ech_avx2_available,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
+    .linear_workspace = linear_workspace,
     .attention_workspace = attention_workspace,
     .linear = linear,
     .norm = norm,
-    .attention = attention,
+    .attention = checked_attention,
     .embed = embed,
     .pool = pool,
     .activate = activate,

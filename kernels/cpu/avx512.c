@@ -3,22 +3,63 @@
 #include "kernels/cpu/v16_avx512.h"
 
 #include "kernels/cpu/mathv.h"
+#include "kernels/cpu/bf16_rows.h"
+#include "kernels/cpu/tile_f32.h"
+#include "kernels/cpu/tile_bf16_fma.h"
+#include "kernels/cpu/tile_bf16_f32.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/attention.h"
 
 #include "kernels/backends.h"
+#include "kernels/cpu/avx512_formats.h"
+
+static const struct product_format *product_format_of(enum ech_format format)
+{
+    switch (format) {
+    case ECH_FMT_F32:
+        return &FORMAT_F32;
+    case ECH_FMT_BF16:
+        return ech_avx512_bf16() ? &ech_avx512_bf16_format : &FORMAT_BF16_FMA;
+    case ECH_FMT_BF16_F32:
+        return &FORMAT_BF16_F32;
+    default:
+        return NULL;
+    }
+}
+
+/* Attention in bf16 by dpbf16 where the processor has it. */
+static bool native(enum ech_format compute)
+{
+    return compute == ECH_FMT_BF16 && ech_avx512_bf16();
+}
+
+static int attention_either(struct ech_queue *queue, const struct ech_attention_args *a)
+{
+    int rc = ech_check_attention(a);
+    if (rc)
+        return rc;
+    return native(a->compute) ? ech_avx512_attention_bf16(queue, a) : attention(queue, a);
+}
+
+static size_t workspace_either(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
+{
+    return native(compute) ? ech_avx512_attention_bf16_workspace(longest, head_dim, threads)
+                           : attention_workspace(compute, longest, head_dim, threads);
+}
 
 const struct ech_ops ech_avx512_entries = {
     .name = "avx512",
-    .numerics = {[ECH_FMT_F32] = "cpu-f32-2"},
+    .numerics =
+        {[ECH_FMT_F32] = "cpu-f32-2", [ECH_FMT_BF16] = "cpu-bf16-1", [ECH_FMT_BF16_F32] = "cpu-bf16-f32-1"},
     .available = ech_avx512_available,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
-    .attention_workspace = attention_workspace,
+    .linear_workspace = linear_workspace,
+    .attention_workspace = workspace_either,
     .linear = linear,
     .norm = norm,
-    .attention = attention,
+    .attention = attention_either,
     .embed = embed,
     .pool = pool,
     .activate = activate,

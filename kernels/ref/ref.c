@@ -1,67 +1,12 @@
-/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end; the packing
- * is plain row-major. Shares no arithmetic with the other backends, so an error of theirs shows. */
+/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end. Shares no
+ * arithmetic with the other backends, so an error of theirs shows. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "kernels/backends.h"
 #include "kernels/check.h"
 #include "kernels/convert.h"
-#include "kernels/queue.h"
-
-static size_t packed_bytes(enum ech_format format, int64_t n, int64_t k)
-{
-    (void)format;
-    return n > 0 && k > 0 ? (size_t)n * (size_t)k * sizeof(float) : 0;
-}
-
-static int pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
-                void *packed, int64_t part, int64_t parts)
-{
-    int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
-    if (rc || n == 0 || k == 0)
-        return rc;
-    for (int64_t i = n * part / parts * k; i < n * (part + 1) / parts * k; i++)
-        ((float *)packed)[i] = ech_load_weight(w, type, i);
-    return ECH_OP_OK;
-}
-
-static double act(enum ech_act kind, double x)
-{
-    switch (kind) {
-    case ECH_ACT_GELU:
-        return 0.5 * x * erfc(-x * M_SQRT1_2);
-    case ECH_ACT_GELU_TANH:
-        return 0.5 * x * (1 + tanh(M_SQRT2 * M_2_SQRTPI * 0.5 * (x + 0.044715 * x * x * x)));
-    case ECH_ACT_RELU:
-        return x < 0 ? 0 : x;
-    case ECH_ACT_SILU:
-        return x / (1 + exp(-x));
-    case ECH_ACT_TANH:
-        return tanh(x);
-    case ECH_ACT_NONE:
-        break;
-    }
-    return x;
-}
-
-static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
-{
-    (void)queue;
-    int rc = ech_check_linear(a);
-    if (rc)
-        return rc;
-    for (int64_t i = 0; i < a->m; i++)
-        for (int64_t j = 0; j < a->n; j++) {
-            double sum = 0;
-            for (int64_t c = 0; c < a->k; c++)
-                sum += (double)((const float *)a->x)[i * a->ldx + c] *
-                       (double)((const float *)a->packed)[j * a->k + c];
-            double y = act(a->act, sum + (a->bias ? (double)a->bias[j] : 0));
-            ((float *)a->y)[i * a->ldy + j] =
-                (float)(y + (a->residual ? (double)a->residual[i * a->ldr + j] : 0));
-        }
-    return ECH_OP_OK;
-}
+#include "kernels/ref/ref.h"
 
 static int norm(struct ech_queue *queue, const struct ech_norm_args *a)
 {
@@ -112,52 +57,6 @@ static int softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols
             x[r * ld + i] = (float)(e[i] / sum);
     }
     free(e);
-    return ECH_OP_OK;
-}
-
-static size_t attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
-{
-    (void)compute, (void)head_dim, (void)threads;
-    return longest > 0 ? (size_t)longest * sizeof(double) : 0;
-}
-
-static void attend(const struct ech_attention_args *a, int64_t start, int64_t length, int64_t h, int64_t i,
-                   double *e)
-{
-    int64_t keys = a->causal ? i + 1 : length, kv = h / (a->heads / a->kv_heads);
-    for (int64_t j = 0; j < keys; j++) {
-        e[j] = 0;
-        for (int64_t d = 0; d < a->head_dim; d++)
-            e[j] += (double)((const float *)a->q)[(start + i) * a->ldq + h * a->head_dim + d] *
-                    (double)((const float *)a->k)[(start + j) * a->ldk + kv * a->head_dim + d];
-        e[j] *= (double)a->scale;
-        if (a->bias)
-            e[j] += (double)a->bias[(h * a->bias_span + i) * a->bias_span + j];
-    }
-    double sum = soften(e, keys);
-    for (int64_t d = 0; d < a->head_dim; d++) {
-        double o = 0;
-        for (int64_t j = 0; j < keys; j++)
-            o += e[j] * (double)((const float *)a->v)[(start + j) * a->ldv + kv * a->head_dim + d];
-        ((float *)a->out)[(start + i) * a->ldo + h * a->head_dim + d] = (float)(o / sum);
-    }
-}
-
-static int attention(struct ech_queue *queue, const struct ech_attention_args *a)
-{
-    int rc = ech_check_attention(a);
-    if (rc)
-        return rc;
-    int64_t longest = ech_longest(a->starts, a->sequences);
-    if (longest == 0)
-        return ECH_OP_OK;
-    double *e = ech_attention_scratch(queue, a, attention_workspace(a->compute, longest, a->head_dim, 1));
-    if (!e)
-        return ECH_OP_MEMORY;
-    for (int64_t s = 0; s < a->sequences; s++)
-        for (int64_t h = 0; h < a->heads; h++)
-            for (int64_t i = 0; i < a->starts[s + 1] - a->starts[s]; i++)
-                attend(a, a->starts[s], a->starts[s + 1] - a->starts[s], h, i, e);
     return ECH_OP_OK;
 }
 
@@ -222,19 +121,21 @@ static int activate(struct ech_queue *queue, enum ech_act kind, float *x, int64_
     if (rc)
         return rc;
     for (int64_t i = 0; i < count; i++)
-        x[i] = (float)act(kind, (double)x[i]);
+        x[i] = (float)ech_ref_act(kind, (double)x[i]);
     return ECH_OP_OK;
 }
 
 const struct ech_ops ech_ref_entries = {
     .name = "ref",
-    .numerics = {[ECH_FMT_F32] = "ref-f64-1"},
-    .linear_packed_bytes = packed_bytes,
-    .linear_pack = pack,
-    .attention_workspace = attention_workspace,
-    .linear = linear,
+    .numerics = {[ECH_FMT_F32] = "ref-f64-1",
+                 [ECH_FMT_BF16] = "ref-f64-bf16-1",
+                 [ECH_FMT_BF16_F32] = "ref-f64-bf16-f32-1"},
+    .linear_packed_bytes = ech_ref_packed_bytes,
+    .linear_pack = ech_ref_pack,
+    .attention_workspace = ech_ref_attention_workspace,
+    .linear = ech_ref_linear,
     .norm = norm,
-    .attention = attention,
+    .attention = ech_ref_attention,
     .embed = embed,
     .pool = pool,
     .activate = activate,

@@ -19,7 +19,8 @@ static const char *always(void)
 
 const struct ech_ops ech_ref_exact_entries = {
     .name = "ref_exact",
-    .numerics = {[ECH_FMT_F32] = "cpu-f32-2"},
+    .numerics =
+        {[ECH_FMT_F32] = "cpu-f32-2", [ECH_FMT_BF16] = "cpu-bf16-1", [ECH_FMT_BF16_F32] = "cpu-bf16-f32-1"},
     .available = always,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,

@@ -12,9 +12,26 @@ static const struct {
     {                                                                                                        \
 #name, test_##name                                                                                   \
     }
-    TEST(math),     TEST(table), TEST(shapes),  TEST(special),   TEST(pack),
-    TEST(linear),   TEST(moved), TEST(threads), TEST(norm),      TEST(softmax),
-    TEST(activate), TEST(embed), TEST(pool),    TEST(attention), TEST(attention_moved),
+    TEST(math),
+    TEST(table),
+    TEST(shapes),
+    TEST(special),
+    TEST(pack),
+    TEST(linear),
+    TEST(moved),
+    TEST(threads),
+    TEST(team),
+    TEST(hostile),
+    TEST(norm),
+    TEST(softmax),
+    TEST(activate),
+    TEST(embed),
+    TEST(pool),
+    TEST(attention),
+    TEST(attention_special),
+    TEST(attention_hostile),
+    TEST(attention_moved),
+    TEST(attention_team),
 };
 enum { COUNT = sizeof TESTS / sizeof TESTS[0] };
 

@@ -79,9 +79,10 @@ static void linear_shapes(const struct ech_ops *ops)
     WITH(a.act = (enum ech_act)99, "an unknown activation");
 #undef WITH
     refused(ops, ops->linear(NULL, NULL), "linear: nothing");
-    int rc = ops->linear(NULL, &good); /* a backend that asks for scratch says so when there is none */
-    CHECK(rc == (ops->linear_workspace(ECH_FMT_F32, 2, 3, 4, 1) ? ECH_OP_MEMORY : ECH_OP_OK),
-          "%s: linear without a queue gave %d", ops->name, rc);
+    int rc = ops->linear(NULL, &good); /* a backend that needs scratch says so when there is none */
+    size_t asked = ops->linear_workspace(ECH_FMT_F32, 2, 3, 4, 1);
+    CHECK(rc == ECH_OP_OK || (asked && rc == ECH_OP_MEMORY), "%s: linear without a queue gave %d", ops->name,
+          rc);
     refused(ops, ops->linear_pack(ECH_FMT_F32, memory, ECH_W_F32, 2, 2, memory, 2, 2),
             "pack: part beyond parts");
     refused(ops, ops->linear_pack(ECH_FMT_F32, memory, ECH_W_F32, 2, 2, memory, 0, 0), "pack: no parts");
