@@ -116,7 +116,7 @@ int cuda_check_norm(const struct ech_norm_args *a)
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
 }
 
-/* Every sequence has a place for its keys, and the bias one for each pair of positions. */
+/* Every sequence has a place for its keys, and the bias one for each pair of positions, none below 0. */
 static bool keys_ok(const struct ech_attention_args *a)
 {
     if (a->key_starts && !starts_ok(a->key_starts, a->sequences))
@@ -124,7 +124,7 @@ static bool keys_ok(const struct ech_attention_args *a)
     const int64_t *ks = a->key_starts ? a->key_starts : a->starts;
     for (int64_t s = 0; s < a->sequences && a->bias; s++) {
         int64_t queries = a->starts[s + 1] - a->starts[s], keys = ks[s + 1] - ks[s];
-        if (!length_ok(a->bias_span) || a->bias_span < queries || a->bias_span < keys)
+        if (!length_ok(a->bias_span) || queries > keys || a->bias_span < keys)
             return false;
     }
     return true;

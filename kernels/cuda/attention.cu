@@ -129,7 +129,7 @@ __device__ static float weigh(const struct call &c, const struct place &p, float
     if (c.softcap > 0.0f)
         s = c.softcap * tanhf(s / c.softcap);
     if (c.bias)
-        s += c.bias[(p.head * c.bias_span + position - p.shift) * c.bias_span + key];
+        s += c.bias[(p.head * c.bias_span + position) * c.bias_span + key];
     if (c.slopes)
         s = fmaf(c.slopes[p.head], -fabsf((float)(position - key)), s);
     return s;
@@ -255,7 +255,7 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) attend(struct call c, struc
     p.keys = all.keys.start[s + 1] - all.keys.start[s];
     p.shift = p.keys - queries;
     int64_t first_key = all.keys.base + all.keys.start[s], kv = p.head / (c.heads / c.kv_heads);
-    int have = (int)(queries - p.query < QUERIES ? queries - p.query : QUERIES);
+    int have = (int)smaller(queries - p.query, QUERIES);
     fetch<DIM, DIM>(qs, c.q, c.q_type, all.queries.base + all.queries.start[s] + p.query, c.ldq,
                     p.head * c.head_dim, QUERIES, have, c.head_dim, c.wide_q, c.compute);
 

@@ -97,7 +97,7 @@ int cuda_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t co
 size_t cuda_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads);
 int cuda_attention(struct ech_queue *queue, const struct ech_attention_args *args);
 
-static inline int64_t smaller(int64_t a, int64_t b)
+__host__ __device__ static inline int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }

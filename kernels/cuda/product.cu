@@ -27,17 +27,6 @@ size_t cuda_packed_bytes(enum ech_format format, int64_t n, int64_t k)
     return packed_scales_at(format, n, k) + scales;
 }
 
-static uint16_t host_bf16(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    if ((u & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(u >> 16 | 0x40u);
-    if ((u & 0x7fffffffu) < 0x00800000u)
-        return (uint16_t)(u >> 16 & 0x8000u);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
-}
-
 static void pack_row8(const void *w, enum ech_wtype type, int64_t at, int64_t k, int8_t *out, float *scale)
 {
     float most = 0;
@@ -72,7 +61,7 @@ static void pack_row(enum ech_format format, const void *w, enum ech_wtype type,
         if (format == ECH_FMT_F32)
             ((float *)out)[i] = v;
         else if (format == ECH_FMT_BF16)
-            ((uint16_t *)out)[i] = host_bf16(v);
+            ((uint16_t *)out)[i] = ech_round_bf16(v);
         else
             ((uint16_t *)out)[i] = __half_as_ushort(__float2half_rn(v));
     }

@@ -5,7 +5,7 @@
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/ranges.h"
 
-enum { QUAD = 4, STEP = WARP * QUAD, ROW_THREADS = ROW_WARPS * WARP };
+static const int QUAD = 4, STEP = WARP * QUAD, ROW_THREADS = (int)ROW_WARPS * (int)WARP;
 
 __device__ static inline int64_t warp_row(void)
 {
@@ -266,7 +266,7 @@ int cuda_embed(struct ech_queue *queue, const struct ech_embed_args *a)
 
 /* --- pool: one block a sequence --- */
 
-enum { POOL_THREADS = 128, POOL_STEP = POOL_THREADS * QUAD };
+static const int POOL_THREADS = 128, POOL_STEP = POOL_THREADS * QUAD;
 
 /* Four columns of the rows [first, last), added or compared in ascending order. */
 __device__ static void pool_quad(const struct ech_pool_args &a, int64_t first, int64_t last, int64_t c,
@@ -349,7 +349,7 @@ int cuda_pool(struct ech_queue *queue, const struct ech_pool_args *a)
 
 /* --- softmax: one block a row --- */
 
-enum { SOFT_THREADS = 128 };
+static const int SOFT_THREADS = 128;
 
 __device__ static float block_max(float v, float *shared)
 {
