@@ -460,7 +460,7 @@ int cuda_gate(struct ech_queue *queue, const struct ech_gate_args *a)
 /* A warp a row; lanes share its pairs. */
 __global__ void rotary_rows(struct ech_rotary_args a, int *fault)
 {
-    int64_t r = warp_row(), half = a.rotary / 2;
+    int64_t r = warp_row(), pairs = a.rotary / 2;
     int lane = threadIdx.x % WARP;
     if (r >= a.rows)
         return;
@@ -470,11 +470,11 @@ __global__ void rotary_rows(struct ech_rotary_args a, int *fault)
             atomicMax(fault, (int)FAULT_ROTARY);
         return;
     }
-    for (int64_t p = lane; p < a.heads * half; p += WARP) {
-        int64_t head = p / half, i = p % half;
+    for (int64_t p = lane; p < a.heads * pairs; p += WARP) {
+        int64_t head = p / pairs, i = p % pairs;
         float *x = a.x + r * a.ldx + head * a.head_dim + (a.interleaved ? 2 * i : i);
-        float *y = x + (a.interleaved ? 1 : half);
-        float c = a.cos[position * half + i], s = a.sin[position * half + i], u = *x, v = *y;
+        float *y = x + (a.interleaved ? 1 : pairs);
+        float c = a.cos[position * pairs + i], s = a.sin[position * pairs + i], u = *x, v = *y;
         *x = fmaf(u, c, -(v * s));
         *y = fmaf(v, c, u * s);
     }
