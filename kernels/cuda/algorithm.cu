@@ -14,7 +14,7 @@
 #include "kernels/cuda/lanes.h"
 #include "kernels/cuda/product.h"
 
-enum { CANDIDATES = 8, PROBE_ROWS = 1024, CASES = 4, FILL_THREADS = 256 };
+enum { CANDIDATES = 8, SEEK_ROWS = 8192, PROBE_ROWS = 1024, CASES = 4, FILL_THREADS = 256 };
 static const int64_t PROBE_BYTES = (int64_t)64 << 20;
 
 struct algorithm {
@@ -93,6 +93,13 @@ static cublasStatus_t describe(struct description *d, const struct operands *o)
     return s;
 }
 
+/* What cuBLASLt says where it does not do something, on every machine of a kind alike. */
+static bool not_here(cublasStatus_t s)
+{
+    return s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_INVALID_VALUE ||
+           s == CUBLAS_STATUS_ARCH_MISMATCH;
+}
+
 static int multiply_lt(struct cuda_queue *q, const cublasLtMatmulAlgo_t *algo, const struct operands *o)
 {
     struct description d = {};
@@ -105,7 +112,7 @@ static int multiply_lt(struct cuda_queue *q, const cublasLtMatmulAlgo_t *algo, c
                            ints ? (void *)&none : (void *)&zero, o->c, d.c, o->c, d.c, algo, NULL, 0,
                            q->stream);
     destroy(&d);
-    return cuda_lt_result(q, s, "a product");
+    return not_here(s) ? ECH_OP_UNSUPPORTED : cuda_lt_result(q, s, "a product");
 }
 
 int multiply(struct cuda_queue *q, const struct algorithm *a, const struct operands *o)
@@ -143,22 +150,27 @@ static cublasStatus_t set_preference(cublasLtMatmulPreference_t p)
     return s;
 }
 
-/* Best first; returns how many. A format that cuBLASLt does not do here has none: that is no error. */
-static int seek(struct cuda_queue *q, const struct operands *o, cublasLtMatmulHeuristicResult_t *out)
+/* Best first, `*count` of them. A product that cuBLASLt does not do here has none: that is no error. */
+static int seek(struct cuda_queue *q, const struct operands *o, cublasLtMatmulHeuristicResult_t *out,
+                int *count)
 {
     cublasLtMatmulPreference_t preference = NULL;
     struct description d = {};
-    int count = 0;
-    if (describe(&d, o) != CUBLAS_STATUS_SUCCESS ||
-        cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS ||
-        set_preference(preference) != CUBLAS_STATUS_SUCCESS ||
-        cublasLtMatmulAlgoGetHeuristic(q->lt, d.product, d.a, d.b, d.c, d.c, preference, CANDIDATES, out,
-                                       &count) != CUBLAS_STATUS_SUCCESS)
-        count = 0;
+    *count = 0;
+    cublasStatus_t s = describe(&d, o);
+    if (s == CUBLAS_STATUS_SUCCESS)
+        s = cublasLtMatmulPreferenceCreate(&preference);
+    if (s == CUBLAS_STATUS_SUCCESS)
+        s = set_preference(preference);
+    if (s == CUBLAS_STATUS_SUCCESS)
+        s = cublasLtMatmulAlgoGetHeuristic(q->lt, d.product, d.a, d.b, d.c, d.c, preference, CANDIDATES, out,
+                                           count);
     if (preference)
         (void)cublasLtMatmulPreferenceDestroy(preference);
     destroy(&d);
-    return count;
+    if (s != CUBLAS_STATUS_SUCCESS)
+        *count = 0;
+    return not_here(s) ? ECH_OP_OK : cuda_lt_result(q, s, "seeking an algorithm");
 }
 
 /* --- the self-check --- */
@@ -253,33 +265,32 @@ static int prove(struct cuda_queue *q, struct trial *t, const struct algorithm *
     return rc;
 }
 
-/* An algorithm that cannot even run is one to pass over: the queue forgets that it failed. */
-static bool passes(struct cuda_queue *q, struct trial *t, const struct algorithm *a)
+/* One that does not run here is passed over, as one that moves bits. Any other failure ends the search: ranks
+ * must not choose differently because one of them was short of something for a moment. */
+static int try_one(struct cuda_queue *q, struct trial *t, const struct algorithm *a, bool *good)
 {
-    bool good = false;
-    int before = q->failed;
-    if (prove(q, t, a, &good) != ECH_OP_OK) {
-        q->failed = before;
-        q->base.error[0] = 0;
-        return false;
-    }
-    return good;
+    *good = false;
+    int rc = prove(q, t, a, good);
+    return rc == ECH_OP_UNSUPPORTED ? ECH_OP_OK : rc;
 }
 
-static bool choose(struct cuda_queue *q, struct trial *t, struct algorithm *a)
+static int choose(struct cuda_queue *q, struct trial *t, struct algorithm *a, bool *good)
 {
     cublasLtMatmulHeuristicResult_t found[CANDIDATES];
-    t->o.m = t->rows_max;
-    int count = seek(q, &t->o, found);
-    for (int i = 0; i < count; i++) {
+    int count, rc;
+    t->o.m = SEEK_ROWS;
+    *good = false;
+    rc = seek(q, &t->o, found, &count);
+    for (int i = 0; !rc && !*good && i < count; i++) {
         if (!admissible(&found[i]))
             continue;
         a->lt = found[i].algo;
-        if (passes(q, t, a))
-            return true;
+        rc = try_one(q, t, a, good);
     }
+    if (rc || *good)
+        return rc;
     a->own = true;
-    return passes(q, t, a);
+    return try_one(q, t, a, good);
 }
 
 static const char *format_word(enum ech_format format)
@@ -308,7 +319,10 @@ static int search(struct cuda_queue *q, const struct operands *o, struct algorit
         rc = ECH_OP_MEMORY;
     t.o.x = x, t.o.c = c;
     t.first = rows, t.row = rows + o->n * 4, t.own = rows + o->n * 8;
-    if (!rc && !choose(q, &t, a)) {
+    bool good = false;
+    if (!rc)
+        rc = choose(q, &t, a, &good);
+    if (!rc && !good) {
         snprintf(q->base.error, sizeof q->base.error,
                  "no algorithm gives a row of a %s product (n %lld, k %lld) the same bits wherever it lies",
                  format_word(o->format), (long long)o->n, (long long)o->k);
