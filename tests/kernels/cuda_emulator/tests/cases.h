@@ -72,7 +72,9 @@ ECH_EMU_API void settle(void);
     FAULT(double_free, ECH_EMU_HOST, "", -1, -1)                                                             \
     FAULT(copy_past_end, ECH_EMU_OUTSIDE, "", -1, -1)                                                        \
     FAULT(fill_past_end, ECH_EMU_OUTSIDE, "", -1, -1)                                                        \
-    FAULT(pinned_freed_early, ECH_EMU_HOST, "", -1, -1)
+    FAULT(pinned_freed_early, ECH_EMU_HOST, "", -1, -1)                                                      \
+    FAULT(product_past_end, ECH_EMU_OUTSIDE, "", -1, -1)                                                     \
+    FAULT(product_unwritten, ECH_EMU_UNWRITTEN, "", -1, -1)
 
 #define FEATURES(FEATURE)                                                                                    \
     FEATURE(shuffles)                                                                                        \
@@ -90,7 +92,12 @@ ECH_EMU_API void settle(void);
     FEATURE(events)                                                                                          \
     FEATURE(memory_limit)                                                                                    \
     FEATURE(no_device)                                                                                       \
-    FEATURE(failing_calls)
+    FEATURE(failing_calls)                                                                                   \
+    FEATURE(products)                                                                                        \
+    FEATURE(epilogues)                                                                                       \
+    FEATURE(typed_products)                                                                                  \
+    FEATURE(algorithms)                                                                                      \
+    FEATURE(variant)
 
 #define DECLARE_FAULT(name, kind, kernel, block, thread)                                                     \
     ECH_EMU_API void name##_bad(void);                                                                       \

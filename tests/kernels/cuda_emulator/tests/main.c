@@ -43,7 +43,7 @@ static void collect(void *data, const struct ech_emu_report *r)
     s->thread = r->thread[0];
 }
 
-/* Does the line that the report names carry "fault: NAME"? */
+/* Does the line that the report names, or the next one of the same statement, carry "fault: NAME"? */
 static bool line_is_marked(const char *source, const char *name)
 {
     char file[256], path[512], line[512];
@@ -56,7 +56,7 @@ static bool line_is_marked(const char *source, const char *name)
     int wanted = atoi(colon + 1);
     bool marked = false;
     for (int n = 1; f && fgets(line, sizeof line, f); n++) {
-        char *mark = n == wanted ? strstr(line, "fault:") : NULL;
+        char *mark = n == wanted || n == wanted + 1 ? strstr(line, "fault:") : NULL;
         char *word = mark ? strtok(mark + 6, " */\n") : NULL;
         for (; word; word = strtok(NULL, " */\n"))
             marked |= strcmp(word, name) == 0;
