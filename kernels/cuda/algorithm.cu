@@ -358,3 +358,11 @@ const struct algorithm *algorithm_for(struct cuda_queue *q, const struct operand
     known.first = a;
     return a;
 }
+
+void cuda_algorithms(int *theirs, int *own)
+{
+    std::lock_guard<std::mutex> hold(known.lock);
+    *theirs = *own = 0;
+    for (const struct algorithm *a = known.first; a; a = a->next)
+        ++*(a->own ? own : theirs);
+}

@@ -330,7 +330,7 @@ static int launch_dim(struct cuda_queue *q, const struct call *c, const struct s
         return launch<64, 4, 64>(q, c, all);
     if (c->head_dim <= 128)
         return launch<128, 4, 64>(q, c, all);
-    return launch<256, 4, 32>(q, c, all);
+    return launch<256, 4, 16>(q, c, all); /* 68 KiB of shared memory; some devices allow no more than 99 */
 }
 
 static struct call make_call(const struct ech_attention_args *a)

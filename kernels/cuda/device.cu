@@ -143,6 +143,11 @@ const char *cuda_describe(char *out, size_t bytes)
     (void)cudaGetLastError();
     for (int d = 0; d < count && used < bytes; d++)
         used += describe_device(d, out + used, bytes - used);
+    int theirs, own;
+    cuda_algorithms(&theirs, &own);
+    if (theirs + own > 0 && used < bytes)
+        snprintf(out + used, bytes - used, "; products: %d by cuBLASLt, %d by our own kernel (slow)", theirs,
+                 own);
     return out;
 }
 

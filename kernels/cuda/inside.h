@@ -80,7 +80,8 @@ int cuda_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_
               int64_t part, int64_t parts);
 size_t cuda_linear_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads);
 int cuda_linear(struct ech_queue *queue, const struct ech_linear_args *args);
-/* The algorithms chosen for a device, kept for the life of the process. */
+/* Products seen so far whose algorithm is cuBLASLt's, and those that our own kernel does. */
+void cuda_algorithms(int *theirs, int *own);
 
 /* rows.cu */
 int cuda_convert(struct ech_queue *queue, const struct ech_convert_args *args);

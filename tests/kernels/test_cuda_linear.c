@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cuda_support.h"
+#include "kernels/plugin.h"
 
 struct linear_case {
     int64_t m, n, k, pad;
@@ -313,14 +314,23 @@ void test_algorithms_refused(void)
     void (*set_variant)(uint32_t) = NULL;
     *(void **)&set_variant = emulator("ech_emu_set_variant");
     static const uint32_t masks[] = {1, 0xffffffff};
-    for (int i = 0; set_variant && i < 2; i++) {
+    if (!set_variant)
+        return;
+    for (int i = 0; i < 2; i++) {
         set_variant(masks[i]);
         for (int f = 0; f < FORMAT_COUNT; f++) {
             moved_case(FORMATS[f], 40 + 8 * i, 48, ECH_ACT_NONE);
             run_case(&(struct linear_case){130, 40 + 8 * i, 48, 0, true, ECH_ACT_GELU, 1, 0}, FORMATS[f]);
             run_case(&(struct linear_case){5, 41 + 8 * i, 33, 1, true, ECH_ACT_NONE, 0, 0}, FORMATS[f]);
         }
+        char line[512] = "";
+        int theirs = 0, own = -1;
+        ech_cuda_describe(line, sizeof line);
+        const char *products = strstr(line, "products: ");
+        CHECK(products && sscanf(products, "products: %d by cuBLASLt, %d by our own", &theirs, &own) == 2,
+              "%s", line);
+        CHECK(theirs >= 6 && (i ? own >= 6 : own == 0), "mask %x: %d by cuBLASLt, %d by our own", masks[i],
+              theirs, own);
     }
-    if (set_variant)
-        set_variant(0);
+    set_variant(0);
 }

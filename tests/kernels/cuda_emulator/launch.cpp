@@ -9,10 +9,11 @@ namespace ech_emu
 {
 
 static std::map<const void *, size_t> dynamic_limits;
-static cudaError_t last_error = cudaSuccess;
-static bool unchecked;
-static std::string unchecked_name;
-static Site unchecked_site;
+/* Each host thread has its own last error, as with the real runtime. */
+static thread_local cudaError_t last_error = cudaSuccess;
+static thread_local bool unchecked;
+static thread_local std::string unchecked_name;
+static thread_local Site unchecked_site;
 static int chosen_order = -1, devices = 1;
 static int64_t calls, fail_in;
 
