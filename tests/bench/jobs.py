@@ -1,0 +1,76 @@
+"""Echelon as a user runs it, for the scripts of this folder: data import, run, the run's events, data export."""
+import glob
+import json
+import os
+import subprocess
+import sys
+import time
+
+
+def call(command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit("%s ended with %d:\n%s" % (" ".join(command), done.returncode, done.stderr))
+    return done.stdout
+
+
+def events(run):
+    for path in glob.glob(os.path.join(run, "nodes", "*", "events-*.jsonl")):
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue  # a torn last line
+
+
+def measure(run):
+    """{seconds, tokens, forward}: from the first lease of any rank to the end of the seal, on the machine's common
+    monotonic clock; forward: tokens/s of the forward passes in it, the sum over ranks of tokens / time in them."""
+    leases, seals, last = [], [], {}
+    for event in events(run):
+        if event["type"] == "lease":
+            leases.append(event["mono_ns"])
+        elif event["type"] == "seal":
+            seals.append(event["mono_ns"])
+        elif event["type"] == "progress":
+            before = last.get(event["rank"])
+            if not before or event["seq"] > before["seq"]:
+                last[event["rank"]] = event
+    if not leases or not seals:
+        sys.exit("the events of %s hold no lease or no seal" % run)
+    worked = [e for e in last.values() if e["tokens"]]
+    return {"seconds": (max(seals) - min(leases)) / 1e9, "tokens": sum(e["tokens"] for e in worked),
+            "forward": sum(e["tokens"] / e["busy_s"] for e in worked)}
+
+
+class Job:
+    """The embedding of a JSON Lines file's `text` by some ranks at a precision."""
+
+    def __init__(self, echelon, model, texts, work, ranks=1, threads=2, precision="f32"):
+        os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        work = os.path.abspath(work)
+        name = os.path.splitext(os.path.basename(texts))[0]
+        self.echelon, self.dataset = echelon, os.path.join(work, name)
+        self.out = "%s-%s-%dx%d" % (self.dataset, precision, ranks, threads)
+        self.more = [] if precision == "f32" else ["--set", "precision=" + precision]
+        if not os.path.exists(self.dataset):
+            call([echelon, "data", "import", texts, self.dataset])
+        with open(self.out + ".yaml", "w") as job:
+            json.dump({"kind": "embed", "model": os.path.abspath(model),
+                       "input": {"dataset": self.dataset, "column": "text"},
+                       "output": {"dataset": self.out, "exists": "replace"},
+                       "resources": {"ranks_per_node": ranks, "threads": threads},
+                       "runs": os.path.join(work, "runs")}, job)
+
+    def run(self):
+        """measure() of one run, and the wall time of the command."""
+        started = time.monotonic()
+        said = call([self.echelon, "run", self.out + ".yaml"] + self.more)
+        return dict(measure(said.strip().splitlines()[-1]), wall=time.monotonic() - started)
+
+    def vectors(self):
+        """The .npy file of what the last run wrote."""
+        target = self.out + ".npy"
+        call([self.echelon, "data", "export", self.out, target, "--columns", "embedding", "--replace"])
+        return target
