@@ -1,10 +1,22 @@
-"""Echelon as a user runs it, for the scripts of this folder: data import, run, the run's events, data export."""
+"""Echelon as a user runs it, for the scripts of this folder: data import, run, the run's events, data export; and
+the machine in a line."""
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+
+
+def machine():
+    with open("/proc/cpuinfo") as text:
+        about = dict(re.findall(r"^([^\t\n]+)\t*: (.*)$", text.read(), re.M))
+    flags = [f for f in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8")
+             if f in about.get("flags", "").split()]
+    return "%s (family %s, model %s), %d cores, %s; load %.1f before" % (
+        about.get("model name", "?"), about.get("cpu family", "?"), about.get("model", "?"),
+        len(os.sched_getaffinity(0)), " ".join(flags) or "no vector flags known", os.getloadavg()[0])
 
 
 def call(command):

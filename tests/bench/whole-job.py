@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""whole-job.py: the whole job beside the forward pass alone, over the same texts.
+
+whole    tokens/s from the first lease to the end of the seal: tokenizer, reading, dispatch, spool, checks, seal
+inside   tokens/s of the forward passes in that run (its events): what they lose to the threads beside them
+alone    the same counted where nothing else runs (engine_forward)
+The three take turns; medians over the rounds, ratios too (of the two values of a round).
+
+example: tests/bench/whole-job.py --every 16 --forms 2x1
+exit status: 0 measured, 1 --least is missed or a run failed, 64 usage, 66 no texts or model, 69 no program"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+import jobs
+import sets
+
+FORMS = {"1x2": (1, 2), "2x1": (2, 1)}
+
+
+class Forward:
+    def __init__(self, program, dataset, engines, threads):
+        self.process = subprocess.Popen([program, sets.MODEL, dataset, str(engines), str(threads)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def round(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit("whole-job.py: the forward pass ended with %d" % self.process.wait())
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(given, texts, form, work):
+    ranks, threads = FORMS[form]
+    job = jobs.Job(given.echelon, sets.MODEL, texts, work, ranks, threads)
+    forward = Forward(given.forward, job.dataset, ranks, threads)
+    rounds = []
+    for number in range(given.runs + 1):
+        time.sleep(given.pause)
+        alone = forward.round()
+        time.sleep(given.pause)
+        done = job.run()
+        if done["tokens"] != alone["tokens"]:
+            sys.exit("whole-job.py: %d tokens in the job, %d alone" % (done["tokens"], alone["tokens"]))
+        if number:  # the first warms up
+            rounds.append({"whole": done["tokens"] / done["seconds"], "inside": done["forward"],
+                           "alone": alone["tokens_per_s"]})
+            print("%s: %s" % (form, rounds[-1]), file=sys.stderr)
+    forward.close()
+    middle = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
+    middle.update(ratio=statistics.median(r["whole"] / r["alone"] for r in rounds), form=form, rounds=rounds,
+                  contention=statistics.median(r["inside"] / r["alone"] for r in rounds),
+                  tokens=done["tokens"])
+    return middle
+
+
+def main():
+    o = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    o.error = lambda message: (print("whole-job.py: " + message, file=sys.stderr), sys.exit(64))
+    o.add_argument("--set", choices=sets.SOURCES, default="scifact")
+    o.add_argument("--every", type=int, default=16, metavar="N", help="scifact: every N-th document, 16")
+    o.add_argument("--forms", default="2x1,1x2", metavar="LIST", help="ranks x threads; default 2x1,1x2")
+    o.add_argument("--runs", type=int, default=5, metavar="N", help="rounds, 5")
+    o.add_argument("--pause", type=float, default=0.5, metavar="S")
+    o.add_argument("--least", type=float, default=0, metavar="X", help="exit 1 where whole / alone is below")
+    o.add_argument("--echelon", default=os.path.join(sets.ROOT, "build", "bin", "echelon"), metavar="X")
+    o.add_argument("--forward", default=os.path.join(sets.ROOT, "build", "bin", "engine_forward"), metavar="X")
+    o.add_argument("--json", metavar="FILE")
+    given = o.parse_args()
+    unknown = [form for form in given.forms.split(",") if form not in FORMS]
+    if unknown:
+        o.error("%s is not one of %s" % (unknown[0], ", ".join(FORMS)))
+    absent = sets.missing([given.set])
+    if absent:
+        print("whole-job.py: " + absent, file=sys.stderr)
+        sys.exit(66)
+    for program in (given.echelon, given.forward):
+        if not os.access(program, os.X_OK):
+            print("whole-job.py: no %s: ci/build" % program, file=sys.stderr)
+            sys.exit(69)
+    about = jobs.machine()
+    with tempfile.TemporaryDirectory() as work:
+        texts, name = sets.write(given.set, work, given.every)
+        rows = [measure(given, texts, form, work) for form in given.forms.split(",")]
+    print("%s, %s tokens, median of %d. %s.\n" % (name, format(rows[0]["tokens"], ","), given.runs, about))
+    print("| ranks x threads | whole job, tokens/s | forward inside | forward alone | whole / alone | inside / alone |\n"
+          "|---|---|---|---|---|---|")
+    for r in rows:
+        print("| %s | %s | %s | %s | %.3f | %.3f |" % (
+            r["form"], *(format(round(r[n]), ",") for n in ("whole", "inside", "alone")), r["ratio"], r["contention"]))
+    if given.json:
+        with open(given.json, "w") as out:
+            json.dump({"machine": about, "set": name, "runs": given.runs, "figures": rows}, out, indent=1)
+    if not all(r["ratio"] >= given.least for r in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
