@@ -38,22 +38,22 @@ def events(run):
 
 def measure(run):
     """{seconds, tokens, forward}: from the first lease of any rank to the end of the seal, on the machine's common
-    monotonic clock; forward: tokens/s of the forward passes in it, the sum over ranks of tokens / time in them."""
-    leases, seals, last = [], [], {}
+    monotonic clock; tokens of the rows, each counted once; forward: tokens/s of the forward passes in it, the sum over
+    ranks of tokens / time in them (where idle ranks took rows that another had begun, these count here twice)."""
+    leases, seals, tokens, last = [], [], 0, {}
     for event in events(run):
         if event["type"] == "lease":
             leases.append(event["mono_ns"])
         elif event["type"] == "seal":
             seals.append(event["mono_ns"])
+        elif event["type"] == "todo":
+            tokens = max(tokens, event["tokens_done"])
         elif event["type"] == "progress":
-            before = last.get(event["rank"])
-            if not before or event["seq"] > before["seq"]:
-                last[event["rank"]] = event
+            last[event["rank"]] = max(last.get(event["rank"], event), event, key=lambda e: e["seq"])
     if not leases or not seals:
         sys.exit("the events of %s hold no lease or no seal" % run)
-    worked = [e for e in last.values() if e["tokens"]]
-    return {"seconds": (max(seals) - min(leases)) / 1e9, "tokens": sum(e["tokens"] for e in worked),
-            "forward": sum(e["tokens"] / e["busy_s"] for e in worked)}
+    return {"seconds": (max(seals) - min(leases)) / 1e9, "tokens": tokens,
+            "forward": sum(e["tokens"] / e["busy_s"] for e in last.values() if e["busy_s"] > 0)}
 
 
 class Job:
@@ -66,8 +66,7 @@ class Job:
         self.echelon, self.dataset = echelon, os.path.join(work, name)
         self.out = "%s-%s-%dx%d" % (self.dataset, precision, ranks, threads)
         self.more = [] if precision == "f32" else ["--set", "precision=" + precision]
-        if not os.path.exists(self.dataset):
-            call([echelon, "data", "import", texts, self.dataset])
+        call([echelon, "data", "import", texts, self.dataset, "--replace"])
         with open(self.out + ".yaml", "w") as job:
             json.dump({"kind": "embed", "model": os.path.abspath(model),
                        "input": {"dataset": self.dataset, "column": "text"},
