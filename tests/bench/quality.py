@@ -85,7 +85,7 @@ def parse():
     o.add_argument("--peers", default=",".join(engines.ENGINES), metavar="LIST", help="of st,ort,ov,ct2")
     o.add_argument("--vectors", action="append", default=[], metavar="LABEL=FILE")
     o.add_argument("--work", metavar="DIR", help="datasets, converted models, logs; default: a temporary one")
-    o.add_argument("--echelon", default=os.path.join(sets.ROOT, "build", "bin", "echelon"), metavar="X")
+    o.add_argument("--echelon", default=os.path.join(sets.BIN, "echelon"), metavar="X")
     o.add_argument("--check", action="store_true", help="exit 1 where a limit is broken")
     o.add_argument("--json", metavar="FILE")
     given = o.parse_args()

@@ -10,6 +10,7 @@ import stsb
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 DATA = os.environ.get("ECH_TEST_DATA", os.path.join(ROOT, "..", "shared"))
+BIN = os.environ.get("ECH_BIN", os.path.join(ROOT, "build", "bin"))
 MODEL = os.path.join(os.environ.get("ECH_TEST_MODELS", os.path.join(ROOT, "models")), "all-MiniLM-L6-v2")
 SOURCES = {"scifact": os.path.join(DATA, "data", "scifact", "scifact.zip"),
            "stsb": os.path.join(DATA, "data", "stsb", "dev.en.csv")}

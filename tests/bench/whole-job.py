@@ -73,8 +73,8 @@ def main():
     o.add_argument("--runs", type=int, default=5, metavar="N", help="rounds, 5")
     o.add_argument("--pause", type=float, default=0.5, metavar="S")
     o.add_argument("--least", type=float, default=0, metavar="X", help="exit 1 where whole / alone is below")
-    o.add_argument("--echelon", default=os.path.join(sets.ROOT, "build", "bin", "echelon"), metavar="X")
-    o.add_argument("--forward", default=os.path.join(sets.ROOT, "build", "bin", "engine_forward"), metavar="X")
+    o.add_argument("--echelon", default=os.path.join(sets.BIN, "echelon"), metavar="X")
+    o.add_argument("--forward", default=os.path.join(sets.BIN, "engine_forward"), metavar="X")
     o.add_argument("--json", metavar="FILE")
     given = o.parse_args()
     unknown = [form for form in given.forms.split(",") if form not in FORMS]
@@ -93,8 +93,8 @@ def main():
         texts, name = sets.write(given.set, work, given.every)
         rows = [measure(given, texts, form, work) for form in given.forms.split(",")]
     print("%s, %s tokens, median of %d. %s.\n" % (name, format(rows[0]["tokens"], ","), given.runs, about))
-    print("| ranks x threads | whole job, tokens/s | forward inside | forward alone | whole / alone | inside / alone |\n"
-          "|---|---|---|---|---|---|")
+    print("| ranks x threads | whole job, tokens/s | forward inside | forward alone | whole / alone | inside / alone |")
+    print("|---|---|---|---|---|---|")
     for r in rows:
         print("| %s | %s | %s | %s | %.3f | %.3f |" % (
             r["form"], *(format(round(r[n]), ",") for n in ("whole", "inside", "alone")), r["ratio"], r["contention"]))
