@@ -1,5 +1,5 @@
 /* The forward pass alone over the texts of a dataset; whole-job.py asks for rounds.
- *   engine_forward MODEL DATASET [ENGINES [THREADS]]
+ *   engine_forward MODEL DATASET [ENGINES [THREADS [PRECISION]]]
  * ENGINES engines of THREADS lanes share one packed copy of the weights, as the ranks of a node do, and take
  * every ENGINES-th row. Each line on standard input is answered by a line of JSON: tokens, and tokens/s, the
  * sum over engines of tokens / the lanes' time in the forward pass, as in a run's events. Texts are tokenised
@@ -102,11 +102,12 @@ int main(int argc, char **argv)
     struct part parts[ENGINES_MOST] = {{0}};
     void *packed = NULL;
     int count = argc > 3 ? atoi(argv[3]) : 1, threads = argc > 4 ? atoi(argv[4]) : 1;
-    if (argc < 3 || argc > 5 || count < 1 || count > ENGINES_MOST || threads < 1) {
-        fprintf(stderr, "usage: engine_forward MODEL DATASET [ENGINES [THREADS]]\n");
+    if (argc < 3 || argc > 6 || count < 1 || count > ENGINES_MOST || threads < 1) {
+        fprintf(stderr, "usage: engine_forward MODEL DATASET [ENGINES [THREADS [PRECISION]]]\n");
         return ECH_USAGE;
     }
-    struct ech_engine_options options = {.model = argv[1], .backend = "auto", .threads = threads};
+    struct ech_engine_options options = {
+        .model = argv[1], .backend = "auto", .threads = threads, .weights = argc > 5 ? argv[5] : "f32"};
     int code = read_rows(parts, count, argv[2], &err);
     if (!code)
         code = open_engines(parts, count, &options, &packed, &err);

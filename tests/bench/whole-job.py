@@ -21,12 +21,13 @@ sys.dont_write_bytecode = True
 import jobs
 import sets
 
+PRECISIONS = ("f32", "bf16", "int8")
 FORMS = {"1x2": (1, 2), "2x1": (2, 1)}
 
 
 class Forward:
-    def __init__(self, program, dataset, engines, threads):
-        self.process = subprocess.Popen([program, sets.MODEL, dataset, str(engines), str(threads)],
+    def __init__(self, program, dataset, engines, threads, precision):
+        self.process = subprocess.Popen([program, sets.MODEL, dataset, str(engines), str(threads), precision],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def round(self):
@@ -42,10 +43,10 @@ class Forward:
         self.process.wait()
 
 
-def measure(given, texts, form, work):
+def measure(given, texts, precision, form, work):
     ranks, threads = FORMS[form]
-    job = jobs.Job(given.echelon, sets.MODEL, texts, work, ranks, threads)
-    forward = Forward(given.forward, job.dataset, ranks, threads)
+    job = jobs.Job(given.echelon, sets.MODEL, texts, work, ranks, threads, precision)
+    forward = Forward(given.forward, job.dataset, ranks, threads, precision)
     rounds = []
     for number in range(given.runs + 1):
         time.sleep(given.pause)
@@ -55,12 +56,12 @@ def measure(given, texts, form, work):
         if number:  # the first warms up
             rounds.append({"whole": alone["tokens"] / done["seconds"], "inside": done["forward"],
                            "alone": alone["tokens_per_s"]})
-            print("%s: %s" % (form, rounds[-1]), file=sys.stderr)
+            print("%s %s: %s" % (precision, form, rounds[-1]), file=sys.stderr)
     forward.close()
     middle = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
-    middle.update(ratio=statistics.median(r["whole"] / r["alone"] for r in rounds), form=form, rounds=rounds,
+    middle.update(ratio=statistics.median(r["whole"] / r["alone"] for r in rounds),
                   contention=statistics.median(r["inside"] / r["alone"] for r in rounds),
-                  tokens=alone["tokens"])
+                  form=form, precision=precision, tokens=alone["tokens"], rounds=rounds)
     return middle
 
 
@@ -69,6 +70,7 @@ def main():
     o.error = lambda message: (print("whole-job.py: " + message, file=sys.stderr), sys.exit(64))
     o.add_argument("--set", choices=sets.SOURCES, default="scifact")
     o.add_argument("--every", type=int, default=16, metavar="N", help="scifact: every N-th document, 16")
+    o.add_argument("--precision", default="f32", metavar="LIST", help="f32,bf16,int8; default f32")
     o.add_argument("--forms", default="2x1,1x2", metavar="LIST", help="ranks x threads; default 2x1,1x2")
     o.add_argument("--runs", type=int, default=5, metavar="N", help="rounds, 5")
     o.add_argument("--pause", type=float, default=0.5, metavar="S")
@@ -77,9 +79,12 @@ def main():
     o.add_argument("--forward", default=os.path.join(sets.BIN, "engine_forward"), metavar="X")
     o.add_argument("--json", metavar="FILE")
     given = o.parse_args()
-    unknown = [form for form in given.forms.split(",") if form not in FORMS]
-    if unknown:
-        o.error("%s is not one of %s" % (unknown[0], ", ".join(FORMS)))
+    precisions, forms = given.precision.split(","), given.forms.split(",")
+    for value, known in [(p, PRECISIONS) for p in precisions] + [(f, FORMS) for f in forms]:
+        if value not in known:
+            o.error("%s is not one of %s" % (value, ", ".join(known)))
+    if given.runs < 1 or given.every < 1:
+        o.error("--runs and --every are at least 1")
     absent = sets.missing([given.set])
     if absent:
         print("whole-job.py: " + absent, file=sys.stderr)
@@ -91,13 +96,14 @@ def main():
     about = jobs.machine()
     with tempfile.TemporaryDirectory() as work:
         texts, name = sets.write(given.set, work, given.every)
-        rows = [measure(given, texts, form, work) for form in given.forms.split(",")]
+        rows = [measure(given, texts, precision, form, work) for precision in precisions for form in forms]
     print("%s, %s tokens, median of %d. %s.\n" % (name, format(rows[0]["tokens"], ","), given.runs, about))
-    print("| ranks x threads | whole job, tokens/s | forward inside | forward alone | whole / alone | inside / alone |")
-    print("|---|---|---|---|---|---|")
+    print("| precision | ranks x threads | whole job, tokens/s | inside | alone | whole / alone | inside / alone |")
+    print("|---|---|---|---|---|---|---|")
     for r in rows:
-        print("| %s | %s | %s | %s | %.3f | %.3f |" % (
-            r["form"], *(format(round(r[n]), ",") for n in ("whole", "inside", "alone")), r["ratio"], r["contention"]))
+        print("| %s | %s | %s | %s | %s | %.3f | %.3f |" % (
+            r["precision"], r["form"], *(format(round(r[n]), ",") for n in ("whole", "inside", "alone")), r["ratio"],
+            r["contention"]))
     if given.json:
         with open(given.json, "w") as out:
             json.dump({"machine": about, "set": name, "runs": given.runs, "figures": rows}, out, indent=1)
