@@ -51,7 +51,7 @@ static struct input read_input(const char *name)
     return in;
 }
 
-static void compare(const char *name, const char *backend, double tolerance)
+static void compare_in(const char *name, const char *backend, const char *precision, double tolerance)
 {
     struct input in = read_input(name);
     struct npy want = array(name, "expected_last_hidden_state");
@@ -59,7 +59,7 @@ static void compare(const char *name, const char *backend, double tolerance)
     char path[4200];
     snprintf(path, sizeof path, "%s/%s", ech_test_data("goldens/tiny"), name);
     struct ech_engine *engine = open_engine(&(struct ech_engine_options){
-        .model = path, .backend = backend, .threads = 2, .pooling = ECH_POOLING_NONE});
+        .model = path, .backend = backend, .weights = precision, .threads = 2, .pooling = ECH_POOLING_NONE});
     struct ech_batch *batch;
     must(
         ech_engine_prepare_ids(engine, in.ids, in.typed ? in.types : NULL, in.offsets, in.rows, &batch, &err),
@@ -75,9 +75,9 @@ static void compare(const char *name, const char *backend, double tolerance)
         far = fmax(far,
                    distance(r->values + first * r->dim, want.f + row * in.length * r->dim, count * r->dim));
     }
-    fprintf(stderr, "%s %s: %.2e of %.0e\n", name, backend, far / scale, tolerance);
+    fprintf(stderr, "%s %s %s: %.2e of %.0e\n", name, backend, precision, far / scale, tolerance);
     if (!(far <= tolerance * scale))
-        fail_msg("%s on %s: %.2e, %.0e is allowed", name, backend, far / scale, tolerance);
+        fail_msg("%s on %s in %s: %.2e, %.0e is allowed", name, backend, precision, far / scale, tolerance);
     ech_result_destroy(r);
     ech_engine_close(engine);
     npy_free(&want);
@@ -88,7 +88,7 @@ static void on_all(const char *name, double tolerance)
     const char *names[8];
     int count = backends(names);
     for (int i = 0; i < count; i++)
-        compare(name, names[i], tolerance);
+        compare_in(name, names[i], "f32", tolerance);
 }
 
 static void bert(void **state)
@@ -133,9 +133,30 @@ static void electra(void **state)
     on_all("electra", 1e-5);
 }
 
+/* Every architecture on the CUDA backend, run by the emulator; one of them in each precision. */
+static void cuda(void **state)
+{
+    (void)state;
+#ifdef ECH_CUDA_EMULATED
+    static const char *const names[] = {"bert",       "bert_seqcls", "roberta", "xlm_roberta",
+                                        "distilbert", "mpnet",       "electra"};
+    char why[256] = "";
+    setenv("ECH_CUDA_LIBRARY", ECH_CUDA_EMULATED, 1);
+    if (!ech_ops_find("cuda", why))
+        fail_msg("%s", why);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        compare_in(names[i], "cuda", "f32", 2e-5);
+    compare_in("bert", "cuda", "bf16", 3e-2);
+    compare_in("bert", "cuda", "f16", 5e-3);
+    compare_in("bert", "cuda", "int8", 5e-2);
+#else
+    ECH_SKIP("cuda", "the emulator is not built: CUDA's headers are not here");
+#endif
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bert),        cmocka_unit_test(bert_seqcls), cmocka_unit_test(roberta),
     cmocka_unit_test(xlm_roberta), cmocka_unit_test(distilbert),  cmocka_unit_test(mpnet),
-    cmocka_unit_test(electra),
+    cmocka_unit_test(electra),     cmocka_unit_test(cuda),
 };
 ECH_TEST_MAIN(tests)
