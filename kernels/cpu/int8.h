@@ -17,12 +17,13 @@ INLINE void int8_sums_load(const struct tile *t, const int rows, const int vecto
     }
 }
 
-/* What the end of a tile reads, by column and row; whole vectors also where columns are missing. */
+/* What the end of a tile reads, by column and row (whole vectors also where columns are missing), and where
+ * its f32 or bf16 results go. */
 struct int8_end {
     const float *scale, *start, *bias, *x_scale, *residual;
-    float *out; /* f32 results: y itself or c */
-    int64_t ldo, ldr;
-    uint16_t *half; /* or bf16 results, stride ldo */
+    char *out;
+    int64_t out_bytes, ldr; /* between rows */
+    bool half;
 };
 
 /* `room`: for a bias whose last vector is not whole. */
@@ -31,7 +32,7 @@ INLINE struct int8_end int8_end_of(const struct tile *t, const int vectors, floa
     static const float ZEROS[ECH_PANEL] = {0};
     const struct tile_end *e = t->end;
     const struct ech_linear_args *a = e->args;
-    struct int8_end f = {ZEROS, ZEROS, ZEROS, ZEROS, NULL, t->c, t->ldc, a->ldr, NULL};
+    struct int8_end f = {.scale = ZEROS, .start = ZEROS, .bias = ZEROS, .x_scale = ZEROS};
     if (e->tail) { /* else k is 0, and so are the sums */
         f.scale = e->tail + e->column;
         f.start = f.scale + e->tail_stride;
@@ -43,15 +44,11 @@ INLINE struct int8_end int8_end_of(const struct tile *t, const int vectors, floa
         FOR(v, vectors) v16_store(room + 16 * v, tile_column(e, a->bias, v));
         f.bias = room;
     }
-    if (e->direct) {
-        const int64_t at = e->row * a->ldy + e->column;
-        f.ldo = a->ldy;
-        f.out = (float *)a->y + at;
-        if (a->y_type == ECH_A_BF16)
-            f.half = (uint16_t *)a->y + at;
-        if (a->residual)
-            f.residual = a->residual + e->row * a->ldr + e->column;
-    }
+    f.out = e->direct ? e->y : (char *)t->c;
+    f.out_bytes = e->direct ? e->y_bytes : 4 * t->ldc;
+    f.half = e->direct && a->y_type == ECH_A_BF16;
+    f.residual = e->direct ? e->residual : NULL;
+    f.ldr = a->ldr;
     return f;
 }
 
@@ -85,10 +82,11 @@ INLINE void int8_finish(const struct tile *t, const int rows, const int vectors,
         if (f.residual) {
             FOR(v, vectors) x[v] = v16_add(x[v], v16_load(f.residual + r * f.ldr + 16 * v));
         }
+        char *out = f.out + r * f.out_bytes;
         if (f.half) {
-            FOR(v, vectors) v16_store_bf16(f.half + r * f.ldo + 16 * v, x[v]);
+            FOR(v, vectors) v16_store_bf16((uint16_t *)out + 16 * v, x[v]);
         } else {
-            FOR(v, vectors) v16_store(f.out + r * f.ldo + 16 * v, x[v]);
+            FOR(v, vectors) v16_store((float *)out + 16 * v, x[v]);
         }
     }
 }

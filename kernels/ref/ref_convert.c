@@ -24,10 +24,10 @@ static uint16_t to_half(double x, int fraction, int lowest)
     const double magnitude = fabs(x), top = ldexp(1, lowest + fraction + all - 2);
     if (isnan(x))
         return (uint16_t)(sign | (all - 1) << fraction | 1 << (fraction - 1));
-    int exponent = 0;
-    if (magnitude > 0)
-        frexp(isinf(magnitude) ? top : magnitude, &exponent);
-    int quantum = exponent - 1 - fraction < lowest ? lowest : exponent - 1 - fraction;
+    int exponent, quantum = lowest; /* of the last bit */
+    frexp(isinf(magnitude) ? top : magnitude, &exponent);
+    if (magnitude > 0 && exponent - 1 - fraction > lowest)
+        quantum = exponent - 1 - fraction;
     double units = nearbyint(ldexp(isinf(magnitude) ? top : magnitude, -quantum));
     if (ldexp(units, quantum) >= top)
         return (uint16_t)(sign | (all - 1) << fraction);

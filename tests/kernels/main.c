@@ -12,10 +12,12 @@ static const struct {
     {                                                                                                        \
 #name, test_##name                                                                                   \
     }
-    TEST(math),      TEST(table),           TEST(shapes),   TEST(special), TEST(pack),
-    TEST(linear),    TEST(moved),           TEST(threads),  TEST(team),    TEST(hostile),
-    TEST(norm),      TEST(softmax),         TEST(activate), TEST(embed),   TEST(pool),
-    TEST(attention), TEST(attention_moved),
+    TEST(math),          TEST(table),    TEST(shapes),     TEST(special),
+    TEST(pack),          TEST(linear),   TEST(moved),      TEST(threads),
+    TEST(team),          TEST(hostile),  TEST(int_values), TEST(int_hostile),
+    TEST(int_quality),   TEST(int_pack), TEST(int_moved),  TEST(convert),
+    TEST(convert_edges), TEST(norm),     TEST(softmax),    TEST(activate),
+    TEST(embed),         TEST(pool),     TEST(attention),  TEST(attention_moved),
 };
 enum { COUNT = sizeof TESTS / sizeof TESTS[0] };
 
