@@ -12,6 +12,10 @@ extern const struct ech_ops ech_avx2_entries;
 extern const struct ech_ops ech_avx512_entries;
 extern const struct ech_ops ech_openblas_entries;
 
+/* A device's entries and, where it has none of its own, entries that answer ECH_OP_UNSUPPORTED. False: one
+ * that every backend must have is missing. */
+bool ech_device_table(const struct ech_ops *own, struct ech_ops *out);
+
 /* NULL: yes; else why not. */
 const char *ech_avx2_available(void);
 const char *ech_avx512_available(void);

@@ -1,6 +1,8 @@
 /* The argument checks of all backends (check.h). Cheap beside the work: O(1), O(sequences) or O(ids). */
 #include "kernels/check.h"
 
+#include <math.h>
+
 /* No length or stride above this: every product of two of them and a float's size fits int64_t. */
 static const int64_t LENGTH_MAX = (int64_t)1 << 30;
 
@@ -127,29 +129,103 @@ int ech_check_norm(const struct ech_norm_args *a)
     if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx) ||
         !matrix_ok(a->y, a->rows, a->cols, a->ldy))
         return ECH_OP_SHAPE;
-    if (a->kind != ECH_NORM_LAYER || a->also)
-        return ECH_OP_UNSUPPORTED;
+    if ((int)a->kind < ECH_NORM_LAYER || (int)a->kind > ECH_NORM_RMS)
+        return ECH_OP_SHAPE;
+    /* What a kind would pass over in silence. */
+    if (a->kind == ECH_NORM_RMS ? a->shift != NULL : a->gain_offset != 0)
+        return ECH_OP_SHAPE;
+    if (a->also && (!atype_ok(a->also_type) || a->also_type == ECH_A_F32 ||
+                    !activations_ok(a->also, a->also_type, a->rows, a->cols, a->ld_also, a->also_scale)))
+        return ECH_OP_SHAPE;
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
+}
+
+/* What the CPU's attention computes in, and the types it takes and gives with that. */
+static int attention_types(const struct ech_attention_args *a)
+{
+    const enum ech_atype types[] = {a->q_type, a->kv_type, a->out_type};
+    if ((int)a->compute < 0 || a->compute >= ECH_FORMATS)
+        return ECH_OP_SHAPE;
+    bool bf16 = a->compute == ECH_FMT_BF16, done = bf16 || a->compute == ECH_FMT_F32;
+    for (int i = 0; i < 3; i++) {
+        if ((int)types[i] < 0 || types[i] >= ECH_ATYPES)
+            return ECH_OP_SHAPE;
+        done = done && (types[i] == ECH_A_F32 || (bf16 && types[i] == ECH_A_BF16));
+    }
+    return done ? ECH_OP_OK : ECH_OP_UNSUPPORTED;
+}
+
+/* Biases are read by positions: a square as wide as the longest sequence, and no position below 0. */
+static bool bias_ok(const struct ech_attention_args *a)
+{
+    if (!a->bias)
+        return true;
+    if (!length_ok(a->bias_span) || a->bias_span < ech_attention_longest(a))
+        return false;
+    for (int64_t s = 0; s < a->sequences && a->key_starts; s++)
+        if (a->starts[s + 1] - a->starts[s] > a->key_starts[s + 1] - a->key_starts[s])
+            return false;
+    return true;
+}
+
+int64_t ech_attention_longest(const struct ech_attention_args *a)
+{
+    int64_t queries = ech_longest(a->starts, a->sequences);
+    int64_t keys = a->key_starts ? ech_longest(a->key_starts, a->sequences) : 0;
+    return queries == 0 || queries > keys ? queries : keys;
+}
+
+int ech_check_gate(const struct ech_gate_args *a)
+{
+    return verdict(a && a->size >= sizeof *a && act_ok(a->act) &&
+                   matrix_ok(a->gate, a->rows, a->cols, a->ldg) &&
+                   matrix_ok(a->up, a->rows, a->cols, a->ldu) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
+}
+
+int ech_check_rotary(const struct ech_rotary_args *a)
+{
+    if (!a || a->size < sizeof *a || !length_ok(a->heads) || !length_ok(a->head_dim) ||
+        !matrix_ok(a->x, a->rows, a->heads * a->head_dim, a->ldx))
+        return ECH_OP_SHAPE;
+    if (a->rotary < 0 || a->rotary > a->head_dim || a->rotary % 2 != 0 || !length_ok(a->table_rows))
+        return ECH_OP_SHAPE;
+    if (a->rows == 0 || a->heads == 0 || a->rotary == 0)
+        return ECH_OP_OK;
+    if (!a->cos || !a->sin || !a->positions)
+        return ECH_OP_SHAPE;
+    for (int64_t r = 0; r < a->rows; r++)
+        if (a->positions[r] < 0 || a->positions[r] >= a->table_rows)
+            return ECH_OP_SHAPE;
+    return ECH_OP_OK;
+}
+
+int ech_check_topk(const struct ech_topk_args *a)
+{
+    if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx))
+        return ECH_OP_SHAPE;
+    return verdict(a->count >= 0 && a->count <= a->cols && (a->indices || a->rows == 0 || a->count == 0));
 }
 
 int ech_check_attention(const struct ech_attention_args *a)
 {
-    if (!a || a->size < sizeof *a || !starts_ok(a->starts, a->sequences))
+    static const int64_t DISTANCE_MAX = (int64_t)1 << 24; /* exact in f32 */
+    if (!a || a->size < sizeof *a || !starts_ok(a->starts, a->sequences) ||
+        (a->key_starts && !starts_ok(a->key_starts, a->sequences)))
         return ECH_OP_SHAPE;
     if (a->heads < 1 || a->kv_heads < 1 || a->head_dim < 1 || a->heads > LENGTH_MAX ||
         a->head_dim > LENGTH_MAX || a->heads % a->kv_heads != 0)
         return ECH_OP_SHAPE;
-    if (a->compute != ECH_FMT_F32 || a->q_type || a->kv_type || a->out_type || a->key_starts || a->window ||
-        a->slopes || a->softcap != 0)
-        return ECH_OP_UNSUPPORTED;
-    int64_t tokens = a->sequences ? a->starts[a->sequences] : 0;
+    int rc = attention_types(a);
+    if (rc)
+        return rc;
+    if (!length_ok(a->window) || !(a->softcap >= 0 && a->softcap < INFINITY))
+        return ECH_OP_SHAPE;
+    int64_t queries = a->sequences ? a->starts[a->sequences] : 0;
+    int64_t keys = a->sequences && a->key_starts ? a->key_starts[a->sequences] : queries;
     int64_t wide = a->heads * a->head_dim, narrow = a->kv_heads * a->head_dim;
-    if (!matrix_ok(a->q, tokens, wide, a->ldq) || !matrix_ok(a->k, tokens, narrow, a->ldk) ||
-        !matrix_ok(a->v, tokens, narrow, a->ldv) || !matrix_ok(a->out, tokens, wide, a->ldo))
-        return ECH_OP_SHAPE;
-    if (a->bias && (!length_ok(a->bias_span) || a->bias_span < ech_longest(a->starts, a->sequences)))
-        return ECH_OP_SHAPE;
-    return ECH_OP_OK;
+    return verdict(matrix_ok(a->q, queries, wide, a->ldq) && matrix_ok(a->k, keys, narrow, a->ldk) &&
+                   matrix_ok(a->v, keys, narrow, a->ldv) && matrix_ok(a->out, queries, wide, a->ldo) &&
+                   bias_ok(a) && (!a->slopes || ech_attention_longest(a) <= DISTANCE_MAX));
 }
 
 int ech_check_embed(const struct ech_embed_args *a)

@@ -10,6 +10,9 @@ int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, i
 int ech_check_linear(const struct ech_linear_args *args);
 int ech_check_convert(const struct ech_convert_args *args);
 int ech_check_norm(const struct ech_norm_args *args);
+int ech_check_gate(const struct ech_gate_args *args);
+int ech_check_rotary(const struct ech_rotary_args *args);
+int ech_check_topk(const struct ech_topk_args *args);
 int ech_check_attention(const struct ech_attention_args *args);
 int ech_check_embed(const struct ech_embed_args *args);
 int ech_check_pool(const struct ech_pool_args *args);
@@ -18,5 +21,7 @@ int ech_check_softmax(const float *x, int64_t rows, int64_t cols, int64_t ld);
 
 /* The longest sequence of `starts`. */
 int64_t ech_longest(const int64_t *starts, int64_t sequences);
+/* The longest of queries and keys; 0 where no sequence has a query. Checked arguments only. */
+int64_t ech_attention_longest(const struct ech_attention_args *args);
 
 #endif

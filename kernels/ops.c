@@ -7,7 +7,9 @@
 #include <string.h>
 #include <threads.h>
 
+#include "kernels/absent.h"
 #include "kernels/backends.h"
+#include "kernels/plugin.h"
 #include "kernels/queue.h"
 
 struct backend {
@@ -35,15 +37,16 @@ static const struct backend BACKENDS[] = {
 enum { COUNT = sizeof BACKENDS / sizeof BACKENDS[0] };
 
 static struct ech_ops tables[COUNT];
-static const struct ech_ops *listed[COUNT + 1];
+static const struct ech_ops *listed[COUNT + 2]; /* then cuda, once it was opened, and NULL */
 static once_flag filled = ONCE_FLAG_INIT;
 
 static bool complete(const struct ech_ops *o)
 {
     return o->name && o->numerics[ECH_FMT_F32] && o->available && o->linear_packed_bytes && o->linear_pack &&
            o->linear_workspace && o->attention_workspace && o->linear && o->convert && o->norm &&
-           o->attention && o->embed && o->pool && o->activate && o->softmax && o->devices && o->mem_alloc &&
-           o->mem_free && o->put && o->get && o->queue_open && o->queue_close && o->queue_sync;
+           o->attention && o->embed && o->pool && o->gate && o->rotary && o->topk && o->activate &&
+           o->softmax && o->log_softmax && o->devices && o->mem_alloc && o->mem_free && o->put && o->get &&
+           o->queue_open && o->queue_close && o->queue_sync;
 }
 
 /* Every entry that `over` has replaces the one below. */
@@ -97,6 +100,15 @@ static void fill(void)
     }
 }
 
+bool ech_device_table(const struct ech_ops *own, struct ech_ops *out)
+{
+    *out = (struct ech_ops){.device = true};
+    overlay(out, &ech_absent_entries);
+    overlay(out, own);
+    memcpy(out->numerics, own->numerics, sizeof out->numerics);
+    return complete(out);
+}
+
 const struct ech_ops *const *ech_ops_all(void)
 {
     call_once(&filled, fill);
@@ -121,12 +133,29 @@ static void name_all(char *out, size_t bytes)
         used += (size_t)snprintf(out + used, bytes - used, "%s%s", i ? ", " : "", BACKENDS[i].own->name);
 }
 
+/* A device's backend joins the list when it is first asked for: a program that does not want it opens
+ * nothing.
+ */
+static const struct ech_ops *find_cuda(char *why)
+{
+    char missing[256] = "";
+    const struct ech_ops *ops = ech_cuda_find(missing);
+    ech_ops_all();
+    if (ops)
+        __atomic_store_n(&listed[COUNT], ops, __ATOMIC_RELEASE);
+    else if (why)
+        snprintf(why, 256, "backend 'cuda' cannot be used here: %.210s", missing);
+    return ops;
+}
+
 const struct ech_ops *ech_ops_find(const char *name, char *why)
 {
     if (!name || strcmp(name, "auto") == 0)
         return find_auto();
     char names[96];
     name_all(names, sizeof names);
+    if (strcmp(name, "cuda") == 0)
+        return find_cuda(why);
     const struct ech_ops *const *all = ech_ops_all();
     for (int i = 0; i < COUNT; i++) {
         if (strcmp(name, all[i]->name) != 0)

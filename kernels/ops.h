@@ -112,7 +112,8 @@ enum ech_norm { ECH_NORM_LAYER, ECH_NORM_RMS };
  * y = x / sqrt(mean of squares + eps) * (gain + gain_offset). y may be x.
  * Shapes  x, y (rows, cols), strides ldx, ldy, f32; gain, shift (cols), shift may be NULL; also (rows, cols)
  *         stride ld_also or NULL: the same result a second time in bf16, Q8 (also_scale (rows)) or f16, as
- *         `convert` gives it, for the product that follows. */
+ *         `convert` gives it, for the product that follows.
+ * Errors  ECH_OP_SHAPE: also a shift with RMS, a gain_offset with LAYER, `also` in f32. */
 struct ech_norm_args {
     size_t size;
     int64_t rows, cols;

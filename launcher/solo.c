@@ -42,11 +42,11 @@ const struct ech_command ech_plan_command = {
     .exits = exits};
 const struct ech_command ech_bench_command = {
     .name = "echelon bench",
-    .usage = "{embed|io|dispatch} ...",
+    .usage = "{kernels|embed|io|dispatch} ...",
     .summary = "Measures a part of the system, with its ratio to a limit measured in the same run.\n"
-               "Each takes --ranks N.",
+               "embed, io and dispatch take --ranks N. echelon bench WHAT --help says more.",
     .operands_most = -1,
-    .example = "echelon bench dispatch --ranks 2",
+    .example = "echelon bench dispatch --ranks 2\nechelon bench kernels --ops linear --threads 2",
     .exits = exits};
 
 int ech_solo(const char *verb, int argc, char **argv, struct ech_err *err)

@@ -16,13 +16,15 @@ option(ECH_WERROR "warnings are errors" OFF)
 option(ECH_SANITIZE "address and undefined-behaviour sanitizers" OFF)
 option(ECH_FUZZ "libFuzzer targets (clang)" OFF)
 
-add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wmissing-prototypes -Wpointer-arith)
+# For C alone: kernels/cuda/ has options of its own.
+set(ECH_C_OPTIONS -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wmissing-prototypes -Wpointer-arith)
 # One FMA is written as fmaf or an intrinsic; the compiler may not invent others (exactness).
-add_compile_options(-ffp-contract=off -fno-math-errno)
+list(APPEND ECH_C_OPTIONS -ffp-contract=off -fno-math-errno)
 add_compile_definitions(_GNU_SOURCE)
 if(ECH_WERROR)
-  add_compile_options(-Werror)
+  list(APPEND ECH_C_OPTIONS -Werror)
 endif()
+add_compile_options("$<$<COMPILE_LANGUAGE:C>:${ECH_C_OPTIONS}>")
 if(ECH_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)

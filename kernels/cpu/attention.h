@@ -1,241 +1,291 @@
-/* Attention over packed sequences: for each sequence and head, blocks of query rows against all keys.
- * Included after a v16_*.h, mathv.h, product.h and rows.h.
+/* Attention over packed sequences. Included after a v16_*.h, and mathv.h.
  *
- * The keys of a head are transposed into panels as weights are, the values copied side by side; then scores
- * and the value product are the product's own tiles (chains over ascending head_dim and ascending key), and
- * only BLOCK_QUERIES rows of scores exist at a time. A causal row stops at its own key: nothing is added for
- * later ones, since 0 times an infinite value would not be 0. */
+ *   for heads that share keys
+ *     for STATE_ROWS rows of queries         their state in L2
+ *       for blocks of ECH_KEY_BLOCK keys     packed once, in L2
+ *         for heads, for BLOCK_QUERIES rows  scores in L1: product, softmax, product with the values
+ *
+ * Up to one block of keys it is packed once for all queries and no state is kept. Keys that a row does not
+ * see weigh 0 in a tile that other rows share: that adds nothing to a sum but a sign of 0, which the last
+ * step drops. Not so beside an infinite value or a NaN: then each row goes alone over what it sees. */
 #ifndef ECH_KERNELS_CPU_ATTENTION_H
 #define ECH_KERNELS_CPU_ATTENTION_H
 
-#include <math.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
-#include "kernels/queue.h"
+#include "kernels/cpu/attention_tile.h"
+#include "kernels/cpu/attention_pack.h"
+#include "kernels/cpu/attention_soft.h"
 
-enum { BLOCK_QUERIES = 24, CAUSAL_ROWS = 6 };
-
-/* Scratch of one head, in floats; each part begins on a cache line. */
-struct scratch {
-    int64_t span;  /* keys, rounded up to a panel: row stride of the scores */
-    int64_t width; /* head_dim, rounded up to a vector: row stride of the values */
-    float *keys, *values, *scores, *out;
-};
-
-static size_t scratch_layout(struct scratch *s, int64_t longest, int64_t head_dim, float *base)
+static size_t attention_bytes(enum ech_format compute, int64_t longest, int64_t head_dim)
 {
-    s->span = (longest + ECH_PANEL - 1) / ECH_PANEL * ECH_PANEL;
-    s->width = (head_dim + 15) / 16 * 16;
-    s->keys = base;
-    int64_t keys = s->span * head_dim, values = longest * s->width, scores = BLOCK_QUERIES * s->span;
-    int64_t out = BLOCK_QUERIES * s->width;
-    if (base) {
-        s->values = s->keys + keys;
-        s->scores = s->values + values;
-        s->out = s->scores + scores;
-    }
-    return (size_t)(keys + values + scores + out) * sizeof(float);
+    struct scratch s;
+    return scratch_layout(&s, compute == ECH_FMT_BF16, longest, head_dim, NULL);
 }
 
 static size_t attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
 {
-    (void)compute, (void)threads;
-    struct scratch s;
-    return longest > 0 && head_dim > 0 ? scratch_layout(&s, longest, head_dim, NULL) : 0;
+    size_t team = threads > 1 ? (size_t)threads : 1;
+    return longest > 0 && head_dim > 0 ? team * attention_bytes(compute, longest, head_dim) : 0;
 }
 
-/* What one head of one sequence reads and writes. */
-struct head {
-    const struct ech_attention_args *args;
-    struct scratch scratch;
-    int64_t length;
-    const float *q, *k, *v, *bias; /* at the sequence's first row; bias: this head's matrix or NULL */
-    float *out;
-};
-
-/* Keys (length, head_dim) become panels [64 keys][head_dim][64], zero up to a whole vector of keys. */
-static void pack_keys(const struct head *h)
+/* FMAs that stand for dpbf16 run without denormals, as it does. The compiler moves no arithmetic across the
+ * calls, which go through a table. */
+static void multiply(const struct head *h, const struct attend_tile *t, int64_t rows, int64_t vectors)
 {
-    const int64_t dim = h->args->head_dim, ld = h->args->ldk;
-    for (int64_t j = 0; j < h->length; j += 16) {
-        float *to = h->scratch.keys + j / ECH_PANEL * ECH_PANEL * dim + j % ECH_PANEL;
-        const float *from = h->k + j * ld;
-        int64_t rows = h->length - j < 16 ? h->length - j : 16, d = 0;
-        for (; rows == 16 && d + 4 <= dim; d += 4)
-            v16_transpose4(to + d * ECH_PANEL, from + d, ld);
-        for (; d < dim; d++)
-            for (int64_t i = 0; i < 16; i++)
-                to[d * ECH_PANEL + i] = i < rows ? from[i * ld + d] : 0.0f;
-    }
-}
-
-static void pack_values(const struct head *h)
-{
-    const int64_t dim = h->args->head_dim, width = h->scratch.width;
-    for (int64_t j = 0; j < h->length; j++)
-        for (int64_t d = 0; d < width; d += 16)
-            v16_store(h->scratch.values + j * width + d, row_load(h->v + j * h->args->ldv, d, dim));
-}
-
-/* How many keys query i sees. */
-INLINE int64_t keys_of(const struct head *h, int64_t i)
-{
-    return h->args->causal ? i + 1 : h->length;
-}
-
-/* q k of rows [i, i + rows) for keys below `keys`. */
-static void score(const struct head *h, int64_t i, int64_t rows, int64_t keys)
-{
-    const int64_t dim = h->args->head_dim;
-    for (int64_t j = 0; j < keys; j += ECH_PANEL) {
-        int64_t left = keys - j < ECH_PANEL ? keys - j : ECH_PANEL;
-        struct tile t = {.a = h->q + i * h->args->ldq,
-                         .b = h->scratch.keys + j * dim,
-                         .c = h->scratch.scores + j,
-                         .lda = h->args->ldq,
-                         .ldb = ECH_PANEL,
-                         .ldc = h->scratch.span,
-                         .k = dim};
-        tile_strip(t, rows, (left + 15) / 16);
-    }
-}
-
-/* Vector j of the scores of a row that sees `keys` keys: scaled, biased, -inf past its keys. */
-INLINE struct v16 scaled(const float *x, const float *bias, int64_t left, struct v16 scale)
-{
-    struct v16 s = v16_mul(v16_load(x), scale);
-    int64_t lanes = left < 0 ? 0 : left;
-    if (lanes >= 16)
-        return bias ? v16_add(s, v16_load(bias)) : s;
-    if (bias)
-        s = v16_add(s, v16_load_part(bias, lanes));
-    return v16_keep(s, lanes, v16_set(-INFINITY));
-}
-
-/* Softmax of GROUP rows from query i on, those past `rows` seeing nothing; sums, 1 in place of 0. */
-static void soften(const struct head *h, int64_t i, int64_t rows, float *x, float sums[GROUP])
-{
-    const struct v16 scale = v16_set(h->args->scale);
-    const int64_t span = h->scratch.span, last = keys_of(h, i + rows - 1);
-    struct v16 most[GROUP], sum[GROUP];
-    int64_t keys[GROUP];
-    const float *bias[GROUP];
-    EACH(r)
-    {
-        keys[r] = r < rows ? keys_of(h, i + r) : 0;
-        bias[r] = h->bias && r < rows ? h->bias + (i + r) * h->args->bias_span : NULL;
-        most[r] = v16_set(-INFINITY);
-        sum[r] = v16_zero();
-    }
-    for (int64_t j = 0; j < last; j += 16)
-        EACH(r)
-        {
-            struct v16 s = scaled(x + r * span + j, bias[r] ? bias[r] + j : NULL, keys[r] - j, scale);
-            v16_store(x + r * span + j, s);
-            most[r] = v16_maximum(s, most[r]);
-        }
-    EACH(r)
-    {
-        float largest = v16_largest(most[r]);
-        most[r] = v16_set(largest == -INFINITY ? 0.0f : largest);
-    }
-    for (int64_t j = 0; j < last; j += 16) {
-        struct v16 e[GROUP];
-        EACH(r) e[r] = v16_sub(v16_load(x + r * span + j), most[r]);
-        v16_exp_below(e);
-        EACH(r)
-        {
-            v16_store(x + r * span + j, e[r]);
-            sum[r] = v16_add(sum[r], e[r]);
-        }
-    }
-    EACH(r)
-    {
-        sums[r] = v16_sum(sum[r]);
-        sums[r] = sums[r] == 0.0f ? 1.0f : sums[r];
-    }
-}
-
-/* sum_j e_j v_j of rows [first, first + rows) of the block that begins at query i. */
-static void weigh(const struct head *h, int64_t i, int64_t first, int64_t rows)
-{
-    const struct scratch *s = &h->scratch;
-    int64_t shared = keys_of(h, i + first), vectors = s->width / 16;
-    struct tile t = {.a = s->scores + first * s->span,
-                     .b = s->values,
-                     .c = s->out + first * s->width,
-                     .lda = s->span,
-                     .ldb = s->width,
-                     .ldc = s->width,
-                     .k = shared};
-    tile_strip(t, rows, vectors);
-    if (!h->args->causal)
+    if (PER_UNIT == 2 || !h->rounded) {
+        attend_tiles(t, rows, vectors);
         return;
-    t.resume = true;
-    for (int64_t r = 1; r < rows; r++) {
-        t.a = s->scores + (first + r) * s->span + shared;
-        t.b = s->values + shared * s->width;
-        t.c = s->out + (first + r) * s->width;
-        t.k = r;
-        tile_strip(t, 1, vectors);
+    }
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040); /* FTZ and DAZ */
+    attend_tiles(t, rows, vectors);
+    _mm_setcsr(before);
+}
+
+/* q k of all rows for keys [from, to), made into scores. */
+static void score(const struct piece *p)
+{
+    const struct head *h = p->head;
+    const struct scratch *s = &h->scratch;
+    const struct ech_attention_args *a = h->args;
+    struct attend_tile t = {.tile = {.ldb = KEY_PANEL, .ldc = s->span, .k = s->units}, .scale = a->scale};
+    t.tile.a = take_queries(h, p->query, p->rows, &t.tile.lda);
+    for (int64_t i = 0; i < p->rows * 16; i += 16)
+        v16_store(s->tops + i, v16_set(-INFINITY));
+    for (int64_t j = p->from / 16 * 16, next; j < p->to; j = next) {
+        next = (j / KEY_PANEL + 1) * KEY_PANEL;
+        int64_t vectors = (up(next < p->to ? next : p->to, 16) - j) / 16;
+        bool plain = !a->bias && !a->slopes && a->softcap == 0 && p->shared_from <= j &&
+                     j + 16 * vectors <= p->shared_to;
+        t.tile.b = s->keys + j / KEY_PANEL * KEY_PANEL * s->units + j % KEY_PANEL;
+        t.tile.c = s->scores + j;
+        t.most = plain ? s->tops : NULL;
+        multiply(h, &t, p->rows, vectors);
+        if (!plain)
+            dress(p, j, vectors);
     }
 }
 
-static void attend_block(const struct head *h, int64_t i, int64_t rows)
+/* The chains of rows [r, r + rows) go on over `units` of the exponentials and as many rows of values. */
+static void weigh_units(const struct piece *p, int64_t r, int64_t rows, int64_t unit, int64_t units,
+                        const float *values)
+{
+    const struct scratch *s = &p->head->scratch;
+    struct attend_tile t = {.tile = {.a = s->scores + r * s->span + unit,
+                                     .b = values,
+                                     .c = s->sums + (p->state + r) * s->width,
+                                     .lda = s->span,
+                                     .ldb = s->width,
+                                     .ldc = s->width,
+                                     .k = units,
+                                     .resume = p->resume}};
+    multiply(p->head, &t, rows, s->width / 16);
+}
+
+/* One key that stands in a pair whose other key the row does not see: that one is a zero. */
+static void weigh_edge(const struct piece *p, int64_t r, int64_t key)
+{
+    const struct scratch *s = &p->head->scratch;
+#ifdef PAIRS
+    const __m512i half = _mm512_set1_epi32(key % 2 ? (int)0xffff0000 : 0xffff);
+    const float *pair = s->values + key / 2 * s->width;
+    for (int64_t d = 0; d < s->width; d += 16)
+        _mm512_storeu_si512(s->staged + d, _mm512_and_si512(_mm512_loadu_si512(pair + d), half));
+    weigh_units(p, r, 1, key / 2, 1, s->staged);
+#else
+    int64_t unit = is_rounded(p->head) ? key ^ 1 : key;
+    weigh_units(p, r, 1, unit, 1, s->values + unit * s->width);
+#endif
+}
+
+/* Beside values that are not finite: one row, over what it sees alone. */
+static void weigh_alone(struct piece *p, int64_t r)
+{
+    const struct scratch *s = &p->head->scratch;
+    int64_t lo = p->lo[r], hi = p->hi[r], from = up(lo, 2), to = hi / 2 * 2;
+    if (!p->resume)
+        memset(s->sums + (p->state + r) * s->width, 0, (size_t)s->width * sizeof(float));
+    bool resume = p->resume;
+    p->resume = true;
+    if (lo % 2 && lo < hi)
+        weigh_edge(p, r, lo);
+    if (from < to)
+        weigh_units(p, r, 1, from / PER_UNIT, (to - from) / PER_UNIT, s->values + from / PER_UNIT * s->width);
+    if (hi % 2 && lo < hi)
+        weigh_edge(p, r, hi - 1);
+    p->resume = resume;
+}
+
+/* The value sums of all rows. Rows of one strip go together over what any of them sees. */
+static void weigh(struct piece *p)
+{
+    const struct head *h = p->head;
+    const struct scratch *s = &h->scratch;
+    const bool even = p->shared_from <= p->from && p->to <= p->shared_to;
+    const int64_t vectors = s->width / 16;
+    int64_t step = TILE_ROWS[(vectors < TILE_VECTORS ? vectors : TILE_VECTORS) - 1], from, to;
+    if (!even && !p->block->finite) {
+        for (int64_t r = 0; r < p->rows; r++)
+            weigh_alone(p, r);
+        return;
+    }
+    step = even ? p->rows : step;
+    for (int64_t r = 0; r < p->rows; r += step) {
+        int64_t rows = p->rows - r < step ? p->rows - r : step;
+        piece_union(p, r, rows, &from, &to);
+        if (is_rounded(h)) {
+            from = from / 2 * 2 / PER_UNIT;
+            to = up(to, 2) / PER_UNIT;
+        }
+        weigh_units(p, r, rows, from, to - from, s->values + from * s->width);
+    }
+}
+
+static void attend(const struct head *h, const struct key_block *b, int64_t query, int64_t rows,
+                   int64_t state, bool resume)
+{
+    struct piece p = {.head = h, .block = b, .query = query, .rows = rows, .state = state, .resume = resume};
+    piece_ranges(&p);
+    if (resume && p.from == p.to)
+        return;
+    score(&p);
+    soften(&p);
+    weigh(&p);
+}
+
+/* Nothing was seen yet. The sums need it only where strips go on from them. */
+static void begin_rows(const struct scratch *s, int64_t state, int64_t rows, bool sums)
+{
+    for (int64_t r = state; r < state + rows; r++) {
+        s->most[r] = -INFINITY;
+        v16_store(s->lanes + 16 * r, v16_zero());
+        if (sums)
+            memset(s->sums + r * s->width, 0, (size_t)s->width * sizeof(float));
+    }
+}
+
+/* sums / total of rows from query i on. A sum of -0 becomes 0. */
+static void finish_rows(const struct head *h, int64_t i, int64_t rows, int64_t state)
 {
     const struct ech_attention_args *a = h->args;
-    float sums[BLOCK_QUERIES];
-    score(h, i, rows, keys_of(h, i + rows - 1));
-    for (int64_t r = 0; r < rows; r += GROUP)
-        soften(h, i + r, rows - r < GROUP ? rows - r : GROUP, h->scratch.scores + r * h->scratch.span,
-               sums + r);
-    int64_t step = a->causal ? CAUSAL_ROWS : rows;
-    for (int64_t r = 0; r < rows; r += step)
-        weigh(h, i, r, rows - r < step ? rows - r : step);
+    const struct scratch *s = &h->scratch;
     for (int64_t r = 0; r < rows; r++) {
-        const float *o = h->scratch.out + r * h->scratch.width;
-        for (int64_t d = 0; d < a->head_dim; d += 16)
-            row_store(h->out + (i + r) * a->ldo, d, a->head_dim, v16_div(v16_load(o + d), v16_set(sums[r])));
-    }
-}
-
-/* Fewer rows at a time where they are long, so that a block of scores stays in cache. */
-static int64_t block_queries(int64_t span)
-{
-    return span <= 2688 ? BLOCK_QUERIES : span <= 8192 ? BLOCK_QUERIES / 2 : BLOCK_QUERIES / 4;
-}
-
-static void attend_sequence(const struct ech_attention_args *a, int64_t sequence, float *base)
-{
-    const int64_t start = a->starts[sequence], group = a->heads / a->kv_heads, dim = a->head_dim;
-    struct head h = {.args = a, .length = a->starts[sequence + 1] - start};
-    scratch_layout(&h.scratch, h.length, dim, base);
-    const int64_t step = block_queries(h.scratch.span);
-    for (int64_t kv = 0; kv < a->kv_heads && h.length > 0; kv++) {
-        h.k = (const float *)a->k + start * a->ldk + kv * dim;
-        h.v = (const float *)a->v + start * a->ldv + kv * dim;
-        pack_keys(&h);
-        pack_values(&h);
-        for (int64_t head = kv * group; head < (kv + 1) * group; head++) {
-            h.q = (const float *)a->q + start * a->ldq + head * dim;
-            h.out = (float *)a->out + start * a->ldo + head * dim;
-            h.bias = a->bias ? a->bias + head * a->bias_span * a->bias_span : NULL;
-            for (int64_t i = 0; i < h.length; i += step)
-                attend_block(&h, i, h.length - i < step ? h.length - i : step);
+        float sum = v16_sum(v16_load(s->lanes + 16 * (state + r)));
+        struct v16 total = v16_set(sum == 0.0f ? 1.0f : sum);
+        const float *from = s->sums + (state + r) * s->width;
+        int64_t at = (h->query + i + r) * a->ldo + h->head * a->head_dim;
+        for (int64_t d = 0; d < a->head_dim; d += 16) {
+            struct v16 x = v16_div(v16_add(v16_load(from + d), v16_zero()), total);
+            int64_t left = a->head_dim - d;
+            if (a->out_type == ECH_A_BF16)
+                store_part_bf16((uint16_t *)a->out + at + d, x, left);
+            else if (left >= 16)
+                v16_store((float *)a->out + at + d, x);
+            else
+                v16_store_part((float *)a->out + at + d, x, left);
         }
     }
 }
 
+static struct key_block pack_block(const struct head *h, int64_t first)
+{
+    int64_t left = h->keys - first;
+    struct key_block b = {.first = first, .keys = left < ECH_KEY_BLOCK ? left : ECH_KEY_BLOCK};
+    pack_keys(h, &b);
+    pack_values(h, &b);
+    return b;
+}
+
+/* All keys in one block, or none. */
+static void attend_short(struct head *h, int64_t group)
+{
+    struct key_block b = pack_block(h, 0);
+    for (h->head = h->kv_head * group; h->head < (h->kv_head + 1) * group; h->head++)
+        for (int64_t i = 0; i < h->queries; i += BLOCK_QUERIES) {
+            int64_t rows = h->queries - i < BLOCK_QUERIES ? h->queries - i : BLOCK_QUERIES;
+            begin_rows(&h->scratch, 0, rows, false);
+            attend(h, &b, i, rows, 0, false);
+            finish_rows(h, i, rows, 0);
+        }
+}
+
+/* Heads [first, first + heads) of one group and queries [query, query + rows), at most STATE_ROWS together,
+ * over all blocks of keys that any of them sees. */
+static void attend_state(struct head *h, int64_t first, int64_t heads, int64_t query, int64_t rows)
+{
+    int64_t from, to, unused, position = query + h->keys - h->queries;
+    visible(h->args, position, h->keys, &from, &unused);
+    visible(h->args, position + rows - 1, h->keys, &unused, &to);
+    begin_rows(&h->scratch, 0, heads * rows, true);
+    for (int64_t j = from / ECH_KEY_BLOCK * ECH_KEY_BLOCK; j < to; j += ECH_KEY_BLOCK) {
+        struct key_block b = pack_block(h, j);
+        for (h->head = first; h->head < first + heads; h->head++)
+            for (int64_t i = 0; i < rows; i += BLOCK_QUERIES)
+                attend(h, &b, query + i, rows - i < BLOCK_QUERIES ? rows - i : BLOCK_QUERIES,
+                       (h->head - first) * rows + i, true);
+    }
+    for (h->head = first; h->head < first + heads; h->head++)
+        finish_rows(h, query, rows, (h->head - first) * rows);
+}
+
+static void attend_long(struct head *h, int64_t group)
+{
+    const int64_t most = STATE_ROWS / BLOCK_QUERIES, together = group < most ? group : most;
+    const int64_t step = STATE_ROWS / together / BLOCK_QUERIES * BLOCK_QUERIES,
+                  end = (h->kv_head + 1) * group;
+    for (int64_t head = h->kv_head * group; head < end; head += together)
+        for (int64_t i = 0; i < h->queries; i += step)
+            attend_state(h, head, end - head < together ? end - head : together, i,
+                         h->queries - i < step ? h->queries - i : step);
+}
+
+/* One head of keys and values of one sequence, and the heads of queries that share it. */
+static void attend_item(const struct ech_attention_args *a, int64_t item, float *base)
+{
+    const int64_t sequence = item / a->kv_heads;
+    const int64_t *keys = (a->key_starts ? a->key_starts : a->starts) + sequence;
+    struct head h = {.args = a,
+                     .rounded = a->compute == ECH_FMT_BF16,
+                     .queries = a->starts[sequence + 1] - a->starts[sequence],
+                     .keys = keys[1] - keys[0],
+                     .query = a->starts[sequence],
+                     .key = keys[0],
+                     .kv_head = item % a->kv_heads};
+    if (h.queries == 0)
+        return;
+    int64_t longest = h.queries > h.keys ? h.queries : h.keys;
+    scratch_layout(&h.scratch, h.rounded, longest, a->head_dim, base);
+    if (h.keys <= ECH_KEY_BLOCK)
+        attend_short(&h, a->heads / a->kv_heads);
+    else
+        attend_long(&h, a->heads / a->kv_heads);
+}
+
+/* Checked arguments. Members of the team take one head of one sequence at a time, each with its own scratch:
+ * who takes which does not change a bit. */
 static int attention(struct ech_queue *queue, const struct ech_attention_args *a)
 {
-    int rc = ech_check_attention(a);
-    int64_t longest = rc ? 0 : ech_longest(a->starts, a->sequences);
+    const int64_t longest = ech_attention_longest(a), items = a->sequences * a->kv_heads;
     if (longest == 0)
-        return rc;
-    float *base = ech_attention_scratch(queue, a, attention_workspace(a->compute, longest, a->head_dim, 1));
+        return ECH_OP_OK;
+    int threads = queue ? queue->threads : 1;
+    const size_t each = attention_bytes(a->compute, longest, a->head_dim);
+    char *base = ech_attention_scratch(queue, a, (size_t)threads * each);
     if (!base)
         return ECH_OP_MEMORY;
-    for (int64_t s = 0; s < a->sequences; s++)
-        attend_sequence(a, s, base);
+#ifdef _OPENMP
+    if (threads > 1 && items > 1) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+        for (int64_t i = 0; i < items; i++)
+            attend_item(a, i, (float *)(void *)(base + each * (size_t)omp_get_thread_num()));
+        return ECH_OP_OK;
+    }
+#endif
+    for (int64_t i = 0; i < items; i++)
+        attend_item(a, i, (float *)(void *)base);
     return ECH_OP_OK;
 }
 

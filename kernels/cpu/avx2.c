@@ -5,8 +5,8 @@
 #include "kernels/cpu/narrow_avx2.h"
 #include "kernels/cpu/w16_avx2.h"
 #include "kernels/cpu/mathv.h"
-#include "kernels/cpu/bf16_rows.h"
 #include "kernels/cpu/rows_types.h"
+#include "kernels/cpu/bf16_rows.h"
 #include "kernels/cpu/tile_f32.h"
 #include "kernels/cpu/tile_bf16_fma.h"
 #include "kernels/cpu/tile_bf16_f32.h"
@@ -15,6 +15,9 @@
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows_convert.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/rows_norm.h"
+#include "kernels/cpu/rows_move.h"
+#include "kernels/cpu/rows_select.h"
 #include "kernels/cpu/attention.h"
 
 #include "kernels/backends.h"
@@ -37,6 +40,12 @@ static const struct product_format *product_format_of(enum ech_format format)
     }
 }
 
+static int checked_attention(struct ech_queue *queue, const struct ech_attention_args *a)
+{
+    int rc = ech_check_attention(a);
+    return rc ? rc : attention(queue, a);
+}
+
 const struct ech_ops ech_avx2_entries = {
     .name = "avx2",
     .numerics = {[ECH_FMT_F32] = "cpu-f32-2",
@@ -52,9 +61,13 @@ const struct ech_ops ech_avx2_entries = {
     .linear = linear,
     .convert = convert,
     .norm = norm,
-    .attention = attention,
+    .attention = checked_attention,
     .embed = embed,
     .pool = pool,
+    .gate = gate,
+    .rotary = rotary,
+    .topk = topk,
     .activate = activate,
     .softmax = softmax,
+    .log_softmax = log_softmax,
 };

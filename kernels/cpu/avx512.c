@@ -5,8 +5,8 @@
 #include "kernels/cpu/narrow_avx512.h"
 #include "kernels/cpu/w16_avx512.h"
 #include "kernels/cpu/mathv.h"
-#include "kernels/cpu/bf16_rows.h"
 #include "kernels/cpu/rows_types.h"
+#include "kernels/cpu/bf16_rows.h"
 #include "kernels/cpu/tile_f32.h"
 #include "kernels/cpu/tile_bf16_fma.h"
 #include "kernels/cpu/tile_bf16_f32.h"
@@ -15,6 +15,9 @@
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/rows_convert.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/rows_norm.h"
+#include "kernels/cpu/rows_move.h"
+#include "kernels/cpu/rows_select.h"
 #include "kernels/cpu/attention.h"
 
 #include "kernels/backends.h"
@@ -38,6 +41,26 @@ static const struct product_format *product_format_of(enum ech_format format)
     }
 }
 
+/* Attention in bf16 by dpbf16 where the processor has it. */
+static bool native(enum ech_format compute)
+{
+    return compute == ECH_FMT_BF16 && ech_avx512_bf16();
+}
+
+static int attention_either(struct ech_queue *queue, const struct ech_attention_args *a)
+{
+    int rc = ech_check_attention(a);
+    if (rc)
+        return rc;
+    return native(a->compute) ? ech_avx512_attention_bf16(queue, a) : attention(queue, a);
+}
+
+static size_t workspace_either(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
+{
+    return native(compute) ? ech_avx512_attention_bf16_workspace(longest, head_dim, threads)
+                           : attention_workspace(compute, longest, head_dim, threads);
+}
+
 const struct ech_ops ech_avx512_entries = {
     .name = "avx512",
     .numerics = {[ECH_FMT_F32] = "cpu-f32-2",
@@ -49,13 +72,17 @@ const struct ech_ops ech_avx512_entries = {
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
     .linear_workspace = linear_workspace,
-    .attention_workspace = attention_workspace,
+    .attention_workspace = workspace_either,
     .linear = linear,
     .convert = convert,
     .norm = norm,
-    .attention = attention,
+    .attention = attention_either,
     .embed = embed,
     .pool = pool,
+    .gate = gate,
+    .rotary = rotary,
+    .topk = topk,
     .activate = activate,
     .softmax = softmax,
+    .log_softmax = log_softmax,
 };

@@ -9,4 +9,8 @@ extern const struct product_format ech_avx512_bf16_format;
 extern const struct product_format ech_avx512_int8_format;
 extern const struct product_format ech_avx512_int4_format;
 
+/* Checked arguments, compute ECH_FMT_BF16. */
+int ech_avx512_attention_bf16(struct ech_queue *queue, const struct ech_attention_args *args);
+size_t ech_avx512_attention_bf16_workspace(int64_t longest, int64_t head_dim, int threads);
+
 #endif

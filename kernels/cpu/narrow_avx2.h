@@ -7,25 +7,6 @@
 
 #include "kernels/cpu/v16_avx2.h"
 
-/* Eight bf16, each in the low half of 32 bits. */
-INLINE __m256i v16_bf16_words(__m256 x)
-{
-    const __m256i u = _mm256_castps_si256(x), high = _mm256_srli_epi32(u, 16);
-    const __m256i magnitude = _mm256_and_si256(u, _mm256_set1_epi32(0x7fffffff));
-    __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
-    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
-    __m256i nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f800000));
-    __m256i tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800000), magnitude);
-    r = _mm256_blendv_epi8(r, _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
-    return _mm256_blendv_epi8(r, _mm256_and_si256(high, _mm256_set1_epi32(0x8000)), tiny);
-}
-
-INLINE __m256i v16_bf16_halves(struct v16 x)
-{
-    __m256i mixed = _mm256_packus_epi32(v16_bf16_words(x.lo), v16_bf16_words(x.hi));
-    return _mm256_permute4x64_epi64(mixed, 0xd8);
-}
-
 INLINE void v16_store_halves(uint16_t *p, __m256i halves, int64_t n)
 {
     if (n >= 16) {
@@ -44,34 +25,20 @@ INLINE __m256i v16_f16_halves(struct v16 x)
     return _mm256_inserti128_si256(_mm256_castsi128_si256(lo), hi, 1);
 }
 
-/* The low byte of each sum: a NaN, which converts to the lowest integer, gives 128 too. */
-INLINE __m256i v16_q8_words(__m256 x)
+/* 32 bytes of two vectors. */
+INLINE __m256i v16_q8_half(struct v16 x, struct v16 y)
 {
-    __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(128));
-    return _mm256_and_si256(i, _mm256_set1_epi32(255));
+    __m256i a = _mm256_packs_epi32(_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi));
+    __m256i b = _mm256_packs_epi32(_mm256_cvtps_epi32(y.lo), _mm256_cvtps_epi32(y.hi));
+    __m256i bytes =
+        _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    return _mm256_xor_si256(bytes, _mm256_set1_epi8((char)0x80));
 }
 
-INLINE void v16_store_q8(uint8_t *p, struct v16 x)
+INLINE void v16_store_q8(uint8_t *p, const struct v16 x[4])
 {
-    __m256i mixed = _mm256_packus_epi32(v16_q8_words(x.lo), v16_q8_words(x.hi));
-    mixed = _mm256_permute4x64_epi64(mixed, 0xd8);
-    _mm_storeu_si128((__m128i *)p,
-                     _mm_packus_epi16(_mm256_castsi256_si128(mixed), _mm256_extracti128_si256(mixed, 1)));
-}
-
-INLINE __m256i v16_half_q8_group(struct v16 x, struct v16 y)
-{
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(x.lo), _mm256_cvtps_epi32(x.hi));
-    __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(y.lo), _mm256_cvtps_epi32(y.hi));
-    __m256i all = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
-    return _mm256_xor_si256(all, _mm256_set1_epi8((char)0x80));
-}
-
-INLINE void v16_store_q8_group(uint8_t *p, const struct v16 x[4])
-{
-    _mm256_storeu_si256((__m256i *)p, v16_half_q8_group(x[0], x[1]));
-    _mm256_storeu_si256((__m256i *)(p + 32), v16_half_q8_group(x[2], x[3]));
+    _mm256_storeu_si256((__m256i *)p, v16_q8_half(x[0], x[1]));
+    _mm256_storeu_si256((__m256i *)(p + 32), v16_q8_half(x[2], x[3]));
 }
 
 INLINE __m256 v16_half_magnitude(__m256 most, __m256 x)

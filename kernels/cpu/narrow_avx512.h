@@ -5,19 +5,6 @@
 
 #include "kernels/cpu/v16_avx512.h"
 
-/* 16 halves of bf16: round to even, denormals to zero. */
-INLINE __m256i v16_bf16_halves(struct v16 x)
-{
-    const __m512i u = _mm512_castps_si512(x.v), high = _mm512_srli_epi32(u, 16);
-    __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
-    __m512i r = _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
-    __mmask16 nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
-    __mmask16 normal = _mm512_test_epi32_mask(u, _mm512_set1_epi32(0x7f800000));
-    r = _mm512_mask_or_epi32(r, nan, high, _mm512_set1_epi32(0x40));
-    r = _mm512_mask_and_epi32(r, _knot_mask16(normal), high, _mm512_set1_epi32(0x8000));
-    return _mm512_cvtepi32_epi16(r);
-}
-
 /* The first n (1 to 16) of 16 halves. */
 INLINE void v16_store_halves(uint16_t *p, __m256i halves, int64_t n)
 {
@@ -32,21 +19,14 @@ INLINE __m256i v16_f16_halves(struct v16 x)
     return _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-/* 16 bytes: round to even, plus 128. A NaN gives 128. */
-INLINE void v16_store_q8(uint8_t *p, struct v16 x)
-{
-    __m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(x.v), _mm512_set1_epi32(128));
-    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(i));
-}
-
-/* 64 bytes, as v16_store_q8 gives them; no NaN. */
-INLINE void v16_store_q8_group(uint8_t *p, const struct v16 x[4])
+/* 64 bytes: round to even, plus 128, of values within [-128, 127]. */
+INLINE void v16_store_q8(uint8_t *p, const struct v16 x[4])
 {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(x[0].v), _mm512_cvtps_epi32(x[1].v));
-    __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(x[2].v), _mm512_cvtps_epi32(x[3].v));
-    __m512i all = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
-    _mm512_storeu_si512(p, _mm512_xor_si512(all, _mm512_set1_epi8((char)0x80)));
+    __m512i a = _mm512_packs_epi32(_mm512_cvtps_epi32(x[0].v), _mm512_cvtps_epi32(x[1].v));
+    __m512i b = _mm512_packs_epi32(_mm512_cvtps_epi32(x[2].v), _mm512_cvtps_epi32(x[3].v));
+    __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b));
+    _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80)));
 }
 
 /* The larger magnitude of each lane by its bits: a NaN beats infinity beats numbers. */

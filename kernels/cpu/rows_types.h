@@ -22,7 +22,7 @@ INLINE void row_store(float *y, int64_t i, int64_t cols, struct v16 v)
         v16_store_part(y + i, v, cols - i);
 }
 
-static void bf16_halves(const float *x, int64_t cols, uint16_t *y)
+static inline void bf16_row(const float *x, int64_t cols, uint16_t *y)
 {
     int64_t i = 0;
     for (; i + 16 <= cols; i += 16)
@@ -31,14 +31,14 @@ static void bf16_halves(const float *x, int64_t cols, uint16_t *y)
         v16_store_bf16_part(y + i, v16_load_part(x + i, cols - i), cols - i);
 }
 
-static void f16_row(const float *x, int64_t cols, uint16_t *y)
+static inline void f16_row(const float *x, int64_t cols, uint16_t *y)
 {
     for (int64_t i = 0; i < cols; i += 16)
         v16_store_halves(y + i, v16_f16_halves(row_load(x, i, cols)), cols - i);
 }
 
 /* The values of a row whose largest magnitude is known; returns the scale. Also the padding is written. */
-static float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
+static inline float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
 {
     const bool flat = most < ECH_Q8_LEAST;
     if (flat || !isfinite(most)) {
@@ -46,21 +46,21 @@ static float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
         return flat ? 0.0f : most / 127.0f;
     }
     const struct v16 by = v16_set(127.0f / most);
+    struct v16 v[4];
     int64_t i = 0;
     for (; i + 64 <= cols; i += 64) {
-        struct v16 value[4];
-        FOR(v, 4) value[v] = v16_mul(v16_load(x + i + 16 * v), by);
-        v16_store_q8_group(y + i, value);
+        FOR(j, 4) v[j] = v16_mul(v16_load(x + i + 16 * j), by);
+        v16_store_q8(y + i, v);
     }
-    for (; i < cols; i += 16)
-        v16_store_q8(y + i, v16_mul(row_load(x, i, cols), by));
-    for (; i < ech_q8_stride(cols); i += 16)
-        v16_store_q8(y + i, v16_zero());
+    if (i < cols) {
+        FOR(j, 4) v[j] = cols - i > 16 * j ? v16_mul(row_load(x, i + 16 * j, cols), by) : v16_zero();
+        v16_store_q8(y + i, v);
+    }
     return most / 127.0f;
 }
 
 /* The largest magnitude by its bits: an infinity beats numbers, a NaN beats all. */
-static float q8_most(const float *x, int64_t cols)
+static inline float q8_most(const float *x, int64_t cols)
 {
     struct v16 most[4] = {v16_zero(), v16_zero(), v16_zero(), v16_zero()};
     int64_t i = 0;
@@ -72,7 +72,7 @@ static float q8_most(const float *x, int64_t cols)
     return v16_largest_magnitude(most[0]);
 }
 
-static float q8_row(const float *x, int64_t cols, uint8_t *y)
+static inline float q8_row(const float *x, int64_t cols, uint8_t *y)
 {
     return q8_values(x, cols, q8_most(x, cols), y);
 }
@@ -82,7 +82,7 @@ INLINE void narrow_row(enum ech_atype type, const float *x, int64_t cols, void *
 {
     switch (type) {
     case ECH_A_BF16:
-        bf16_halves(x, cols, y);
+        bf16_row(x, cols, y);
         break;
     case ECH_A_F16:
         f16_row(x, cols, y);

@@ -1,4 +1,4 @@
-/* f32 tiles: one FMA an element and step. ECH_FMT_F32 in the product, and attention. */
+/* f32 tiles: one FMA an element and step. ECH_FMT_F32. */
 #ifndef ECH_KERNELS_CPU_TILE_F32_H
 #define ECH_KERNELS_CPU_TILE_F32_H
 
@@ -25,11 +25,6 @@ INLINE void tile_f32(const struct tile *t, const int rows, const int vectors)
 }
 
 TILE_SHAPES(tile_f32, TILES_F32)
-
-static void tile_strip(struct tile t, int64_t rows, int64_t vectors)
-{
-    tile_strip_of(&TILES_F32, &t, rows, vectors);
-}
 
 static bool f32_in_place(const struct ech_linear_args *a)
 {

@@ -184,6 +184,11 @@ INLINE struct v16 v16_from_bf16(const uint16_t *p)
     return (struct v16){v16_half_from_bf16(p), v16_half_from_bf16(p + 8)};
 }
 
+INLINE struct v16 v16_swapped(struct v16 x)
+{
+    return (struct v16){_mm256_permute_ps(x.lo, 0xb1), _mm256_permute_ps(x.hi, 0xb1)};
+}
+
 INLINE __m256 v16_half_shift(__m256 x)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 16));

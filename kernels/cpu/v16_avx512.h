@@ -156,6 +156,12 @@ INLINE struct v16 v16_from_bf16(const uint16_t *p)
     return (struct v16){_mm512_castsi512_ps(_mm512_slli_epi32(i, 16))};
 }
 
+/* Lanes 2i and 2i + 1 change places. */
+INLINE struct v16 v16_swapped(struct v16 x)
+{
+    return (struct v16){_mm512_permute_ps(x.v, 0xb1)};
+}
+
 /* The low and the high half of each lane as bf16. */
 INLINE struct v16 v16_bf16_low(struct v16 x)
 {

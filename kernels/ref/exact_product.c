@@ -1,4 +1,4 @@
-/* The product and the attention of `ref_exact`: the bits of the contract in plain loops. */
+/* The product of `ref_exact`: the bits of the contract in plain loops. */
 #include "kernels/ref/ref_exact.h"
 
 #include <math.h>
@@ -7,7 +7,6 @@
 #include "kernels/check.h"
 #include "kernels/ref/flush.h"
 #include "kernels/panels.h"
-#include "kernels/queue.h"
 #include "kernels/ref/mathf.h"
 #include "kernels/ref/narrow.h"
 
@@ -108,58 +107,5 @@ int ech_exact_linear(struct ech_queue *queue, const struct ech_linear_args *a)
             ech_narrow_row(a->y_type, wide, a->n, y, a->y_scale ? a->y_scale + row : NULL);
     }
     free(wide);
-    return ECH_OP_OK;
-}
-
-size_t ech_exact_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
-{
-    (void)compute, (void)head_dim, (void)threads;
-    return longest > 0 ? (size_t)longest * sizeof(float) : 0;
-}
-
-/* Query i of head h in the sequence of `length` rows that starts at row `start`; e: scratch of that length.
- */
-static void attend(const struct ech_attention_args *a, int64_t start, int64_t length, int64_t h, int64_t i,
-                   float *e)
-{
-    int64_t keys = a->causal ? i + 1 : length, kv = h / (a->heads / a->kv_heads);
-    const float *q = (const float *)a->q + (start + i) * a->ldq + h * a->head_dim;
-    const float *k = (const float *)a->k + start * a->ldk + kv * a->head_dim;
-    const float *v = (const float *)a->v + start * a->ldv + kv * a->head_dim;
-    float *out = (float *)a->out + (start + i) * a->ldo + h * a->head_dim;
-    for (int64_t j = 0; j < keys; j++) {
-        float s = 0.0f;
-        for (int64_t d = 0; d < a->head_dim; d++)
-            s = fmaf(q[d], k[j * a->ldk + d], s);
-        s *= a->scale;
-        if (a->bias)
-            s += a->bias[(h * a->bias_span + i) * a->bias_span + j];
-        e[j] = s;
-    }
-    float sum = ech_exact_softmax_row(e, keys);
-    for (int64_t d = 0; d < a->head_dim; d++) {
-        float o = 0.0f;
-        for (int64_t j = 0; j < keys; j++)
-            o = fmaf(e[j], v[j * a->ldv + d], o);
-        out[d] = o / sum;
-    }
-}
-
-int ech_exact_attention(struct ech_queue *queue, const struct ech_attention_args *a)
-{
-    int rc = ech_check_attention(a);
-    if (rc)
-        return rc;
-    int64_t longest = ech_longest(a->starts, a->sequences);
-    if (longest == 0)
-        return ECH_OP_OK;
-    float *e =
-        ech_attention_scratch(queue, a, ech_exact_attention_workspace(a->compute, longest, a->head_dim, 1));
-    if (!e)
-        return ECH_OP_MEMORY;
-    for (int64_t s = 0; s < a->sequences; s++)
-        for (int64_t h = 0; h < a->heads; h++)
-            for (int64_t i = 0; i < a->starts[s + 1] - a->starts[s]; i++)
-                attend(a, a->starts[s], a->starts[s + 1] - a->starts[s], h, i, e);
     return ECH_OP_OK;
 }

@@ -33,7 +33,11 @@ int ech_exact_attention(struct ech_queue *queue, const struct ech_attention_args
 size_t ech_exact_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads);
 int ech_exact_embed(struct ech_queue *queue, const struct ech_embed_args *args);
 int ech_exact_pool(struct ech_queue *queue, const struct ech_pool_args *args);
+int ech_exact_gate(struct ech_queue *queue, const struct ech_gate_args *args);
+int ech_exact_rotary(struct ech_queue *queue, const struct ech_rotary_args *args);
+int ech_exact_topk(struct ech_queue *queue, const struct ech_topk_args *args);
 int ech_exact_activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
 int ech_exact_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
+int ech_exact_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 
 #endif

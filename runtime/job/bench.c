@@ -1,4 +1,4 @@
-/* `bench embed|io|dispatch`: one table row a measurement, each with the limit it is compared with. */
+/* `bench kernels|embed|io|dispatch`: one table row a measurement, each with the limit it is compared with. */
 #include "job/bench.h"
 
 #include "base/io.h"
@@ -14,18 +14,31 @@
 
 static const struct ech_option options[] = {
     {"model", "FOLDER", false, "embed: the model (models/all-MiniLM-L6-v2)"},
-    {"backend", "NAME", false, "embed: auto, avx512, avx2, openblas, ref_exact, cuda"},
+    {"backend", "NAME", false,
+     "kernels, embed: auto, avx512, avx2, openblas, ref_exact, cuda; kernels: ref too"},
     {"precision", "NAME", false, "embed: f32, bf16, int8, int4, f16 (f32)"},
     {"dataset", "PATH", false, "embed: measure with the rows of this dataset instead of made-up ones"},
     {"column", "NAME", false, "embed: its column of texts (text)"},
-    {"threads", "N", false, "embed: threads of a rank (all usable cores divided among the ranks)"},
+    {"threads", "N", false, "kernels, embed: threads of a rank (all usable cores divided among the ranks)"},
     {"seconds", "N", false, "embed: how long each length is measured (3)"},
     {"mib", "N", false, "io: size of the dataset in MiB (256)"},
     {"rows", "N", false, "dispatch: leases of one row (200000)"},
     {"folder", "PATH", false, "io, dispatch: where files are written ($TMPDIR or /tmp)"},
+    {"ops", "LIST", false,
+     "kernels: of linear, attention, convert, norm, embed, pool, gate, rotary, topk, activate, softmax, "
+     "log_softmax; math checks exp, erf and tanh at every float"},
+    {"formats", "LIST", false, "kernels: of products and attention: f32, bf16, int8, int4, bf16-f32, f16"},
+    {"quick", NULL, false, "kernels: fewer shapes, shorter rounds"},
+    {"json", NULL, false, "kernels: JSON in place of Markdown"},
+    {"support", NULL, false, "kernels: which backend does what in which format; nothing is timed"},
     {0}};
-static const struct ech_exit exits[] = {{ECH_OK, "measured"},    {ECH_USAGE, NULL}, {ECH_NOINPUT, NULL},
-                                        {ECH_UNAVAILABLE, NULL}, {ECH_IO, NULL},    {0}};
+static const struct ech_exit exits[] = {{ECH_OK, "measured"},
+                                        {ECH_USAGE, NULL},
+                                        {ECH_NOINPUT, NULL},
+                                        {ECH_UNAVAILABLE, NULL},
+                                        {ECH_BUG, NULL},
+                                        {ECH_IO, NULL},
+                                        {0}};
 
 static const struct {
     const char *name;
@@ -83,7 +96,7 @@ static int run_part(struct ech_bench *b, const struct ech_args *args, struct ech
     while (i < n && strcmp(parts[i].name, args->operands[0]) != 0)
         i++;
     if (i == n)
-        code = ech_fail(err, ECH_USAGE, "echelon bench: \"%s\" is not one of embed, io, dispatch",
+        code = ech_fail(err, ECH_USAGE, "echelon bench: \"%s\" is not one of kernels, embed, io, dispatch",
                         args->operands[0]);
     else if (!code)
         code = parts[i].run(b, err);
@@ -96,6 +109,8 @@ static int run_part(struct ech_bench *b, const struct ech_args *args, struct ech
 static int bench(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
     struct ech_bench b = {.comm = call->context, .table = &call->text};
+    if (strcmp(args->operands[0], "kernels") == 0)
+        return ech_bench_kernels(args, b.comm, call->out, err);
     ech_str_adds(&call->text, "| what | measured | limit | ratio |\n|---|---|---|---|\n");
     int code = run_part(&b, args, err);
     if (code)
@@ -114,14 +129,14 @@ static const struct ech_verb_spec verb = {
     .agree = agree,
     .command = {
         .name = "echelon bench",
-        .usage = "embed|io|dispatch [options] [--ranks N]",
+        .usage = "kernels|embed|io|dispatch [options] [--ranks N]",
         .summary =
             "Measures a part of the runtime beside a limit measured in the same run; prints Markdown.\n"
-            "--ranks N runs it on N ranks (dispatch: 2 is usual).",
+            "--ranks N runs it on N ranks (dispatch: 2 is usual; kernels: one process, no ranks).",
         .options = options,
         .operands_least = 1,
         .operands_most = 1,
-        .example = "echelon bench dispatch --ranks 2",
+        .example = "echelon bench dispatch --ranks 2\nechelon bench kernels --ops linear --formats f32,int8",
         .exits = exits}};
 
 int ech_bench_verb(int argc, char **argv, struct ech_comm *comm, FILE *out, struct ech_err *err)

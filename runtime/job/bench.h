@@ -5,6 +5,8 @@
 #include "base/args.h"
 #include "comm/comm.h"
 
+#include <stdio.h>
+
 struct ech_bench {
     struct ech_comm *comm;
     const char *folder; /* for files; removed by the caller */
@@ -20,6 +22,10 @@ struct ech_bench {
 int ech_bench_dispatch(struct ech_bench *bench, struct ech_err *err);
 int ech_bench_io(struct ech_bench *bench, struct ech_err *err);
 int ech_bench_embed(struct ech_bench *bench, struct ech_err *err);
+
+/* Prints its own table to out. Calls   Local; one rank alone. Errors  ECH_USAGE, ECH_UNAVAILABLE (backend or
+ * memory), ECH_BUG (an operation failed), ECH_IO. */
+int ech_bench_kernels(const struct ech_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err);
 
 void ech_bench_row(struct ech_bench *bench, const char *what, double value, const char *unit, double limit,
                    const char *limit_name);

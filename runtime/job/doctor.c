@@ -9,6 +9,7 @@
 #include "job/usage.h"
 #include "job/verbs.h"
 #include "kernels/ops.h"
+#include "kernels/plugin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,9 +55,20 @@ static void check_blas(struct finding *f)
 
 static void check_devices(struct finding *f)
 {
-    snprintf(f->found, sizeof f->found,
-             "this version computes on the processor; no CUDA backend is built in");
+    char why[256] = "", line[512] = "";
+    const struct ech_ops *cuda = ech_cuda_find(why);
+    const char *library = ech_cuda_describe(line, sizeof line);
+    if (cuda) {
+        snprintf(f->found, sizeof f->found, "%s", line);
+        return;
+    }
     f->verdict = NOTE;
+    snprintf(f->found, sizeof f->found, "%.250s%s%.200s", why, library ? "; " : "", line);
+    f->mend =
+        library ? "only needed by resources.backend: cuda; it wants an NVIDIA driver and a device of compute "
+                  "capability 8.0 or newer"
+                : "only needed by resources.backend: cuda; build where nvcc is, and keep libech-cuda.so and "
+                  "cuBLASLt where the dynamic linker finds them";
 }
 
 static void check_cores(struct finding *f)

@@ -279,10 +279,27 @@ def more_ranks_than_rows():
         sys.exit("FAIL more_ranks_than_rows: other bytes than one rank's")
 
 
+def bench_kernels():
+    """The verb beside its program: words, statuses, a table. No figure is judged."""
+    def bench(*words):
+        return subprocess.run([ECHELON, "bench", "kernels", *words], capture_output=True, text=True, timeout=100)
+    for status, said, *words in [(64, '"quux" is no operation', "--ops", "linear,quux"),
+                                 (64, '"f33" is no format', "--formats", "f33"),
+                                 (64, "--threads 0", "--threads", "0"), (64, "--ranks", "--ranks", "2"),
+                                 (69, "there is no backend 'quantum'", "--backend", "quantum")]:
+        p = bench(*words)
+        assert p.returncode == status and said in p.stderr and p.stderr.count("\n") == 1 and not p.stdout, p
+    p = bench("--support")
+    assert p.returncode == 0 and "| linear f32, f32 to f32 |" in p.stdout and not p.stderr, p
+    p = bench("--quick", "--ops", "softmax", "--threads", "1", "--json")
+    line, = json.loads(p.stdout)["lines"]
+    assert p.returncode == 0 and line["operation"] == "softmax" and line["value"] > 0, p
+
+
 CASES = [missing_input, missing_job, unknown_key, wrong_type, missing_column, damaged_input, bad_utf8, appended_input,
          replaced_input, too_long, missing_tensor,
          truncated_model, lying_model, no_model, output_exists, read_only_output, full_disk, full_spool, zero_ranks,
-         no_mpirun, over_memory, signals, empty_dataset, more_ranks_than_rows]
+         no_mpirun, over_memory, signals, empty_dataset, more_ranks_than_rows, bench_kernels]
 
 
 def main():

@@ -63,6 +63,8 @@ expect 0 "$echelon" data import a.jsonl data/a --ranks 2
 data import a.jsonl data/a of rank 1" ] || fail "data import --ranks: $(cat out)"
 expect 0 "$echelon" bench dispatch --ranks=2
 [ "$(wc -l <out)" = 2 ] || fail "bench dispatch --ranks=2: $(cat out)"
+expect 0 "$echelon" bench kernels --ops linear --threads 2
+echo '--solo bench kernels --ops linear --threads 2' | same out
 FAKE_SOLO=66 expect 66 "$echelon" data export data/a a.jsonl --ranks 2
 expect 64 "$echelon" data import a b --ranks 0
 expect 0 "$echelon" data import a.jsonl data/a

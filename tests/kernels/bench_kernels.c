@@ -1,186 +1,91 @@
-/* bench_kernels [BACKEND]: throughput of the product, attention, GELU and norm at the shapes of MiniLM-L6 in
- * one thread, each beside a register-only FMA peak measured around it. Not a test: run it on a calm machine.
- */
+/* bench_kernels: `echelon bench kernels` without the runtime (kernels/bench/bench.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/ops.h"
-#include "peak.h"
+#include "kernels/bench/bench.h"
 
-enum { REPEATS = 9 };
+static const char HELP[] =
+    "usage: bench_kernels [options]\n"
+    "Times every operation beside a limit of the machine measured in the same run; prints Markdown.\n"
+    "  --ops LIST       linear, attention, convert, norm, embed, pool, gate, rotary, topk, activate,\n"
+    "                   softmax, log_softmax; math checks exp, erf and tanh at every float\n"
+    "  --formats LIST   of products and attention: f32, bf16, int8, int4, bf16-f32, f16\n"
+    "  --backend NAME   auto (default), avx512, avx2, openblas, ref_exact, ref, cuda\n"
+    "  --threads N      at most (all usable)\n"
+    "  --quick          fewer shapes, shorter rounds\n"
+    "  --json           JSON in place of Markdown\n"
+    "  --support        which backend does which operation in which format; nothing is timed\n"
+    "example: bench_kernels --ops linear --formats f32,int8 --threads 2\n"
+    "exit status: 0 measured, 64 the command line is wrong, 69 the backend or memory is lacking,\n"
+    "             70 an operation failed, 74 the output could not be written\n";
 
-static const struct ech_ops *ops;
-static struct ech_queue *queue;
-static int bits;
-
-static float *randoms(size_t n)
+static int usage(const char *fmt, const char *word)
 {
-    float *x = aligned_alloc(64, (n * sizeof *x + 63) / 64 * 64);
-    if (!x)
-        exit(70);
-    uint32_t state = 12345;
-    for (size_t i = 0; i < n; i++) {
-        state = state * 1664525u + 1013904223u;
-        x[i] = (float)(state >> 8) * 0x1p-23f - 1.0f;
+    fputs("bench_kernels: ", stderr);
+    fprintf(stderr, fmt, word);
+    fputs("; --help says more\n", stderr);
+    return 64;
+}
+
+static bool flag(struct ech_kernels_bench *o, const char *word)
+{
+    bool *flags[] = {&o->quick, &o->json, &o->support};
+    static const char *const names[] = {"--quick", "--json", "--support"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(word, names[i]) == 0)
+            return *flags[i] = true;
+    return false;
+}
+
+static int set_threads(struct ech_kernels_bench *o, const char *value)
+{
+    char *end;
+    long n = strtol(value, &end, 10);
+    if (end == value || *end || n < 1 || n > ECH_BENCH_THREADS)
+        return usage("--threads %s: an integer from 1 to 1024 was expected", value);
+    o->threads = (int)n;
+    return 0;
+}
+
+/* An option with a value, the value in the next word or behind '='. */
+static int valued(struct ech_kernels_bench *o, char **words, int *at)
+{
+    static const char *const names[] = {"--ops", "--formats", "--backend", "--threads"};
+    const char **targets[] = {&o->ops, &o->formats, &o->backend};
+    for (int i = 0; i < 4; i++) {
+        size_t n = strlen(names[i]);
+        const char *word = words[*at], *value = word[n] == '=' ? word + n + 1 : words[*at + 1];
+        if (strncmp(word, names[i], n) != 0 || (word[n] && word[n] != '='))
+            continue;
+        if (!value)
+            return usage("%s wants a value", names[i]);
+        *at += word[n] == 0;
+        if (i == 3)
+            return set_threads(o, value);
+        *targets[i] = value;
+        return 0;
     }
-    return x;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Median seconds of a call, over REPEATS rounds of about 10 ms. */
-static double seconds_of(int (*call)(const void *), const void *args)
-{
-    double t0 = ech_seconds(), taken[REPEATS];
-    if (call(args) != ECH_OP_OK)
-        exit(70);
-    double once = ech_seconds() - t0;
-    int turns = once > 0.01 ? 1 : (int)(0.01 / once) + 1;
-    for (int r = 0; r < REPEATS; r++) {
-        t0 = ech_seconds();
-        for (int i = 0; i < turns; i++)
-            call(args);
-        taken[r] = (ech_seconds() - t0) / turns;
-    }
-    qsort(taken, REPEATS, sizeof taken[0], by_value);
-    return taken[REPEATS / 2];
-}
-
-static int call_linear(const void *args)
-{
-    return ops->linear(queue, args);
-}
-
-static int call_attention(const void *args)
-{
-    return ops->attention(queue, args);
-}
-
-static int call_norm(const void *args)
-{
-    return ops->norm(queue, args);
-}
-
-struct activate_call {
-    float *x;
-    int64_t count;
-};
-
-static int call_gelu(const void *args)
-{
-    const struct activate_call *a = args;
-    return ops->activate(queue, ECH_ACT_GELU, a->x, a->count);
-}
-
-static void bench_linear(int64_t m, int64_t n, int64_t k, enum ech_act act)
-{
-    float *w = randoms((size_t)(n * k)), *x = randoms((size_t)(m * k)), *y = randoms((size_t)(m * n));
-    float *bias = randoms((size_t)n);
-    void *packed = aligned_alloc(64, (ops->linear_packed_bytes(ECH_FMT_F32, n, k) + 63) / 64 * 64);
-    ops->linear_pack(ECH_FMT_F32, w, ECH_W_F32, n, k, packed, 0, 1);
-    struct ech_linear_args a = {.size = sizeof a,
-                                .m = m,
-                                .n = n,
-                                .k = k,
-                                .x = x,
-                                .ldx = k,
-                                .packed = packed,
-                                .bias = bias,
-                                .act = act,
-                                .y = y,
-                                .ldy = n};
-    double peak = ech_peak_gflops(bits), rate = 2e-9 * (double)(m * n * k) / seconds_of(call_linear, &a);
-    printf("linear m %4ld n %4ld k %4ld %s  %7.1f GFLOP/s  %5.1f %% of %.1f\n", (long)m, (long)n, (long)k,
-           act ? "gelu" : "    ", rate, 100 * rate / peak, peak);
-    free(w), free(x), free(y), free(bias), free(packed);
-}
-
-static void bench_attention(int64_t length, int64_t sequences)
-{
-    int64_t tokens = length * sequences, *starts = calloc((size_t)sequences + 1, sizeof *starts);
-    for (int64_t s = 0; s <= sequences; s++)
-        starts[s] = s * length;
-    float *qkv = randoms((size_t)(tokens * 1152)), *out = randoms((size_t)(tokens * 384));
-    struct ech_attention_args a = {.size = sizeof a,
-                                   .sequences = sequences,
-                                   .heads = 12,
-                                   .kv_heads = 12,
-                                   .head_dim = 32,
-                                   .starts = starts,
-                                   .q = qkv,
-                                   .k = qkv + 384,
-                                   .v = qkv + 768,
-                                   .ldq = 1152,
-                                   .ldk = 1152,
-                                   .ldv = 1152,
-                                   .scale = 0.1767767f,
-                                   .out = out,
-                                   .ldo = 384};
-    double peak = ech_peak_gflops(bits), s = seconds_of(call_attention, &a);
-    double rate = 4e-9 * (double)(tokens * length * 384) / s;
-    printf("attention %3ld x length %3ld, 12 x 32    %7.1f GFLOP/s  %5.1f %% of %.1f  %.1f us a token\n",
-           (long)sequences, (long)length, rate, 100 * rate / peak, peak, 1e6 * s / (double)tokens);
-    free(qkv), free(out), free(starts);
-}
-
-static void bench_rows(void)
-{
-    int64_t rows = 240, cols = 1536;
-    float *x = randoms((size_t)(rows * cols)), *gain = randoms((size_t)cols),
-          *y = randoms((size_t)(rows * cols));
-    struct activate_call g = {x, rows * cols};
-    double s = seconds_of(call_gelu, &g);
-    printf("gelu %.2f G/s\n", 1e-9 * (double)g.count / s);
-    struct ech_norm_args n = {.size = sizeof n,
-                              .rows = rows,
-                              .cols = 384,
-                              .x = x,
-                              .ldx = 384,
-                              .gain = gain,
-                              .shift = gain,
-                              .eps = 1e-12f,
-                              .y = y,
-                              .ldy = 384};
-    s = seconds_of(call_norm, &n);
-    printf("layer norm %.2f G/s\n", 1e-9 * (double)(rows * 384) / s);
-    free(x), free(gain), free(y);
+    return usage("unknown option \"%s\"", words[*at]);
 }
 
 int main(int argc, char **argv)
 {
-    static const int64_t M[] = {1, 6, 16, 64, 240, 2048};
-    static const int64_t NK[][2] = {{1536, 384}, {384, 1536}, {1152, 384}};
+    static const int exits[] = {[ECH_BENCH_OK] = 0,      [ECH_BENCH_USAGE] = 64,  [ECH_BENCH_MISSING] = 69,
+                                [ECH_BENCH_MEMORY] = 69, [ECH_BENCH_FAILED] = 70, [ECH_BENCH_WRITE] = 74};
+    struct ech_kernels_bench options = {.out = stdout, .notice = stderr};
     char why[256];
-    ops = ech_ops_find(argc > 1 ? argv[1] : "auto", why);
-    if (!ops) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(HELP, stdout);
+            return 0;
+        }
+        int rc = flag(&options, argv[i]) ? 0 : valued(&options, argv, &i);
+        if (rc)
+            return rc;
+    }
+    int rc = ech_kernels_bench(&options, why);
+    if (rc)
         fprintf(stderr, "bench_kernels: %s\n", why);
-        return 69;
-    }
-    if (!ech_ops_find("avx2", why)) {
-        fprintf(stderr, "bench_kernels: the peak is probed with AVX2: %s\n", why);
-        return 69;
-    }
-    size_t need = ops->linear_workspace(ECH_FMT_F32, 2048, 1536, 1536, 1),
-           attend = ops->attention_workspace(ECH_FMT_F32, 512, 32, 1);
-    struct ech_queue_options options = {.size = sizeof options,
-                                        .workspace_bytes = need > attend ? need : attend};
-    queue = ech_queue_open(ops, &options, NULL);
-    bits = strcmp(ops->name, "avx2") && ech_ops_find("avx512", why) ? 512 : 256;
-    printf("%s, numerics %s; peak of %d-bit FMA on registers\n", ops->name, ops->numerics[ECH_FMT_F32], bits);
-    for (size_t i = 0; i < sizeof M / sizeof M[0]; i++)
-        for (size_t j = 0; j < 3; j++)
-            bench_linear(M[i], NK[j][0], NK[j][1], ECH_ACT_NONE);
-    bench_linear(240, 1536, 384, ECH_ACT_GELU);
-    bench_attention(240, 1);
-    bench_attention(240, 4);
-    bench_attention(16, 15);
-    bench_attention(64, 4);
-    bench_rows();
-    ech_queue_close(queue);
-    return 0;
+    return exits[rc];
 }

@@ -11,6 +11,9 @@
 /* Counts a failure and prints it; the program's exit status is 1 once there was one. */
 void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int failures(void);
+/* Until it is called with false, failures are neither printed nor held against the program: a test of the
+ * tests provokes them. Returns how many there were since it was called with true. */
+int failures_provoked(bool on);
 
 #define CHECK(condition, ...)                                                                                \
     do {                                                                                                     \
@@ -70,13 +73,27 @@ void test_int_moved(void);
 void test_convert(void);
 void test_convert_edges(void);
 void test_norm(void);
+void test_norm_special(void);
+void test_narrow(void);
+void test_log_softmax(void);
+void test_gate(void);
+void test_topk(void);
+void test_rotary(void);
 void test_softmax(void);
 void test_activate(void);
 void test_embed(void);
 void test_pool(void);
 void test_attention(void);
+void test_attention_special(void);
+void test_attention_hostile(void);
 void test_attention_moved(void);
+void test_attention_team(void);
 void test_shapes(void);
 void test_special(void);
+void test_faults(void);
+int test_cases(const char *backend); /* 0, or 77: this backend is not here */
+/* Every case of kernels/bench on `ops`; how many ran. aloud: what is passed over, and the counts, are
+ * printed. */
+int64_t run_cases(const struct ech_ops *ops, bool aloud);
 
 #endif

@@ -1,178 +1,374 @@
-/* Attention over packed sequences: every backend against ref and ref_exact, and a sequence moved. */
+/* Attention over packed sequences: every backend against ref and ref_exact over shapes, types, masks and what
+ * is added to scores; hostile numbers; a sequence moved; a team of threads. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
+#include "matrix.h"
+
+enum { SEQUENCES = 4 };
 
 struct attention_case {
-    int64_t lengths[4]; /* of the sequences; the first one starts at row 0 */
+    int64_t queries[SEQUENCES], keys[SEQUENCES]; /* of the sequences; keys[0] = -1: as many as queries */
     int64_t heads, kv_heads, head_dim;
-    bool causal, bias;
+    bool causal;
+    int64_t window;
+    const char *scores; /* b: bias, a: ALiBi, c: softcap */
     int64_t pad;
 };
 
-/* 64 keys are a panel, 24 queries a block (12 past 2688 keys), 6 and 12 tiles. */
+#define SAME                                                                                                 \
+    {                                                                                                        \
+        -1                                                                                                   \
+    }
+
+/* 512 keys are a block, 64 a panel, 16 a vector; 24 queries a step, 6 to 12 a tile, 192 a state. */
 static const struct attention_case CASES[] = {
-    {{0, 0, 0, 0}, 2, 2, 4, false, false, 0},     {{1, 0, 2, 3}, 1, 1, 1, false, false, 0},
-    {{5, 1, 7, 16}, 2, 2, 8, false, false, 0},    {{5, 1, 7, 16}, 2, 1, 10, true, false, 1},
-    {{17, 15, 0, 33}, 3, 1, 12, true, true, 0},   {{23, 24, 25, 1}, 4, 2, 15, false, true, 3},
-    {{63, 64, 65, 2}, 2, 2, 32, false, false, 0}, {{63, 64, 65, 2}, 2, 1, 33, true, true, 0},
-    {{130, 3, 0, 0}, 2, 2, 64, false, false, 5},  {{100, 12, 6, 13}, 2, 2, 20, true, false, 0},
-    {{49, 0, 0, 0}, 1, 1, 100, true, true, 0},    {{2700, 0, 0, 0}, 1, 1, 2, true, false, 0},
+    {{0, 0, 0, 0}, SAME, 2, 2, 4, false, 0, "", 0},
+    {{1, 0, 2, 3}, SAME, 1, 1, 1, false, 0, "", 0},
+    {{5, 1, 7, 16}, SAME, 2, 2, 8, false, 0, "c", 0},
+    {{5, 1, 7, 16}, SAME, 2, 1, 10, true, 0, "", 1},
+    {{17, 15, 0, 33}, SAME, 3, 1, 12, true, 0, "bac", 0},
+    {{23, 24, 25, 1}, SAME, 4, 2, 15, false, 0, "b", 3},
+    {{23, 24, 25, 1}, SAME, 4, 2, 16, false, 3, "a", 0},
+    {{63, 64, 65, 2}, SAME, 2, 2, 32, false, 0, "", 0},
+    {{63, 64, 65, 2}, SAME, 2, 1, 33, true, 0, "b", 0},
+    {{63, 64, 65, 2}, SAME, 2, 1, 32, true, 7, "", 2},
+    {{130, 3, 0, 0}, SAME, 2, 2, 64, false, 20, "", 5},
+    {{100, 12, 6, 13}, SAME, 2, 2, 20, true, 1, "a", 0},
+    {{49, 0, 0, 0}, SAME, 1, 1, 100, true, 0, "b", 0},
+    {{50, 9, 0, 31}, SAME, 1, 1, 80, false, 0, "c", 0},
+    {{70, 9, 0, 0}, SAME, 1, 1, 128, true, 0, "", 1},
+    {{511, 512, 0, 1}, SAME, 1, 1, 8, true, 0, "", 0},
+    {{513, 3, 0, 0}, SAME, 1, 1, 4, false, 0, "ba", 0},
+    {{1025, 0, 0, 0}, SAME, 1, 1, 2, true, 0, "", 0},
+    {{1025, 0, 0, 0}, SAME, 2, 1, 3, false, 70, "", 0},
+    {{1025, 0, 0, 0}, SAME, 1, 1, 4, true, 600, "ac", 0},
+    /* keys of their own: none, fewer, many; a decoder's step */
+    {{1, 3, 2, 5}, {1, 700, 4, 0}, 2, 2, 20, false, 0, "", 1},
+    {{5, 40, 1, 2}, {3, 20, 0, 9}, 2, 1, 32, true, 0, "a", 0},
+    {{5, 40, 1, 2}, {3, 20, 0, 9}, 2, 1, 8, true, 4, "", 0},
+    {{1, 1, 1, 1}, {513, 1024, 7, 1100}, 8, 2, 20, true, 0, "b", 0},
+    {{3, 1, 26, 2}, {1030, 600, 530, 5}, 10, 1, 8, false, 0, "c", 3},
+    {{30, 1, 0, 3}, {900, 513, 2, 514}, 3, 3, 16, true, 300, "a", 0},
 };
+enum { CASE_COUNT = sizeof CASES / sizeof CASES[0] };
+
+struct kinds {
+    enum ech_format compute;
+    enum ech_atype q, kv, out;
+};
+
+static const struct kinds KINDS[] = {
+    {ECH_FMT_F32, ECH_A_F32, ECH_A_F32, ECH_A_F32},    {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32, ECH_A_F32},
+    {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16, ECH_A_F32}, {ECH_FMT_BF16, ECH_A_F32, ECH_A_BF16, ECH_A_BF16},
+    {ECH_FMT_BF16, ECH_A_BF16, ECH_A_F32, ECH_A_BF16},
+};
+enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
+
+/* bf16: an exponential and an output are each off by up to 2^-9, whose square is 3.8e-6. Twice that for both,
+ * and twice again for sums that cancel. */
+static double bound_of(const struct kinds *k)
+{
+    return k->compute == ECH_FMT_F32 ? 1e-11 : 1.6e-5;
+}
 
 struct attention_data {
-    struct buffer q, k, v, bias;
-    int64_t starts[5], longest;
+    struct matrix q, k, v, bias;
+    int64_t starts[SEQUENCES + 1], key_starts[SEQUENCES + 1], longest;
+    float slopes[16];
 };
 
-static struct attention_data make_data(const struct attention_case *c)
+static int64_t keys_of(const struct attention_case *c, int s)
+{
+    return c->keys[0] < 0 ? c->queries[s] : c->keys[s];
+}
+
+static struct attention_data make_data(const struct attention_case *c, const struct kinds *k)
 {
     struct attention_data d = {.longest = 0};
-    for (int s = 0; s < 4; s++) {
-        d.starts[s + 1] = d.starts[s] + c->lengths[s];
-        d.longest = c->lengths[s] > d.longest ? c->lengths[s] : d.longest;
+    for (int s = 0; s < SEQUENCES; s++) {
+        int64_t keys = keys_of(c, s), most = keys > c->queries[s] ? keys : c->queries[s];
+        d.starts[s + 1] = d.starts[s] + c->queries[s];
+        d.key_starts[s + 1] = d.key_starts[s] + keys;
+        d.longest = most > d.longest ? most : d.longest;
     }
-    int64_t tokens = d.starts[4], wide = c->heads * c->head_dim, narrow = c->kv_heads * c->head_dim;
-    d.q = buffer_make(tokens, wide, wide + c->pad);
-    d.k = buffer_make(tokens, narrow, narrow + 2 * c->pad);
-    d.v = buffer_make(tokens, narrow, narrow + c->pad);
-    d.bias = buffer_make(c->heads * (d.longest + 1), d.longest + 1, d.longest + 1);
-    buffer_random(&d.q, 2), buffer_random(&d.k, 2), buffer_random(&d.v, 1), buffer_random(&d.bias, 1);
+    int64_t wide = c->heads * c->head_dim, narrow = c->kv_heads * c->head_dim;
+    d.q = matrix_make(k->q, d.starts[SEQUENCES], wide, c->pad);
+    d.k = matrix_make(k->kv, d.key_starts[SEQUENCES], narrow, 2 * c->pad);
+    d.v = matrix_make(k->kv, d.key_starts[SEQUENCES], narrow, c->pad);
+    d.bias =
+        matrix_make(ECH_A_F32, strchr(c->scores, 'b') ? c->heads * (d.longest + 1) : 0, d.longest + 1, 0);
+    matrix_random(&d.q, 2), matrix_random(&d.k, 2), matrix_random(&d.v, 1), matrix_random(&d.bias, 1);
+    for (int h = 0; h < 16; h++)
+        d.slopes[h] = 0.05f / (float)(h + 1);
     return d;
 }
 
 static void free_data(struct attention_data *d)
 {
-    buffer_free(&d->q), buffer_free(&d->k), buffer_free(&d->v), buffer_free(&d->bias);
+    matrix_free(&d->q), matrix_free(&d->k), matrix_free(&d->v), matrix_free(&d->bias);
 }
 
-static struct buffer run_case(const struct ech_ops *ops, const struct attention_case *c,
-                              const struct attention_data *d, const char *what)
+static struct ech_attention_args args_of(const struct attention_case *c, const struct kinds *k,
+                                         const struct attention_data *d, const struct matrix *out)
 {
-    struct buffer out = buffer_make(d->starts[4], c->heads * c->head_dim, c->heads * c->head_dim + c->pad);
-    size_t bytes = (ops->attention_workspace(ECH_FMT_F32, d->longest, c->head_dim, 1) + 63) / 64 * 64;
+    return (struct ech_attention_args){.size = sizeof(struct ech_attention_args),
+                                       .sequences = SEQUENCES,
+                                       .heads = c->heads,
+                                       .kv_heads = c->kv_heads,
+                                       .head_dim = c->head_dim,
+                                       .starts = d->starts,
+                                       .key_starts = c->keys[0] < 0 ? NULL : d->key_starts,
+                                       .q = d->q.x,
+                                       .k = d->k.x,
+                                       .v = d->v.x,
+                                       .ldq = d->q.ld,
+                                       .ldk = d->k.ld,
+                                       .ldv = d->v.ld,
+                                       .bias = strchr(c->scores, 'b') ? d->bias.x : NULL,
+                                       .bias_span = d->longest + 1,
+                                       .slopes = strchr(c->scores, 'a') ? d->slopes : NULL,
+                                       .softcap = strchr(c->scores, 'c') ? 3.0f : 0.0f,
+                                       .scale = 0.3f,
+                                       .causal = c->causal,
+                                       .window = c->window,
+                                       .out = out->x,
+                                       .ldo = out->ld,
+                                       .compute = k->compute,
+                                       .q_type = k->q,
+                                       .kv_type = k->kv,
+                                       .out_type = k->out};
+}
+
+static struct matrix run_case(const struct ech_ops *ops, const struct attention_case *c,
+                              const struct kinds *k, const struct attention_data *d, const char *what)
+{
+    struct matrix out = matrix_make(k->out, d->starts[SEQUENCES], c->heads * c->head_dim, c->pad);
+    size_t bytes = (ops->attention_workspace(k->compute, d->longest, c->head_dim, 1) + 63) / 64 * 64;
     char *work = aligned_alloc(64, bytes + 64);
     memset(work, 0xff, bytes + 64); /* NaNs: nothing may be read before it is written */
-    struct ech_attention_args a = {.size = sizeof a,
-                                   .sequences = 4,
-                                   .heads = c->heads,
-                                   .kv_heads = c->kv_heads,
-                                   .head_dim = c->head_dim,
-                                   .starts = d->starts,
-                                   .q = d->q.x,
-                                   .k = d->k.x,
-                                   .v = d->v.x,
-                                   .ldq = d->q.ld,
-                                   .ldk = d->k.ld,
-                                   .ldv = d->v.ld,
-                                   .bias = c->bias ? d->bias.x : NULL,
-                                   .bias_span = d->longest + 1,
-                                   .scale = 0.3f,
-                                   .causal = c->causal,
-                                   .out = out.x,
-                                   .ldo = out.ld,
-                                   .workspace = work};
+    struct ech_attention_args a = args_of(c, k, d, &out);
+    a.workspace = work;
     int rc = ops->attention(NULL, &a);
     CHECK(rc == ECH_OP_OK, "%s: status %d", what, rc);
-    buffer_check(&out, what);
+    matrix_check(&out, what);
     for (size_t i = bytes; i < bytes + 64; i++)
         CHECK(work[i] == (char)0xff, "%s: wrote past its workspace", what);
     free(work);
     return out;
 }
 
-static void compare_case(const struct attention_case *c, const struct attention_data *d, double bound)
+static void matrix_close(const struct matrix *got, const struct matrix *want, double bound, const char *what)
 {
-    struct buffer want = run_case(named("ref"), c, d, "ref attention");
-    struct buffer bits = run_case(named("ref_exact"), c, d, "ref_exact attention");
-    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
-        if (!usable(*o))
-            continue;
-        char what[160];
-        snprintf(what, sizeof what, "%s attention lengths %d %d %d %d heads %d/%d dim %d%s%s", (*o)->name,
-                 (int)c->lengths[0], (int)c->lengths[1], (int)c->lengths[2], (int)c->lengths[3],
-                 (int)c->heads, (int)c->kv_heads, (int)c->head_dim, c->causal ? " causal" : "",
-                 c->bias ? " bias" : "");
-        struct buffer out = run_case(*o, c, d, what);
-        close_enough(&out, &want, bound, what);
-        if (exact(*o))
-            same_bits(&out, &bits, what);
-        buffer_free(&out);
-    }
-    buffer_free(&want), buffer_free(&bits);
+    double error = 0, norm = 0;
+    for (int64_t r = 0; r < got->rows; r++)
+        for (int64_t c = 0; c < got->cols; c++) {
+            double x = (double)matrix_get(got, r, c), y = (double)matrix_get(want, r, c);
+            if (!isfinite(x) || !isfinite(y)) {
+                if (!(isnan(x) && isnan(y)) && x != y) {
+                    fail("%s: %g at (%lld, %lld), expected %g", what, x, (long long)r, (long long)c, y);
+                    return;
+                }
+                continue;
+            }
+            error += (x - y) * (x - y);
+            norm += y * y;
+        }
+    if (!(error <= bound * norm))
+        fail("%s: normalised error %.3g, bound %.3g", what, norm > 0 ? error / norm : error, bound);
 }
 
-/* A NaN, an infinite value, a key whose scores are -inf by the bias: where a later key must not be seen. */
-static void spoil(const struct attention_case *c, struct attention_data *d)
+static void name_case(char *what, size_t bytes, const struct ech_ops *ops, const struct attention_case *c,
+                      const struct kinds *k)
 {
-    int64_t last = c->lengths[0] - 1;
-    buffer_row(&d->v, last)[0] = INFINITY;
-    buffer_row(&d->k, last)[c->head_dim - 1] = NAN;
-    for (int64_t j = 0; j <= d->longest; j++)
-        buffer_row(&d->bias, 1)[j] = -INFINITY; /* query 1 of head 0 sees nothing */
+    snprintf(what, bytes, "%s attention %s q %d kv %d out %d, case %d: heads %d/%d dim %d%s window %d '%s'",
+             ops->name, ech_ops_format_name(k->compute), (int)k->q, (int)k->kv, (int)k->out, (int)(c - CASES),
+             (int)c->heads, (int)c->kv_heads, (int)c->head_dim, c->causal ? " causal" : "", (int)c->window,
+             c->scores);
+}
+
+/* bound 0: bits alone. */
+static void compare_case(const struct attention_case *c, const struct kinds *k,
+                         const struct attention_data *d, double bound)
+{
+    struct matrix want = {.base = NULL};
+    if (bound > 0)
+        want = run_case(named("ref"), c, k, d, "ref attention");
+    struct matrix bits = run_case(named("ref_exact"), c, k, d, "ref_exact attention");
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
+        if (!usable(*o) || *o == named("ref"))
+            continue;
+        char what[200];
+        name_case(what, sizeof what, *o, c, k);
+        struct matrix out = *o == named("ref_exact") ? bits : run_case(*o, c, k, d, what);
+        if (bound > 0)
+            matrix_close(&out, &want, bound, what);
+        if (same_class(*o, k->compute))
+            matrix_same(&out, &bits, what);
+        if (out.base != bits.base)
+            matrix_free(&out);
+    }
+    matrix_free(&want), matrix_free(&bits);
+}
+
+static bool small(const struct attention_case *c)
+{
+    for (int s = 0; s < SEQUENCES; s++)
+        if (c->queries[s] > 200)
+            return false;
+    return true;
 }
 
 void test_attention(void)
 {
-    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
-        struct attention_data d = make_data(&CASES[i]);
-        compare_case(&CASES[i], &d, 1e-11);
-        if (CASES[i].lengths[0] > 4) {
-            spoil(&CASES[i], &d);
-            compare_case(&CASES[i], &d, 1e-11);
+    for (int i = 0; i < CASE_COUNT; i++)
+        for (int k = 0; k < KIND_COUNT; k++) {
+            if (!small(&CASES[i]) && k > 1 && k != 2 + i % 3)
+                continue;
+            struct attention_data d = make_data(&CASES[i], &KINDS[k]);
+            compare_case(&CASES[i], &KINDS[k], &d, bound_of(&KINDS[k]));
+            free_data(&d);
         }
-        free_data(&d);
+}
+
+static void put(struct matrix *m, int64_t row, int64_t col, float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    if (row < 0 || row >= m->rows)
+        return;
+    if (m->type == ECH_A_F32)
+        ((float *)matrix_row(m, row))[col] = x;
+    else
+        ((uint16_t *)matrix_row(m, row))[col] = (uint16_t)(u >> 16);
+}
+
+/* A NaN, infinities, a query whose scores are all -inf: where a row must not look, and where it must. */
+static void spoil(const struct attention_case *c, struct attention_data *d, int turn)
+{
+    int64_t last = d->key_starts[1] - 1, middle = last / 2, dim = c->head_dim - 1;
+    if (turn == 0) {
+        put(&d->v, last, 0, INFINITY);
+        put(&d->k, last, dim, NAN);
+        put(&d->v, last - 1, dim, NAN);
+    } else if (turn == 1) {
+        put(&d->v, 0, 0, -INFINITY);
+        put(&d->v, middle, dim, INFINITY);
+        put(&d->v, middle + 1, dim, INFINITY);
+    } else {
+        put(&d->k, middle, 0, INFINITY);
+        put(&d->q, d->starts[1] - 1, 0, NAN);
+        put(&d->q, 1, dim, INFINITY);
     }
+    for (int64_t j = 0; j < d->bias.cols && d->bias.rows > 1; j++)
+        put(&d->bias, 1, j, -INFINITY); /* position 1 of head 0 sees nothing */
+}
+
+void test_attention_special(void)
+{
+    for (int i = 0; i < CASE_COUNT; i++)
+        for (int turn = 0; turn < 3; turn++) {
+            const struct kinds *k = &KINDS[(i + turn) % KIND_COUNT];
+            struct attention_data d = make_data(&CASES[i], k);
+            spoil(&CASES[i], &d, turn);
+            compare_case(&CASES[i], k, &d, bound_of(k));
+            free_data(&d);
+        }
+}
+
+/* Values whose products are denormal, scores far apart, growing maxima over blocks: the same bits still. */
+void test_attention_hostile(void)
+{
+    static const float VALUES[] = {1e-38f, 1e-37f, 1e30f}, KEYS[] = {2, 60, 1e-20f};
+    for (int i = 0; i < CASE_COUNT; i++)
+        for (int turn = 0; turn < 3; turn++) {
+            if (!small(&CASES[i]) && turn != i % 3)
+                continue;
+            const struct kinds *k = &KINDS[(i + turn) % KIND_COUNT];
+            struct attention_data d = make_data(&CASES[i], k);
+            matrix_random(&d.v, VALUES[turn]);
+            matrix_random(&d.k, KEYS[turn]);
+            compare_case(&CASES[i], k, &d, 0);
+            free_data(&d);
+        }
 }
 
 /* A sequence alone, and between others: the same bits. Its queue's scratch serves where none is given. */
-static void moved_case(const struct ech_ops *ops, int64_t length, bool causal)
+static void moved_case(const struct ech_ops *ops, const struct kinds *k, int64_t length, bool causal)
 {
     enum { HEADS = 2, DIM = 20, WIDE = HEADS * DIM, BEFORE = 19, AFTER = 70 };
     int64_t tokens = BEFORE + length + AFTER, starts[] = {0, BEFORE, BEFORE + length, tokens},
             own[] = {0, length};
-    struct buffer qkv = buffer_make(tokens, 3 * WIDE, 3 * WIDE), out = buffer_make(tokens, WIDE, WIDE);
-    struct buffer alone = buffer_make(length, WIDE, WIDE);
-    buffer_random(&qkv, 2);
+    struct matrix q = matrix_make(k->q, tokens, WIDE, 0), kv = matrix_make(k->kv, tokens, 2 * WIDE, 0);
+    struct matrix out = matrix_make(k->out, tokens, WIDE, 0), alone = matrix_make(k->out, length, WIDE, 0);
+    matrix_random(&q, 2), matrix_random(&kv, 2);
     struct ech_queue *queue =
-        queue_open(ops, ops->attention_workspace(ECH_FMT_F32, length > AFTER ? length : AFTER, DIM, 1));
+        queue_open(ops, ops->attention_workspace(k->compute, length > AFTER ? length : AFTER, DIM, 1));
     struct ech_attention_args a = {.size = sizeof a,
                                    .sequences = 3,
                                    .heads = HEADS,
                                    .kv_heads = HEADS,
                                    .head_dim = DIM,
                                    .starts = starts,
-                                   .q = qkv.x,
-                                   .k = qkv.x + WIDE,
-                                   .v = qkv.x + 2 * WIDE,
-                                   .ldq = qkv.ld,
-                                   .ldk = qkv.ld,
-                                   .ldv = qkv.ld,
+                                   .q = q.x,
+                                   .k = kv.x,
+                                   .v = (char *)kv.x + WIDE * ech_atype_bytes(k->kv),
+                                   .ldq = q.ld,
+                                   .ldk = kv.ld,
+                                   .ldv = kv.ld,
                                    .scale = 0.2f,
                                    .causal = causal,
                                    .out = out.x,
-                                   .ldo = WIDE};
+                                   .ldo = WIDE,
+                                   .compute = k->compute,
+                                   .q_type = k->q,
+                                   .kv_type = k->kv,
+                                   .out_type = k->out};
     CHECK(ops->attention(queue, &a) == ECH_OP_OK, "%s: attention", ops->name);
-    float *at = buffer_row(&qkv, BEFORE);
     a.sequences = 1, a.starts = own, a.out = alone.x;
-    a.q = at, a.k = at + WIDE, a.v = at + 2 * WIDE;
+    a.q = matrix_row(&q, BEFORE), a.k = matrix_row(&kv, BEFORE);
+    a.v = (const char *)a.k + WIDE * ech_atype_bytes(k->kv);
     CHECK(ops->attention(queue, &a) == ECH_OP_OK, "%s: attention", ops->name);
-    struct buffer moved = out;
-    moved.rows = length, moved.x = buffer_row(&out, BEFORE);
+    struct matrix moved = out;
+    moved.rows = length, moved.x = matrix_row(&out, BEFORE);
     char what[100];
     snprintf(what, sizeof what, "%s: a sequence of %d rows moved", ops->name, (int)length);
-    same_bits(&moved, &alone, what);
+    matrix_same(&moved, &alone, what);
     ech_queue_close(queue);
-    buffer_free(&qkv), buffer_free(&out), buffer_free(&alone);
+    matrix_free(&q), matrix_free(&kv), matrix_free(&out), matrix_free(&alone);
 }
 
 void test_attention_moved(void)
 {
     for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
         for (int64_t length = 1; usable(*o) && length < 100; length += length < 4 ? 1 : 31)
-            for (int causal = 0; causal < 2; causal++)
-                moved_case(*o, length, causal);
+            for (int k = 0; k < KIND_COUNT; k++)
+                moved_case(*o, &KINDS[k], length, (k + length) % 2);
+}
+
+/* A team gives the bits of one thread, and asks for no more than its workspace says. */
+void test_attention_team(void)
+{
+    enum { THREADS = 3 };
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
+        for (int i = 0; usable(*o) && i < CASE_COUNT; i += 3) {
+            const struct attention_case *c = &CASES[i];
+            const struct kinds *k = &KINDS[i % KIND_COUNT];
+            struct attention_data d = make_data(c, k);
+            struct matrix one = run_case(*o, c, k, &d, "one thread");
+            struct matrix all = matrix_make(k->out, d.starts[SEQUENCES], c->heads * c->head_dim, c->pad);
+            struct ech_attention_args a = args_of(c, k, &d, &all);
+            size_t bytes = (*o)->attention_workspace(k->compute, d.longest, c->head_dim, THREADS);
+            struct ech_queue *queue = queue_open_team(*o, bytes, THREADS);
+            char what[200];
+            name_case(what, sizeof what, *o, c, k);
+            CHECK((*o)->attention(queue, &a) == ECH_OP_OK, "team: %s", what);
+            matrix_same(&all, &one, what);
+            matrix_check(&all, what);
+            ech_queue_close(queue);
+            matrix_free(&one), matrix_free(&all);
+            free_data(&d);
+        }
 }

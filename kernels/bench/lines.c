@@ -1,0 +1,222 @@
+/* The set of lines: MiniLM-L6's shapes, a large matrix for one row, operations on rows (lines.h). */
+#include "kernels/bench/lines.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof array / sizeof array[0])
+
+struct set {
+    const struct ech_kernels_bench *options;
+    struct ech_lines *lines;
+    int threads;
+    bool lacking;
+};
+
+bool ech_lines_wanted(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = list; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == 0))
+            return true;
+    }
+    return !list;
+}
+
+static void add(struct set *s, const struct ech_case *c, int threads, bool lanes, enum ech_rate rate)
+{
+    bool formats = c->op == ECH_CASE_LINEAR || c->op == ECH_CASE_ATTENTION;
+    if (!ech_lines_wanted(s->options->ops, ech_case_op_name(c->op)) ||
+        (formats && !ech_lines_wanted(s->options->formats, ech_ops_format_name(c->format))))
+        return;
+    struct ech_lines *l = s->lines;
+    if (l->count == l->room) {
+        struct ech_line *more = realloc(l->line, (size_t)(l->room * 2 + 64) * sizeof *more);
+        if (!more) {
+            s->lacking = true;
+            return;
+        }
+        l->line = more;
+        l->room = l->room * 2 + 64;
+    }
+    l->line[l->count++] =
+        (struct ech_line){.c = *c, .threads = threads, .lanes = lanes, .rate = rate, .limit_name = ""};
+}
+
+/* By one thread and by all. */
+static void add_both(struct set *s, const struct ech_case *c, bool lanes, enum ech_rate rate)
+{
+    add(s, c, 1, false, rate);
+    if (s->threads > 1)
+        add(s, c, s->threads, lanes, rate);
+}
+
+static const enum ech_format FORMATS[] = {ECH_FMT_F32,  ECH_FMT_BF16,     ECH_FMT_INT8,
+                                          ECH_FMT_INT4, ECH_FMT_BF16_F32, ECH_FMT_F16};
+
+/* 384 x 384 is (n, k): n outputs, k inputs. */
+static void products(struct set *s)
+{
+    static const int64_t shapes[][2] = {{384, 384}, {1152, 384}, {1536, 384}, {384, 1536}};
+    static const int64_t small[] = {16, 64};
+    size_t shape_count = s->options->quick ? 1 : COUNT(shapes);
+    for (size_t f = 0; f < COUNT(FORMATS); f++)
+        for (size_t i = 0; i < shape_count; i++) {
+            struct ech_case c = {.op = ECH_CASE_LINEAR,
+                                 .format = FORMATS[f],
+                                 .rows = 2048,
+                                 .outputs = shapes[i][0],
+                                 .inner = shapes[i][1],
+                                 .flags = ECH_CASE_BIAS};
+            add_both(s, &c, false, ECH_RATE_FLOP);
+        }
+    for (size_t f = 0; f < COUNT(FORMATS); f++)
+        for (size_t m = 0; m < COUNT(small); m++)
+            for (size_t i = 0; i < shape_count; i++) {
+                struct ech_case c = {.op = ECH_CASE_LINEAR,
+                                     .format = FORMATS[f],
+                                     .rows = small[m],
+                                     .outputs = shapes[i][0],
+                                     .inner = shapes[i][1],
+                                     .flags = ECH_CASE_BIAS};
+                add(s, &c, s->threads, true, ECH_RATE_FLOP);
+            }
+}
+
+/* One row over 4096 x 4096, the weights changing with each call so that they come from memory: 256 MiB. */
+static void decoding(struct set *s)
+{
+    static const int64_t copies[ECH_FORMATS] = {
+        [ECH_FMT_F32] = 4,   [ECH_FMT_BF16] = 8,     [ECH_FMT_INT8] = 16,
+        [ECH_FMT_INT4] = 29, [ECH_FMT_BF16_F32] = 8, [ECH_FMT_F16] = 8};
+    for (size_t f = 0; f < COUNT(FORMATS); f++) {
+        struct ech_case c = {.op = ECH_CASE_LINEAR,
+                             .format = FORMATS[f],
+                             .rows = 1,
+                             .outputs = 4096,
+                             .inner = 4096,
+                             .copies = copies[FORMATS[f]]};
+        add_both(s, &c, false, ECH_RATE_BYTES);
+    }
+}
+
+/* About 960 tokens of MiniLM's 12 heads of 32. */
+static void attention(struct set *s)
+{
+    static const struct {
+        int64_t length, sequences;
+        unsigned flags;
+    } shapes[] = {{240, 8, 0}, {16, 60, 0}, {64, 15, 0}, {512, 5, 0}, {240, 8, ECH_CASE_CAUSAL}};
+    static const enum ech_format formats[] = {ECH_FMT_F32, ECH_FMT_BF16, ECH_FMT_F16};
+    for (size_t f = 0; f < COUNT(formats); f++)
+        for (size_t i = 0; i < (s->options->quick ? 1 : COUNT(shapes)); i++) {
+            struct ech_case c = {.op = ECH_CASE_ATTENTION,
+                                 .format = formats[f],
+                                 .sequences = shapes[i].sequences,
+                                 .lengths = {shapes[i].length},
+                                 .heads = 12,
+                                 .kv_heads = 12,
+                                 .head_dim = 32,
+                                 .flags = shapes[i].flags};
+            add_both(s, &c, true, ECH_RATE_FLOP);
+        }
+}
+
+/* Working sets of 240 rows, what a chunk of the engine holds. */
+static void rows(struct set *s)
+{
+    static const struct ech_case cases[] = {
+        {.op = ECH_CASE_NORM, .rows = 240, .inner = 384, .flags = ECH_CASE_BIAS | ECH_CASE_IN_PLACE},
+        {.op = ECH_CASE_NORM,
+         .rows = 240,
+         .inner = 384,
+         .y_type = ECH_A_Q8,
+         .flags = ECH_CASE_BIAS | ECH_CASE_IN_PLACE | ECH_CASE_ALSO},
+        {.op = ECH_CASE_NORM, .kind = ECH_NORM_RMS, .rows = 240, .inner = 384, .flags = ECH_CASE_IN_PLACE},
+        {.op = ECH_CASE_ACTIVATE, .act = ECH_ACT_GELU, .rows = 128, .inner = 1536},
+        {.op = ECH_CASE_ACTIVATE, .act = ECH_ACT_GELU_TANH, .rows = 128, .inner = 1536},
+        {.op = ECH_CASE_ACTIVATE, .act = ECH_ACT_SILU, .rows = 128, .inner = 1536},
+        {.op = ECH_CASE_ACTIVATE, .act = ECH_ACT_TANH, .rows = 128, .inner = 1536},
+        {.op = ECH_CASE_SOFTMAX, .rows = 240, .inner = 240},
+        {.op = ECH_CASE_LOG_SOFTMAX, .rows = 4, .inner = 32000},
+        {.op = ECH_CASE_GATE, .act = ECH_ACT_SILU, .rows = 64, .inner = 1024},
+        {.op = ECH_CASE_ROTARY, .rows = 240, .outputs = 512, .heads = 12, .head_dim = 32, .rotary = 32},
+        {.op = ECH_CASE_TOPK, .rows = 4, .outputs = 1, .inner = 32000},
+        {.op = ECH_CASE_TOPK, .rows = 4, .outputs = 50, .inner = 32000},
+        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_BF16, .rows = 240, .inner = 384},
+        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_Q8, .rows = 240, .inner = 384},
+        {.op = ECH_CASE_CONVERT, .x_type = ECH_A_BF16, .rows = 240, .inner = 384},
+        {.op = ECH_CASE_EMBED, .rows = 240, .inner = 384},
+        {.op = ECH_CASE_POOL, .sequences = 8, .lengths = {60}, .inner = 384, .flags = ECH_CASE_NORMALIZE},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        add_both(s, &cases[i], true, ECH_RATE_ELEMENTS);
+}
+
+static bool is_op(const char *name)
+{
+    enum ech_case_op op;
+    return strcmp(name, "math") == 0 || ech_case_op_of(name, &op);
+}
+
+static bool is_format(const char *name)
+{
+    for (int f = 0; f < ECH_FORMATS; f++)
+        if (strcmp(name, ech_ops_format_name((enum ech_format)f)) == 0)
+            return true;
+    return false;
+}
+
+static int check_list(const char *list, const char *what, bool (*known)(const char *), char *why)
+{
+    for (const char *at = list; at && *at;) {
+        char name[64];
+        size_t n = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(n < 63 ? n : 63), at);
+        if (!known(name)) {
+            snprintf(why, 256, "\"%s\" is no %s", name, what);
+            return ECH_BENCH_USAGE;
+        }
+        at += n + (at[n] == ',');
+    }
+    return ECH_BENCH_OK;
+}
+
+int ech_lines_make(const struct ech_kernels_bench *options, int threads, struct ech_lines *out, char *why)
+{
+    int rc = check_list(options->ops,
+                        "operation (linear, attention, convert, norm, embed, pool, gate, rotary, "
+                        "topk, activate, softmax, log_softmax, math)",
+                        is_op, why);
+    if (!rc)
+        rc = check_list(options->formats, "format (f32, bf16, int8, int4, bf16-f32, f16)", is_format, why);
+    if (rc)
+        return rc;
+    *out = (struct ech_lines){0};
+    struct set s = {options, out, threads, false};
+    products(&s);
+    decoding(&s);
+    attention(&s);
+    rows(&s);
+    if (!s.lacking)
+        return ECH_BENCH_OK;
+    ech_lines_fini(out);
+    snprintf(why, 256, "out of memory");
+    return ECH_BENCH_MEMORY;
+}
+
+void ech_lines_fini(struct ech_lines *lines)
+{
+    free(lines->line);
+    *lines = (struct ech_lines){0};
+}
+
+const struct ech_line *ech_lines_single(const struct ech_lines *lines, const struct ech_line *line)
+{
+    for (int i = 0; i < lines->count; i++)
+        if (lines->line[i].threads == 1 && memcmp(&lines->line[i].c, &line->c, sizeof line->c) == 0)
+            return &lines->line[i];
+    return NULL;
+}

@@ -1,0 +1,58 @@
+# The tests of the CUDA backend: kernels.cuda.NAME. On the emulator wherever the CUDA headers are (a build
+# without nvcc too); the same program runs on a device: build-kernels/bin/test_cuda.
+add_executable(test_cuda test_cuda.c test_cuda_linear.c test_cuda_rows.c test_cuda_attention.c test_cuda_device.c
+  cuda_support.c support.c)
+target_link_libraries(test_cuda PRIVATE ech_kernels)
+
+include(${CMAKE_CURRENT_LIST_DIR}/cuda_emulator/emulate.cmake)
+if(NOT ECH_EMULATOR_MISSING)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu)
+  ech_emulate(ech-cuda-emulated ${sources})
+endif()
+
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS test_cuda.c)
+file(STRINGS test_cuda.c lines REGEX "TEST\\([a-z_]+\\)")
+set(found 0)
+foreach(line ${lines})
+  string(REGEX MATCHALL "TEST\\([a-z_]+\\)" calls "${line}")
+  foreach(call ${calls})
+    string(REGEX REPLACE "TEST\\((.*)\\)" "\\1" test ${call})
+    if(test STREQUAL name)
+      continue()
+    endif()
+    if(ECH_EMULATOR_MISSING)
+      add_test(NAME kernels.cuda.${test}
+        COMMAND sh -c "echo 'SKIP cuda: ${ECH_EMULATOR_MISSING}' >&2; exit 77")
+    else()
+      add_test(NAME kernels.cuda.${test} COMMAND test_cuda ${test})
+      set_property(TEST kernels.cuda.${test} PROPERTY
+        ENVIRONMENT "ECH_CUDA_LIBRARY=$<TARGET_FILE:ech-cuda-emulated>")
+    endif()
+    set_tests_properties(kernels.cuda.${test} PROPERTIES LABELS kernels TIMEOUT 120 SKIP_RETURN_CODE 77)
+    math(EXPR found "${found} + 1")
+  endforeach()
+endforeach()
+if(found EQUAL 0)
+  message(FATAL_ERROR "tests/kernels: no TEST(...) found in test_cuda.c")
+endif()
+
+# The words where it cannot be had.
+add_executable(test_cuda_plugin test_cuda_plugin.c)
+target_link_libraries(test_cuda_plugin PRIVATE ech_kernels)
+add_library(plugin_stranger MODULE plugin_stranger.c)
+add_library(plugin_nothing MODULE plugin_stranger.c)
+target_compile_definitions(plugin_nothing PRIVATE ECH_NO_SYMBOL)
+foreach(target plugin_stranger plugin_nothing)
+  target_include_directories(${target} PRIVATE ${CMAKE_BINARY_DIR}/include/kernels)
+endforeach()
+set(reasons missing no_library stranger version)
+set(libraries /no/such/libech-cuda.so ${CMAKE_CURRENT_SOURCE_DIR}/test_cuda_plugin.c $<TARGET_FILE:plugin_nothing>
+  $<TARGET_FILE:plugin_stranger>)
+if(NOT ECH_EMULATOR_MISSING)
+  list(APPEND reasons no_driver)
+  list(APPEND libraries $<TARGET_FILE:ech-cuda-emulated>)
+endif()
+foreach(reason library IN ZIP_LISTS reasons libraries)
+  add_test(NAME kernels.cuda.plugin_${reason} COMMAND test_cuda_plugin ${reason} ${library})
+  set_tests_properties(kernels.cuda.plugin_${reason} PROPERTIES LABELS kernels TIMEOUT 60)
+endforeach()
