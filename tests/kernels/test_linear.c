@@ -243,18 +243,18 @@ void test_team(void)
 }
 
 /* Weights packed in parts are those packed whole; half precisions are their f32 values. */
-static void pack_case(const struct ech_ops *ops, int64_t n, int64_t k, int64_t parts)
+static void pack_case(const struct ech_ops *ops, enum ech_format format, int64_t n, int64_t k, int64_t parts)
 {
-    size_t bytes = ops->linear_packed_bytes(ECH_FMT_F32, n, k);
+    size_t bytes = ops->linear_packed_bytes(format, n, k);
     struct buffer w = buffer_make(n, k, k);
     buffer_random(&w, 1);
-    char *whole = pack_whole(ops, w.x, n, k), *pieces = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    char *whole = pack_as(ops, format, w.x, n, k), *pieces = aligned_alloc(64, (bytes + 64) / 64 * 64);
     memset(pieces, 0x55, (bytes + 64) / 64 * 64);
     for (int64_t p = parts - 1; p >= 0; p--)
-        CHECK(ops->linear_pack(ECH_FMT_F32, w.x, ECH_W_F32, n, k, pieces, p, parts) == ECH_OP_OK, "%s: part",
+        CHECK(ops->linear_pack(format, w.x, ECH_W_F32, n, k, pieces, p, parts) == ECH_OP_OK, "%s: part",
               ops->name);
-    CHECK(memcmp(whole, pieces, bytes) == 0, "%s: (%d, %d) packed in %d parts differs", ops->name, (int)n,
-          (int)k, (int)parts);
+    CHECK(memcmp(whole, pieces, bytes) == 0, "%s: (%d, %d) as %s in %d parts differs", ops->name, (int)n,
+          (int)k, ech_ops_format_name(format), (int)parts);
     for (size_t i = bytes; i < (bytes + 64) / 64 * 64; i++)
         CHECK(pieces[i] == 0x55, "%s: packing wrote past linear_packed_bytes", ops->name);
     uint16_t *half = calloc((size_t)(n * k) + 1, sizeof *half);
@@ -265,9 +265,8 @@ static void pack_case(const struct ech_ops *ops, int64_t n, int64_t k, int64_t p
         u &= 0xffff0000;
         memcpy(w.x + i, &u, sizeof u);
     }
-    CHECK(ops->linear_pack(ECH_FMT_F32, w.x, ECH_W_F32, n, k, whole, 0, 1) == ECH_OP_OK, "%s: pack",
-          ops->name);
-    CHECK(ops->linear_pack(ECH_FMT_F32, half, ECH_W_BF16, n, k, pieces, 0, 1) == ECH_OP_OK, "%s: pack bf16",
+    CHECK(ops->linear_pack(format, w.x, ECH_W_F32, n, k, whole, 0, 1) == ECH_OP_OK, "%s: pack", ops->name);
+    CHECK(ops->linear_pack(format, half, ECH_W_BF16, n, k, pieces, 0, 1) == ECH_OP_OK, "%s: pack bf16",
           ops->name);
     CHECK(memcmp(whole, pieces, bytes) == 0, "%s: bf16 weights differ from their f32 values", ops->name);
     free(half), free(whole), free(pieces);
@@ -308,22 +307,24 @@ void test_pack(void)
         if (!usable(*o))
             continue;
         for (size_t i = 0; i < sizeof SHAPES / sizeof SHAPES[0]; i++)
-            pack_case(*o, SHAPES[i][0], SHAPES[i][1], SHAPES[i][2]);
+            for (int f = 0; f < ECH_FORMATS; f++)
+                if ((*o)->numerics[f])
+                    pack_case(*o, (enum ech_format)f, SHAPES[i][0], SHAPES[i][1], SHAPES[i][2]);
         pack_f16(*o);
     }
 }
 
 /* One row alone, then in batches of other sizes at other places: the same bits each time. `ref` is an oracle,
  * not a backend of the contract, but keeps it too. */
-static void moved_case(const struct ech_ops *ops, int64_t n, int64_t k)
+static void moved_case(const struct ech_ops *ops, enum ech_format format, int64_t n, int64_t k)
 {
     enum { ROWS = 40 };
     struct buffer w = buffer_make(n, k, k), row = buffer_make(1, k, k), x = buffer_make(ROWS, k, k);
     struct buffer alone = buffer_make(1, n, n), y = buffer_make(ROWS, n, n);
     buffer_random(&w, 1);
     buffer_random(&row, 1);
-    void *packed = pack_whole(ops, w.x, n, k);
-    struct ech_queue *queue = queue_open(ops, ops->linear_workspace(ECH_FMT_F32, ROWS, n, k, 1));
+    void *packed = pack_as(ops, format, w.x, n, k);
+    struct ech_queue *queue = queue_open(ops, ops->linear_workspace(format, ROWS, n, k, 1));
     struct ech_linear_args a = {.size = sizeof a,
                                 .m = 1,
                                 .n = n,
@@ -333,7 +334,8 @@ static void moved_case(const struct ech_ops *ops, int64_t n, int64_t k)
                                 .packed = packed,
                                 .act = ECH_ACT_GELU,
                                 .y = alone.x,
-                                .ldy = n};
+                                .ldy = n,
+                                .format = format};
     CHECK(ops->linear(queue, &a) == ECH_OP_OK, "%s: linear", ops->name);
     for (int64_t m = 1; m <= ROWS; m += m < 14 ? 1 : 13) {
         int64_t at = random_below(m);
@@ -344,8 +346,8 @@ static void moved_case(const struct ech_ops *ops, int64_t n, int64_t k)
         struct buffer moved = y;
         moved.rows = 1, moved.x = buffer_row(&y, at);
         char what[120];
-        snprintf(what, sizeof what, "%s: row moved to %d of %d (n %d k %d)", ops->name, (int)at, (int)m,
-                 (int)n, (int)k);
+        snprintf(what, sizeof what, "%s %s: row moved to %d of %d (n %d k %d)", ops->name,
+                 ech_ops_format_name(format), (int)at, (int)m, (int)n, (int)k);
         same_bits(&moved, &alone, what);
     }
     ech_queue_close(queue);
@@ -356,11 +358,12 @@ static void moved_case(const struct ech_ops *ops, int64_t n, int64_t k)
 void test_moved(void)
 {
     for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
-        if (usable(*o)) {
-            moved_case(*o, 70, 33);
-            moved_case(*o, 33, 400);
-            moved_case(*o, 192, 96);
-        }
+        for (int f = 0; f < ECH_FORMATS; f++)
+            if (usable(*o) && (*o)->numerics[f]) {
+                moved_case(*o, (enum ech_format)f, 70, 33);
+                moved_case(*o, (enum ech_format)f, 33, 400);
+                moved_case(*o, (enum ech_format)f, 192, 96);
+            }
 }
 
 /* Two threads with a queue each, on the same weights at the same time: the bits of one thread alone. */
