@@ -1,6 +1,7 @@
 /* The packing that ref_exact, avx2 and avx512 share, so that one node-shared copy of the weights serves them
  * all: [panel of 64 outputs][step of k][64][what an output takes in a step], then [tail][64 panels] f32.
- * F32: a step is one element. BF16 and BF16_F32: two bf16, the even one low. Zeros past n and k. */
+ * F32: a step is one element. BF16 and BF16_F32: two bf16, the even one low. Zeros past n and k. INT8 and
+ * INT4: panels_int.h. */
 #ifndef ECH_KERNELS_PANELS_H
 #define ECH_KERNELS_PANELS_H
 

@@ -361,7 +361,8 @@ static void put_config(const struct ech_report *report, struct ech_str *out)
 static bool same_machine(const struct ech_rank_view *a, const struct ech_rank_view *b)
 {
     return strcmp(a->version, b->version) == 0 && strcmp(a->backend, b->backend) == 0 &&
-           strcmp(a->numerics, b->numerics) == 0 && strcmp(a->cpu, b->cpu) == 0 && a->threads == b->threads;
+           strcmp(a->numerics, b->numerics) == 0 && strcmp(a->precision, b->precision) == 0 &&
+           strcmp(a->cpu, b->cpu) == 0 && a->threads == b->threads;
 }
 
 static void put_versions(const struct ech_report *report, struct ech_str *out)
@@ -390,13 +391,14 @@ static void put_versions(const struct ech_report *report, struct ech_str *out)
     if (count)
         ech_str_adds(out,
                      "<div class=\"scroll\"><table><thead><tr><th>ranks</th><th class=\"text\">version</th>"
-                     "<th class=\"text\">backend</th><th class=\"text\">numerics</th><th>threads</th>"
+                     "<th class=\"text\">backend</th><th class=\"text\">precision</th><th "
+                     "class=\"text\">numerics</th><th>threads</th>"
                      "<th class=\"text\">processor</th></tr></thead><tbody>\n");
     for (size_t k = 0; k < count; k++) {
         const struct ech_rank_view *r = &view->ranks[kinds[k]];
-        const char *const texts[] = {r->version, r->backend, r->numerics};
+        const char *const texts[] = {r->version, r->backend, r->precision, r->numerics};
         ech_str_addf(out, "<tr><th>%lld</th>", (long long)ranks[k]);
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < 4; i++) {
             ech_str_adds(out, "<td class=\"text\">");
             ech_html_put(out, texts[i]);
             ech_str_adds(out, "</td>");

@@ -25,6 +25,7 @@ static void add_ranks(struct ech_str *out, const struct ech_run_view *view)
         ech_json_add_str(&one, "host", r->host);
         ech_json_add_str(&one, "cpu", r->cpu);
         ech_json_add_str(&one, "backend", r->backend);
+        ech_json_add_str(&one, "precision", r->precision);
         ech_json_add_str(&one, "numerics", r->numerics);
         ech_json_add_int(&one, "threads", r->threads);
         ech_json_add_float(&one, "probe_tokens_per_s", r->probe);

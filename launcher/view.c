@@ -160,6 +160,7 @@ static void on_start(struct ech_run_view *view, struct ech_rank_view *r, const s
     keep(r->host, sizeof r->host, h->event, "host");
     keep(r->backend, sizeof r->backend, h->event, "backend");
     keep(r->numerics, sizeof r->numerics, h->event, "numerics");
+    keep(r->precision, sizeof r->precision, h->event, "precision");
     keep(r->cpu, sizeof r->cpu, h->event, "cpu");
     keep(r->version, sizeof r->version, h->event, "version");
 }

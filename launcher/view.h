@@ -20,7 +20,7 @@ struct ech_sample {
 struct ech_rank_view {
     bool seen, has_progress;
     int rank, node;
-    char host[64], backend[32], numerics[64], cpu[96], version[48], phase[16];
+    char host[64], backend[32], numerics[64], precision[16], cpu[96], version[48], phase[16];
     int64_t pid, threads;
     double probe; /* tokens/s, 0: not probed */
     int64_t rows, tokens, errors, leases, rss_bytes, rss_peak, spool_bytes, packed_bytes, workspace_bytes;

@@ -1,8 +1,10 @@
 /* ECH_FMT_BF16 by the processor's `dpbf16`: a format for avx512.c, in a file of its own instruction set.
  * Nothing here runs before ech_avx512_bf16() said yes. */
 #include "kernels/cpu/v16_avx512.h"
+#include "kernels/cpu/narrow_avx512.h"
 
 #include "kernels/cpu/mathv.h"
+#include "kernels/cpu/rows_types.h"
 #include "kernels/cpu/bf16_rows.h"
 #include "kernels/cpu/tile_bf16.h"
 

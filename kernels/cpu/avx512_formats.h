@@ -6,6 +6,8 @@
 #include "kernels/cpu/product_format.h"
 
 extern const struct product_format ech_avx512_bf16_format;
+extern const struct product_format ech_avx512_int8_format;
+extern const struct product_format ech_avx512_int4_format;
 
 /* Checked arguments, compute ECH_FMT_BF16. */
 int ech_avx512_attention_bf16(struct ech_queue *queue, const struct ech_attention_args *args);

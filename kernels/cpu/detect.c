@@ -39,3 +39,9 @@ bool ech_avx512_bf16(void)
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512bf16");
 }
+
+bool ech_avx512_vnni(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512vnni");
+}

@@ -14,6 +14,7 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 #include "kernels/queue.h"
+#include "kernels/ref/narrow.h"
 
 enum { ROWS = 8 };
 
@@ -74,20 +75,17 @@ static int finish_row(struct ech_queue *queue, const struct ech_linear_args *a, 
     for (int64_t j = 0; j < a->n && a->bias; j++)
         sum[j] += a->bias[j];
     int rc = queue->ops->activate(queue, a->act, sum, a->n);
-    for (int64_t j = 0; j < a->n; j++) {
-        float v = a->residual ? sum[j] + a->residual[row * a->ldr + j] : sum[j];
-        if (a->y_type == ECH_A_F32)
-            ((float *)a->y)[row * a->ldy + j] = v;
-        else
-            ((uint16_t *)a->y)[row * a->ldy + j] = ech_to_bf16(v);
-    }
+    for (int64_t j = 0; j < a->n && a->residual; j++)
+        sum[j] += a->residual[row * a->ldr + j];
+    ech_narrow_row(a->y_type, sum, a->n, (char *)a->y + (size_t)(row * a->ldy) * ech_atype_bytes(a->y_type),
+                   a->y_scale ? a->y_scale + row : NULL);
     return rc;
 }
 
 static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 {
     int rc = ech_check_linear(a);
-    if (!rc && (a->format != ECH_FMT_F32 || a->y_type > ECH_A_BF16))
+    if (!rc && (a->format != ECH_FMT_F32 || a->y_type > ECH_A_Q8))
         return ECH_OP_UNSUPPORTED;
     if (rc || a->m == 0 || a->n == 0)
         return rc;

@@ -30,6 +30,8 @@ struct product {
     int64_t row, row_end, panel, panel_end;
     int64_t lda;      /* words between rows of A in scratch */
     float *a, *scale; /* scratch: A of a block, and a scale a row */
+    int64_t ldr;
+    float *results; /* scratch, y Q8: f32 results of a block */
 };
 
 /* Rows of a block, ready for tiles. */
@@ -45,6 +47,11 @@ static int64_t product_lda(const struct product_format *f, int64_t steps)
     return (steps * f->row_words + 15) / 16 * 16 + 16;
 }
 
+static int64_t product_ldr(int64_t n)
+{
+    return (n + 15) / 16 * 16 + 16;
+}
+
 static int64_t product_steps(const struct product_format *f, int64_t k)
 {
     return (k + f->unit - 1) / f->unit;
@@ -56,10 +63,15 @@ static int64_t product_rows(int64_t m)
     return m < BLOCK_ROWS ? m : BLOCK_ROWS;
 }
 
-static size_t product_scratch(const struct product_format *f, int64_t m, int64_t k)
+/* Words for A and its scales, and for results that wait. */
+static int64_t scratch_a(const struct product_format *f, int64_t m, int64_t k)
 {
-    int64_t rows = product_rows(m);
-    return (size_t)(rows * product_lda(f, product_steps(f, k)) + (rows + 15) / 16 * 16) * sizeof(float);
+    return product_rows(m) * product_lda(f, product_steps(f, k)) + (product_rows(m) + 15) / 16 * 16;
+}
+
+static int64_t scratch_results(int64_t m, int64_t n)
+{
+    return product_rows(m) * product_ldr(n);
 }
 
 /* Where results of columns [column, column + width) of a block go after the tile: activation, residual, type.
@@ -68,6 +80,8 @@ struct finish {
     const struct ech_linear_args *args;
     const float *sums; /* f32, bias included */
     int64_t lds, row, rows, column, width;
+    float *results; /* y Q8: for the first of them */
+    int64_t ldr;
 };
 
 INLINE int64_t finish_lanes(int64_t width, int v)
@@ -119,8 +133,10 @@ INLINE void finish_act(const struct finish *f, const enum ech_act act)
         }
         if (a->y_type == ECH_A_F32)
             finish_store_f32((float *)a->y + row * a->ldy + f->column, f->width, x);
-        else
+        else if (a->y_type == ECH_A_BF16)
             finish_store_bf16((uint16_t *)a->y + row * a->ldy + f->column, f->width, x);
+        else
+            finish_store_f32(f->results + r * f->ldr, f->width, x);
     }
 }
 
@@ -161,56 +177,78 @@ static int64_t strip_vectors(int64_t rows)
 #endif
 }
 
-/* The tile that multiplies a block's first rows with `vectors` vectors from vector `first` (counted over all
- * panels), from step 0 on. */
-static struct tile strip_tile(const struct product *p, const struct block *b, int64_t first, float *sums)
+/* The tile at a block's first row and vector `first` (counted over all panels), at step 0. */
+static struct tile strip_tile(const struct product *p, const struct block *b, int64_t first)
 {
     const struct product_format *f = p->format;
-    int64_t panel = first / 4, lane = first % 4;
-    return (struct tile){
-        .a = b->a,
-        .b = p->steps ? (const float *)p->args->packed + panel * p->panel_words + lane * f->lane_words : NULL,
-        .c = sums,
-        .lda = b->lda,
-        .ldb = 4 * f->lane_words,
-        .ldc = ECH_PANEL,
-        .before = (int)(4 - lane),
-        .jump = p->panel_words - 4 * f->lane_words};
+    const int64_t lane = first % 4, at = first / 4 * p->panel_words + lane * f->lane_words;
+    return (struct tile){.a = b->a,
+                         .b = p->steps ? (const float *)p->args->packed + at : NULL,
+                         .lda = b->lda,
+                         .ldb = 4 * f->lane_words,
+                         .ldc = ECH_PANEL,
+                         .before = (int)(4 - lane),
+                         .jump = p->panel_words - 4 * f->lane_words};
+}
+
+/* And where its results go; `width` of its columns exist. */
+static struct tile_end strip_end(const struct product *p, const struct block *b, int64_t column, bool whole)
+{
+    const struct ech_linear_args *a = p->args;
+    const int64_t element = (int64_t)ech_atype_bytes(a->y_type);
+    return (struct tile_end){.args = a,
+                             .row = b->row,
+                             .column = column,
+                             .direct = whole && a->act == ECH_ACT_NONE && a->y_type != ECH_A_Q8,
+                             .y = (char *)a->y + (b->row * a->ldy + column) * element,
+                             .y_bytes = a->ldy * element,
+                             .residual = a->residual ? a->residual + b->row * a->ldr + column : NULL,
+                             .x_scale = b->scale,
+                             .tail = p->tail,
+                             .tail_stride = ech_panels(a->n) * ECH_PANEL};
+}
+
+/* On by `rows` rows. */
+INLINE void strip_advance(struct tile *t, struct tile_end *e, int64_t rows)
+{
+    t->a += rows * t->lda;
+    t->c += rows * t->ldc;
+    e->row += rows;
+    e->y += rows * e->y_bytes;
+    if (e->residual)
+        e->residual += rows * e->args->ldr;
+    if (e->x_scale)
+        e->x_scale += rows;
 }
 
 /* One strip of columns against one block of rows. */
 static void strip_run(const struct product *p, const struct block *b, int64_t first, int64_t vectors)
 {
     _Alignas(64) float sums[BLOCK_ROWS * ECH_PANEL];
-    const struct ech_linear_args *a = p->args;
     const struct product_format *f = p->format;
-    const int64_t column = first * 16, left = a->n - column,
-                  width = left < 16 * vectors ? left : 16 * vectors;
+    const int64_t left = p->args->n - first * 16, width = left < 16 * vectors ? left : 16 * vectors;
     const int64_t tiles = (b->rows + TILE_ROWS[vectors - 1] - 1) / TILE_ROWS[vectors - 1];
+    const int64_t small = b->rows / tiles, tall = b->rows % tiles; /* the first `tall` have a row more */
     const int64_t block = tiles == 1 ? p->steps : f->block;
-    const struct tile all = strip_tile(p, b, first, sums);
-    struct tile_end end = {.args = a,
-                           .column = column,
-                           .direct = a->act == ECH_ACT_NONE && a->y_type != ECH_A_Q8 && width == 16 * vectors,
-                           .tail = p->tail,
-                           .tail_stride = ech_panels(a->n) * ECH_PANEL};
     int64_t step = 0;
     do { /* once for k = 0: the sums are then 0 */
-        bool last = step + block >= p->steps;
+        const bool last = step + block >= p->steps;
+        struct tile t = strip_tile(p, b, first);
+        struct tile_end end = strip_end(p, b, first * 16, width == 16 * vectors);
+        t.a += step * f->row_words;
+        t.b += step * t.ldb;
+        t.c = sums;
+        t.k = last ? p->steps - step : block;
+        t.resume = step > 0;
+        t.end = last ? &end : NULL;
         for (int64_t i = 0; i < tiles; i++) {
-            int64_t r0 = b->rows * i / tiles, r1 = b->rows * (i + 1) / tiles;
-            struct tile t = all;
-            t.k = last ? p->steps - step : block;
-            t.resume = step > 0;
-            t.a += r0 * b->lda + step * f->row_words;
-            t.b += step * t.ldb;
-            t.c += r0 * ECH_PANEL;
-            t.end = last ? &end : NULL;
-            end.row = b->row + r0;
-            end.x_scale = b->scale ? b->scale + r0 : NULL;
-            f->tiles->run[vectors - 1][r1 - r0 - 1](&t);
+            const int64_t rows = small + (i < tall);
+            f->tiles->run[vectors - 1][rows - 1](&t);
             if (last && !end.direct)
-                finish(&(struct finish){a, t.c, ECH_PANEL, end.row, r1 - r0, column, width});
+                finish(&(struct finish){
+                    p->args, t.c, ECH_PANEL, end.row, rows, end.column, width,
+                    p->results ? p->results + (end.row - b->row) * p->ldr + end.column : NULL, p->ldr});
+            strip_advance(&t, &end, rows);
         }
         step += block;
     } while (step < p->steps);
@@ -232,15 +270,25 @@ static struct block block_open(const struct product *p, int64_t row, int64_t row
     return b;
 }
 
+/* Row i of y becomes Q8. */
+static void narrow_result(const struct ech_linear_args *a, const float *result, int64_t i)
+{
+    a->y_scale[i] = q8_row(result, a->n, (uint8_t *)a->y + i * a->ldy);
+}
+
 static void share_run(const struct product *p)
 {
+    const struct ech_linear_args *a = p->args;
     const int64_t rows = p->row_end - p->row, blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const bool whole = p->panel == 0 && p->panel_end == ech_panels(a->n);
     for (int64_t i = 0; i < blocks; i++) {
         int64_t r0 = p->row + rows * i / blocks, r1 = p->row + rows * (i + 1) / blocks;
         const struct block b = block_open(p, r0, r1 - r0);
         const int64_t vectors = strip_vectors(b.rows);
         for (int64_t v = 4 * p->panel; v < 4 * p->panel_end; v += vectors)
             strip_run(p, &b, v, 4 * p->panel_end - v < vectors ? 4 * p->panel_end - v : vectors);
+        for (int64_t r = r0; r < r1 && p->results && whole; r++)
+            narrow_result(a, p->results + (r - r0) * p->ldr, r);
     }
 }
 
@@ -265,50 +313,72 @@ static void team_split(int64_t m, int64_t panels, int threads, bool whole_rows, 
     }
 }
 
-/* Thread `part` of a team. */
-static void team_member(struct product p, int64_t part, int64_t row_parts, int64_t panel_parts,
-                        size_t scratch, float *workspace)
+/* A team and its scratch. */
+struct team {
+    int64_t row_parts, panel_parts;
+    int64_t a_words, results_words; /* of a thread; 0: none needed */
+    float *workspace; /* A of each thread, then results of each, or of all where panels are shared */
+};
+
+static struct team team_make(const struct ech_queue *queue, const struct ech_linear_args *a,
+                             const struct product_format *f)
 {
-    const int64_t m = p.args->m, panels = ech_panels(p.args->n), i = part / panel_parts,
-                  j = part % panel_parts;
-    p.row = m * i / row_parts;
-    p.row_end = m * (i + 1) / row_parts;
-    p.panel = panels * j / panel_parts;
-    p.panel_end = panels * (j + 1) / panel_parts;
-    if (scratch) {
-        p.a = workspace + scratch / sizeof(float) * (size_t)part;
+    struct team team = {.workspace = queue ? queue->workspace : NULL};
+    team_split(a->m, ech_panels(a->n), queue ? queue->threads : 1, a->y_type == ECH_A_Q8, &team.row_parts,
+               &team.panel_parts);
+    if (a->k > 0 && !f->in_place(a))
+        team.a_words = scratch_a(f, a->m, a->k);
+    if (a->y_type == ECH_A_Q8)
+        team.results_words = scratch_results(a->m, a->n);
+    return team;
+}
+
+/* Thread `part` of a team. */
+static void team_member(struct product p, const struct team *team, int64_t part)
+{
+    const int64_t m = p.args->m, panels = ech_panels(p.args->n), parts = team->row_parts * team->panel_parts;
+    const int64_t i = part / team->panel_parts, j = part % team->panel_parts;
+    p.row = m * i / team->row_parts;
+    p.row_end = m * (i + 1) / team->row_parts;
+    p.panel = panels * j / team->panel_parts;
+    p.panel_end = panels * (j + 1) / team->panel_parts;
+    if (team->a_words) {
+        p.a = team->workspace + team->a_words * part;
         p.scale = p.a + product_rows(m) * p.lda;
     }
+    if (team->results_words)
+        p.results = team->workspace + team->a_words * parts + team->results_words * i;
     share_run(&p);
 }
 
 static int product_run(struct ech_queue *queue, const struct ech_linear_args *a,
                        const struct product_format *f)
 {
-    const int64_t steps = product_steps(f, a->k), panels = ech_panels(a->n);
+    const int64_t steps = product_steps(f, a->k);
     struct product whole = {.args = a,
                             .format = f,
                             .steps = steps,
                             .panel_words = steps * 4 * f->lane_words,
-                            .lda = product_lda(f, steps)};
+                            .lda = steps ? product_lda(f, steps) : 0,
+                            .ldr = product_ldr(a->n)};
     if (f->tail && steps)
-        whole.tail = (const float *)a->packed + panels * whole.panel_words;
-    int64_t row_parts, panel_parts;
-    team_split(a->m, panels, queue ? queue->threads : 1, false, &row_parts, &panel_parts);
-    const int64_t parts = row_parts * panel_parts;
-    const size_t scratch = steps && !f->in_place(a) ? product_scratch(f, a->m, a->k) : 0;
-    if (scratch && (!queue || queue->bytes < scratch * (size_t)parts))
+        whole.tail = (const float *)a->packed + ech_panels(a->n) * whole.panel_words;
+    const struct team team = team_make(queue, a, f);
+    const int64_t parts = team.row_parts * team.panel_parts, words = team.a_words + team.results_words;
+    if (words && (!queue || queue->bytes < (size_t)(words * parts) * sizeof(float)))
         return ECH_OP_MEMORY;
-    float *workspace = queue ? queue->workspace : NULL;
     if (parts == 1) {
-        team_member(whole, 0, 1, 1, scratch, workspace);
+        team_member(whole, &team, 0);
         return ECH_OP_OK;
     }
 #ifdef _OPENMP
 #pragma omp parallel for num_threads((int)parts) schedule(static, 1)
 #endif
     for (int64_t t = 0; t < parts; t++)
-        team_member(whole, t, row_parts, panel_parts, scratch, workspace);
+        team_member(whole, &team, t);
+    if (team.results_words && team.panel_parts > 1) /* one block of rows, not whole until now */
+        for (int64_t r = 0; r < a->m; r++)
+            narrow_result(a, team.workspace + team.a_words * parts + r * whole.ldr, r);
     return ECH_OP_OK;
 }
 
@@ -319,7 +389,7 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 {
     int rc = ech_check_linear(a);
     const struct product_format *f = rc ? NULL : product_format_of(a->format);
-    if (!rc && (!f || a->y_type == ECH_A_Q8))
+    if (!rc && (!f || a->y_type > ECH_A_Q8))
         return ECH_OP_UNSUPPORTED;
     return rc || a->m == 0 || a->n == 0 ? rc : product_run(queue, a, f);
 }
@@ -327,9 +397,10 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 static size_t linear_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
 {
     const struct product_format *f = product_format_of(format);
-    if (!f || m <= 0 || n <= 0 || k <= 0)
+    if (!f || m <= 0 || n <= 0 || k < 0)
         return 0;
-    return product_scratch(f, m, k) * (size_t)(threads > 1 ? threads : 1);
+    return (size_t)((scratch_a(f, m, k) + scratch_results(m, n)) * (threads > 1 ? threads : 1)) *
+           sizeof(float);
 }
 
 #endif

@@ -14,10 +14,13 @@
 struct tile_end {
     const struct ech_linear_args *args;
     int64_t row, column; /* of the tile's first element in y */
-    bool direct; /* no activation, all columns exist, y f32 or bf16: the tile stores y itself; else c */
-    const float *x_scale; /* of the tile's rows, where the format has one */
-    const float *tail;    /* the packed weights' values a column (product_format.h), from packed column 0 */
-    int64_t tail_stride;  /* between the first such value of a column and the second */
+    bool direct;     /* no activation, all columns exist, y f32 or bf16: the tile stores y itself; else c */
+    char *y;         /* direct: that element, */
+    int64_t y_bytes; /* bytes between rows, */
+    const float *residual; /* and NULL or what is added to it; stride args->ldr */
+    const float *x_scale;  /* of the tile's rows, where the format has one */
+    const float *tail;     /* the packed weights' values a column (product_format.h), from packed column 0 */
+    int64_t tail_stride;   /* between the first such value of a column and the second */
 };
 
 /* c (rows, 16 vectors) = [c +] a (rows, k) b (k, 16 vectors). */
@@ -110,16 +113,15 @@ INLINE void tile_sums_store(const struct tile *t, const int rows, const int vect
 /* Row r of results to y itself. */
 INLINE void tile_row_direct(const struct tile_end *e, int r, const int vectors, struct v16 x[4])
 {
-    const struct ech_linear_args *a = e->args;
-    if (a->residual) {
-        const float *residual = a->residual + (e->row + r) * a->ldr + e->column;
+    if (e->residual) {
+        const float *residual = e->residual + r * e->args->ldr;
         FOR(v, vectors) x[v] = v16_add(x[v], v16_load(residual + 16 * v));
     }
-    const int64_t at = (e->row + r) * a->ldy + e->column;
-    if (a->y_type == ECH_A_F32) {
-        FOR(v, vectors) v16_store((float *)a->y + at + 16 * v, x[v]);
+    char *y = e->y + r * e->y_bytes;
+    if (e->args->y_type == ECH_A_F32) {
+        FOR(v, vectors) v16_store((float *)y + 16 * v, x[v]);
     } else {
-        FOR(v, vectors) v16_store_bf16((uint16_t *)a->y + at + 16 * v, x[v]);
+        FOR(v, vectors) v16_store_bf16((uint16_t *)y + 16 * v, x[v]);
     }
 }
 
@@ -136,7 +138,7 @@ INLINE void tile_results(const struct tile *t, const int rows, const int vectors
 /* Vector v of a value a column (the bias): the columns that exist. */
 INLINE struct v16 tile_column(const struct tile_end *e, const float *values, int v)
 {
-    int64_t lanes = e->args->n - e->column - 16 * v;
+    int64_t lanes = e->direct ? 16 : e->args->n - e->column - 16 * v;
     return lanes >= 16 ? v16_load(values + e->column + 16 * v)
                        : v16_load_part(values + e->column + 16 * v, lanes < 0 ? 0 : lanes);
 }
@@ -164,11 +166,9 @@ INLINE void tile_prefetch(const struct tile *t, const int rows, const int vector
     const struct tile_end *e = t->end;
     if (!e || !e->direct)
         return;
-    const size_t element = e->args->y_type == ECH_A_F32 ? 4 : 2;
-    const char *y = (const char *)e->args->y + (size_t)(e->row * e->args->ldy + e->column) * element;
     FOR(r, rows)
     {
-        FOR(v, vectors) __builtin_prefetch(y + (size_t)(r * e->args->ldy + 16 * v) * element, 1);
+        FOR(v, vectors) __builtin_prefetch(e->y + r * e->y_bytes + 64 * v, 1);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "config/kinds/retrieve.h"
+#include "config/precision.h"
 #include "config/template.h"
 
 #include <ctype.h>
@@ -63,6 +64,34 @@ static int check_input(struct check *c)
         NOTE(c, "input.template", "input.template: %s", why.text);
     else
         return ech_fail(c->err, code, "%s", why.text);
+    return ECH_OK;
+}
+
+/* Weights and compute are a pair that kernels have; what was auto becomes what it means. */
+static int check_precision(struct check *c)
+{
+    int weights = c->job->precision.weights, compute = c->job->precision.compute;
+    char list[256];
+    if (ech_precision_resolve(&c->job->precision.weights, &c->job->precision.compute))
+        return ECH_OK;
+    ech_precision_list(list, sizeof list);
+    NOTE(c, ech_setting_given(c->config, "precision.compute") ? "precision.compute" : "precision.weights",
+         "precision: weights %s with compute %s is no pair that kernels have: %s",
+         ech_precision_name(weights), ech_precision_name(compute), list);
+    return ECH_OK;
+}
+
+/* A device and a backend that do not go together; device cuda alone means its backend. */
+static int check_device(struct check *c)
+{
+    int *backend = &c->job->resources.backend, device = c->job->resources.device;
+    bool cuda = *backend == ECH_BACKEND_CUDA;
+    if (device == ECH_DEVICE_CUDA && *backend == ECH_BACKEND_AUTO)
+        *backend = ECH_BACKEND_CUDA;
+    else if (device != ECH_DEVICE_AUTO && (device == ECH_DEVICE_CUDA) != cuda && *backend != ECH_BACKEND_AUTO)
+        NOTE(c, "resources.backend",
+             "resources.device is %s and resources.backend is %s: leave one of them out",
+             device == ECH_DEVICE_CUDA ? "cuda" : "cpu", cuda ? "cuda" : "one of the processor's");
     return ECH_OK;
 }
 
@@ -215,8 +244,8 @@ static int check_retrieve(struct check *c)
     return ECH_OK;
 }
 
-static int (*const rules[])(struct check *) = {check_name,   check_input, check_needs,
-                                               check_places, check_keep,  check_numbers};
+static int (*const rules[])(struct check *) = {check_name,  check_input,  check_precision, check_device,
+                                               check_needs, check_places, check_keep,      check_numbers};
 
 static const struct {
     const char *kind;

@@ -17,6 +17,7 @@ static int add_given(struct ech_loader *l, const char *path, const struct ech_no
     snprintf(given->path, sizeof given->path, "%s", path);
     given->node = node;
     given->place = *place;
+    given->word = NULL;
     return ECH_OK;
 }
 
@@ -46,6 +47,28 @@ static bool note_later_map(struct ech_loader *l, const char *path, const struct 
     return found;
 }
 
+/* One word for a whole section: each of its keys gets what the word means for it. */
+static int gather_word(struct ech_loader *l, const char *section, const struct ech_node *node,
+                       const struct ech_setting *place)
+{
+    size_t length = strlen(section);
+    int code = ECH_OK;
+    if (!ech_node_is_null(node) && !ech_schema_word(section, node->text, "")) {
+        ech_setting_problem(place, &l->problems, "%s is \"%.60s\", one of %s or a map of keys was expected",
+                            section, node->text, ech_schema_words(section));
+        return ECH_OK;
+    }
+    for (int i = 0; code == ECH_OK && i < ech_schema_count(NULL); i++) {
+        const char *path = ech_schema_at(NULL, i)->path;
+        if (strncmp(path, section, length) != 0 || path[length] != '.')
+            continue;
+        code = add_given(l, path, node, place);
+        if (code == ECH_OK && !ech_node_is_null(node))
+            l->given[l->given_count - 1].word = ech_schema_word(section, node->text, path + length + 1);
+    }
+    return code;
+}
+
 static int gather_key(struct ech_loader *l, const struct ech_node *node)
 {
     char path[ECH_KEY_MOST];
@@ -55,6 +78,8 @@ static int gather_key(struct ech_loader *l, const struct ech_node *node)
         return note_later_map(l, path, node) ? ECH_OK : add_given(l, path, node, &place);
     if (ech_node_is_null(node))
         return ECH_OK;
+    if (node->kind == ECH_NODE_SCALAR && ech_schema_words(path))
+        return gather_word(l, path, node, &place);
     if (node->kind != ECH_NODE_MAP) {
         ech_setting_problem(&place, &l->problems, "%s is a %s, a map of keys was expected", path,
                             ech_node_kind_name(node));
@@ -103,7 +128,10 @@ static int gather_value(struct ech_loader *l, const char *path, const char *valu
         ech_setting_problem(place, &l->problems, "%s", found.items[i].text);
     if (code == ECH_CONFIG)
         return ECH_OK;
-    return code == ECH_OK && doc->root ? add_given(l, path, doc->root, place) : code;
+    if (code != ECH_OK || !doc->root)
+        return code;
+    bool word = doc->root->kind == ECH_NODE_SCALAR && ech_schema_words(path);
+    return word ? gather_word(l, path, doc->root, place) : add_given(l, path, doc->root, place);
 }
 
 static int gather_set(struct ech_loader *l, const char *text)

@@ -10,9 +10,10 @@ enum ech_backend {
     ECH_BACKEND_AVX512,
     ECH_BACKEND_AVX2,
     ECH_BACKEND_OPENBLAS,
-    ECH_BACKEND_REF_EXACT
+    ECH_BACKEND_REF_EXACT,
+    ECH_BACKEND_CUDA
 };
-enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU };
+enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU, ECH_DEVICE_CUDA };
 enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 
 struct ech_job {
@@ -36,12 +37,14 @@ struct ech_job {
         int64_t nodes, ranks_per_node; /* 1, auto (= usable cores / threads; auto threads: 1 rank a node) */
         int64_t threads;               /* a rank; auto = the node's usable cores / ranks_per_node */
         int device;                    /* enum ech_device */
-        int backend;                   /* enum ech_backend */
+        int backend;                   /* enum ech_backend; cuda where the device is */
         double time;                   /* walltime, 0: none */
         int64_t memory;                /* of a node, 0: none */
     } resources;
-    int precision; /* choice: f32 (later bf16, int8) */
-    int numerics;  /* choice: strict (later mixed) */
+    struct {
+        int weights, compute; /* enum ech_precision; never auto once loaded */
+    } precision;
+    int numerics; /* choice: strict (later mixed) */
     struct {
         int policy;             /* enum ech_policy */
         int64_t lease_rows;     /* rows of the smallest batch, auto */

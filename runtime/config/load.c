@@ -130,6 +130,7 @@ static void apply_given(struct ech_loader *l, const struct ech_kind *kind)
         *setting = given->place;
         setting->field = field;
         setting->node = given->node;
+        setting->word = given->word;
         if (ech_node_is_null(given->node))
             *setting = (struct ech_setting){.field = field};
     }
@@ -163,7 +164,9 @@ static int convert(struct ech_loader *l, struct ech_setting *setting)
     const char *later = setting->node->kind == ECH_NODE_SCALAR && strcmp(field->path, "kind") != 0
                             ? ech_schema_later_value(field->path, setting->node->text)
                             : NULL;
-    int code = later ? ECH_CONFIG : ech_value_set(field, setting->node, base, why, sizeof why, l->err);
+    struct ech_node word = {.kind = ECH_NODE_SCALAR, .text = (char *)(uintptr_t)setting->word, .plain = true};
+    const struct ech_node *node = setting->word ? &word : setting->node;
+    int code = later ? ECH_CONFIG : ech_value_set(field, node, base, why, sizeof why, l->err);
     if (code == ECH_CONFIG)
         ech_setting_problem(setting, &l->problems, "%s", later ? later : why);
     return code == ECH_CONFIG ? ECH_OK : code;

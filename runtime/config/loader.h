@@ -9,6 +9,7 @@ enum { ECH_KEY_MOST = 160 };
 struct ech_given {
     char path[ECH_KEY_MOST];
     const struct ech_node *node;
+    const char *word;         /* what the node's word means for this key; NULL: what is written */
     struct ech_setting place; /* origin, position, label */
 };
 

@@ -1,6 +1,8 @@
 /* The schema of struct ech_job: one row a key. The order is that of the reference file. */
 #include "config/schema.h"
 
+#include "config/precision.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,9 +10,12 @@
 #define AT(member) offsetof(struct ech_job, member)
 
 static const char *const exists_choices[] = {"error", "replace", NULL};
-static const char *const device_choices[] = {"auto", "cpu", NULL};
-static const char *const backend_choices[] = {"auto", "avx512", "avx2", "openblas", "ref_exact", NULL};
-static const char *const precision_choices[] = {"f32", NULL};
+static const char *const device_choices[] = {"auto", "cpu", "cuda", NULL};
+static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "openblas",
+                                              "ref_exact", "cuda",   NULL};
+/* enum ech_precision; int4 is a way to keep weights alone. */
+static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
+static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
 static const char *const numerics_choices[] = {"strict", NULL};
 static const char *const policy_choices[] = {"adaptive", "equal", NULL};
 
@@ -53,15 +58,17 @@ static const struct ech_field tail[] = {
     {"resources.threads", ECH_F_AUTO, AT(resources.threads), .fallback = "auto", .most = 4096,
      .doc = "Threads a rank; auto: the node's usable cores / ranks_per_node"},
     {"resources.device", ECH_F_CHOICE, AT(resources.device), .fallback = "auto", .choices = device_choices,
-     .doc = "Where kernels run"},
+     .doc = "Where kernels run; auto: the processor (cuda must be asked for)"},
     {"resources.backend", ECH_F_CHOICE, AT(resources.backend), .fallback = "auto", .choices = backend_choices,
      .doc = "Kernels; a named one that cannot be had is an error"},
     {"resources.time", ECH_F_TIME, AT(resources.time), .most = YEAR, .example = "1:30:00",
      .doc = "Walltime; the job stops in time and can be resumed; not given: no limit"},
     {"resources.memory", ECH_F_BYTES, AT(resources.memory), .most = 1024 * TIB, .example = "16GiB",
      .doc = "Memory of a node; a rank's budget is its share; not given: no limit"},
-    {"precision", ECH_F_CHOICE, AT(precision), .fallback = "f32", .choices = precision_choices,
-     .affects = true, .doc = "Arithmetic of the model"},
+    {"precision.weights", ECH_F_CHOICE, AT(precision.weights), .fallback = "auto", .choices = weights_choices,
+     .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
+    {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
+     .affects = true, .doc = "What products compute in; auto: f32 where the weights allow it"},
     {"numerics", ECH_F_CHOICE, AT(numerics), .fallback = "strict", .choices = numerics_choices,
      .affects = true, .doc = "strict: all ranks compute the same bits"},
     {"balance.policy", ECH_F_CHOICE, AT(balance.policy), .fallback = "adaptive", .choices = policy_choices,
@@ -100,6 +107,7 @@ static const struct {
     {"output", "What is written"},
     {"options", "Options of the kind"},
     {"resources", "What the job may use"},
+    {"precision", "Arithmetic of the model; one word sets both (precision: bf16)"},
     {"balance", "How rows are shared out"},
     {"limits", "Times and sizes of the machinery; seldom changed"},
 };
@@ -111,16 +119,8 @@ static const struct {
     {"after", NULL, "pipelines (after) come in a later version"},
     {"cluster", NULL, "cluster files come in a later version: use resources.nodes"},
     {"model.path", NULL, "a model with options comes in a later version: write model: FOLDER"},
-    {"precision.weights", NULL, "precision by part comes in a later version: write precision: f32"},
-    {"precision.compute", NULL, "precision by part comes in a later version: write precision: f32"},
-    {"precision.kv", NULL, "precision by part comes in a later version: write precision: f32"},
-    {"precision", "auto", "precision auto comes in a later version: f32 is what it would choose"},
-    {"precision", "bf16", "precision bf16 comes in a later version"},
-    {"precision", "f16", "precision f16 comes in a later version"},
-    {"precision", "int8", "precision int8 comes in a later version"},
+    {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
     {"numerics", "mixed", "numerics mixed comes in a later version"},
-    {"resources.device", "cuda", "device cuda comes in a later version"},
-    {"resources.backend", "cuda", "backend cuda comes in a later version"},
     {"output.exists", "append", "exists append comes in a later version"},
     {"kind", "translate", "kind translate comes in a later version"},
     {"kind", "generate", "kind generate comes in a later version"},
@@ -179,6 +179,21 @@ const char *ech_schema_section_doc(const char *section)
         if (strcmp(sections[i].name, section) == 0)
             return sections[i].doc;
     return NULL;
+}
+
+const char *ech_schema_word(const char *section, const char *word, const char *key)
+{
+    if (strcmp(section, "precision") != 0)
+        return NULL;
+    if (strcmp(word, "auto") == 0)
+        return "auto";
+    const char *compute = ech_precision_compute_of(word);
+    return !compute || strcmp(key, "compute") == 0 ? compute : word;
+}
+
+const char *ech_schema_words(const char *section)
+{
+    return strcmp(section, "precision") == 0 ? "auto, f32, bf16, f16, int8, int4" : NULL;
 }
 
 bool ech_schema_is_section(const char *path)

@@ -20,6 +20,11 @@ bool ech_schema_is_section(const char *path);
 /* One line about a section, for the reference file and the JSON Schema; NULL: no section. */
 const char *ech_schema_section_doc(const char *section);
 
+/* Sections that one word may stand for: the words, for messages (NULL: none), and what a word means for a key
+ * below ("precision", "int4", "compute": "int8"; NULL: not one of the words). */
+const char *ech_schema_words(const char *section);
+const char *ech_schema_word(const char *section, const char *word, const char *key);
+
 /* Keys and values of the design that this version does not have; NULL: none such. The text ends a sentence
  * ("steps: ..."). */
 const char *ech_schema_later_key(const char *path);

@@ -89,7 +89,16 @@ static void put_object(const struct ech_kind *kind, const char *section, const c
 {
     size_t length = strlen(section);
     bool any = false;
-    ech_str_adds(out, "{\"type\":[\"object\",\"null\"],\"additionalProperties\":false");
+    const char *words = ech_schema_words(section);
+    ech_str_addf(out, "{\"type\":[\"object\",%s\"null\"],\"additionalProperties\":false",
+                 words ? "\"string\"," : "");
+    if (words) {
+        ech_str_adds(out, ",\"pattern\":\"^(");
+        for (const char *p = words; *p; p++)
+            if (*p != ' ')
+                ech_str_addc(out, *p == ',' ? '|' : *p);
+        ech_str_adds(out, ")$\"");
+    }
     if (doc)
         ech_json_add_str(out, "description", doc);
     ech_str_adds(out, ",\"properties\":{");

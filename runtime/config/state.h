@@ -15,6 +15,7 @@ struct ech_setting {
     int line, column;            /* in the file */
     const char *label;           /* "--set a=b", "ECHELON_A=b"; while loading only */
     const struct ech_node *node; /* while loading only */
+    const char *word;            /* instead of the node's text; while loading only */
 };
 
 struct ech_config {

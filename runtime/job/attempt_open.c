@@ -148,6 +148,7 @@ static int open_kind(struct ech_attempt *a, struct ech_err *err)
     struct ech_stream_env env = {.job = a->job,
                                  .source = a->source,
                                  .threads = a->threads,
+                                 .device = ech_comm_node_rank(a->comm),
                                  .memory = a->job->resources.memory / ech_comm_node_size(a->comm),
                                  .index = index};
     int code = index ? a->kind->open(&env, &a->stream, err) : ECH_UNAVAILABLE;
@@ -164,6 +165,7 @@ static void start_event(struct ech_attempt *a)
         ech_json_add_int(s, "pid", getpid());
         ech_json_add_int(s, "threads", a->threads);
         ech_json_add_str(s, "backend", a->kind->backend(a->stream));
+        ech_json_add_str(s, "precision", a->kind->precision(a->stream));
         ech_json_add_str(s, "numerics", a->kind->numerics(a->stream));
         ech_json_add_str(s, "cpu", ech_usage_cpu_name(cpu, sizeof cpu));
         ech_json_add_str(s, "version", a->o->version);

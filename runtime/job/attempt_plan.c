@@ -61,6 +61,7 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
     int size = ech_comm_size(a->comm);
     struct ech_plan plan = {.kind = a->job->kind_name,
                             .backend = a->kind->backend(a->stream),
+                            .precision = a->kind->precision(a->stream),
                             .numerics = a->kind->numerics(a->stream),
                             .policy = a->job->balance.policy == ECH_POLICY_EQUAL ? "equal" : "adaptive",
                             .rows = ech_source_rows(a->source),

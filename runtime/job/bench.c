@@ -14,7 +14,10 @@
 
 static const struct ech_option options[] = {
     {"model", "FOLDER", false, "embed: the model (models/all-MiniLM-L6-v2)"},
-    {"backend", "NAME", false, "embed: auto, avx512, avx2, openblas, ref_exact"},
+    {"backend", "NAME", false, "embed: auto, avx512, avx2, openblas, ref_exact, cuda"},
+    {"precision", "NAME", false, "embed: f32, bf16, int8, int4, f16 (f32)"},
+    {"dataset", "PATH", false, "embed: measure with the rows of this dataset instead of made-up ones"},
+    {"column", "NAME", false, "embed: its column of texts (text)"},
     {"threads", "N", false, "embed: threads of a rank (all usable cores divided among the ranks)"},
     {"seconds", "N", false, "embed: how long each length is measured (3)"},
     {"mib", "N", false, "io: size of the dataset in MiB (256)"},
@@ -44,6 +47,9 @@ static int read_options(const struct ech_args *args, struct ech_bench *b, struct
     int64_t seconds = 3;
     b->model = ech_args_get(args, "model") ? ech_args_get(args, "model") : "models/all-MiniLM-L6-v2";
     b->backend = ech_args_get(args, "backend") ? ech_args_get(args, "backend") : "auto";
+    b->precision = ech_args_get(args, "precision") ? ech_args_get(args, "precision") : "f32";
+    b->dataset = ech_args_get(args, "dataset");
+    b->column = ech_args_get(args, "column") ? ech_args_get(args, "column") : "text";
     b->mib = 256;
     b->rows = 200000;
     b->threads = ech_usage_cores() / ech_comm_node_size(b->comm);

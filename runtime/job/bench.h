@@ -9,7 +9,8 @@ struct ech_bench {
     struct ech_comm *comm;
     const char *folder; /* for files; removed by the caller */
     const char *model;  /* or NULL */
-    const char *backend;
+    const char *backend, *precision;
+    const char *dataset, *column; /* embed: rows to measure with; NULL: made-up ones */
     int64_t mib, rows, threads;
     double seconds;
     struct ech_str *table; /* Markdown rows, rank 0 prints them */

@@ -3,10 +3,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "config/precision.h"
 
 const char *ech_backend_name(const struct ech_job *job)
 {
-    static const char *const names[] = {"auto", "avx512", "avx2", "openblas", "ref_exact"};
+    static const char *const names[] = {"auto", "avx512", "avx2", "openblas", "ref_exact", "cuda"};
     return names[job->resources.backend];
 }
 
@@ -16,6 +17,9 @@ int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_op
     struct ech_engine_options engine = {
         .model = env->job->model,
         .backend = ech_backend_name(env->job),
+        .weights = ech_precision_name(env->job->precision.weights),
+        .compute = ech_precision_name(env->job->precision.compute),
+        .device = env->device,
         .threads = env->threads,
         .memory_bytes = env->memory,
         .pooling = (enum ech_pooling)options->pooling,

@@ -16,6 +16,7 @@ struct ech_stream_env {
     const struct ech_job *job;
     const struct ech_source *source; /* rows of the job */
     int threads;
+    int device;        /* which of the backend's: the rank's number within its node */
     int64_t memory;    /* bytes for this rank beyond shared weights, 0: unlimited */
     const char *index; /* manifest of options.index as the run keeps it; NULL: the dataset as it is */
 };
@@ -34,6 +35,7 @@ struct ech_kind_ops {
     int (*columns)(const struct ech_stream *stream, struct ech_column *out);
     const char *(*numerics)(const struct ech_stream *stream);
     const char *(*backend)(const struct ech_stream *stream);
+    const char *(*precision)(const struct ech_stream *stream);
     /* Parts of the job's identity that are this kind's own (model files, other datasets). Collective. */
     int (*identify)(const struct ech_stream *stream, struct ech_comm *comm, struct ech_identity *identity,
                     struct ech_err *err);

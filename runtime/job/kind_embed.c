@@ -49,6 +49,11 @@ static const char *embed_backend(const struct ech_stream *s)
     return ech_engine_backend(s->engine);
 }
 
+static const char *embed_precision(const struct ech_stream *s)
+{
+    return ech_engine_precision(s->engine);
+}
+
 static int embed_identify(const struct ech_stream *s, struct ech_comm *comm, struct ech_identity *identity,
                           struct ech_err *err)
 {
@@ -148,6 +153,7 @@ const struct ech_kind_ops ech_kind_embed = {
     .columns = embed_columns,
     .numerics = embed_numerics,
     .backend = embed_backend,
+    .precision = embed_precision,
     .identify = embed_identify,
     .shared_bytes = embed_shared_bytes,
     .workspace_bytes = embed_workspace_bytes,

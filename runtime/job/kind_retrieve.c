@@ -34,6 +34,7 @@ struct ech_stream {
     int threads, column, join[JOINS_MOST], joins;
     int64_t dim;
     struct pending *pending;
+    char numerics[64];
 };
 
 static int find_joins(struct ech_stream *s, struct ech_err *err)
@@ -98,6 +99,21 @@ static int open_encoder(struct ech_stream *s, const struct ech_stream_env *env, 
 
 static void retrieve_close(struct ech_stream *s);
 
+/* Scores are computed in f32 by the processor, whatever the queries were encoded by. */
+static int choose_search(struct ech_stream *s, struct ech_err *err)
+{
+    char why[256] = "";
+    const char *name = ech_backend_name(s->job);
+    s->ops = ech_ops_find(strcmp(name, "cuda") == 0 ? "auto" : name, why);
+    if (!s->ops)
+        return ech_fail(err, ECH_UNAVAILABLE, "resources.backend: %s", why);
+    const char *search = s->ops->numerics[ECH_FMT_F32];
+    const char *queries = s->engine ? ech_engine_numerics(s->engine) : search;
+    bool same = strcmp(search, queries) == 0;
+    snprintf(s->numerics, sizeof s->numerics, "%s%s%s", search, same ? "" : "+", same ? "" : queries);
+    return ECH_OK;
+}
+
 static int retrieve_open(const struct ech_stream_env *env, struct ech_stream **out, struct ech_err *err)
 {
     struct ech_stream *s = ech_calloc(1, sizeof *s, err);
@@ -109,11 +125,8 @@ static int retrieve_open(const struct ech_stream_env *env, struct ech_stream **o
     int code = open_index(s, env->index, err);
     if (!code)
         code = open_encoder(s, env, err);
-    char why[256] = "";
-    if (!code) {
-        s->ops = ech_ops_find(ech_backend_name(s->job), why);
-        code = s->ops ? ECH_OK : ech_fail(err, ECH_UNAVAILABLE, "resources.backend: %s", why);
-    }
+    if (!code)
+        code = choose_search(s, err);
     if (code)
         retrieve_close(s);
     else
@@ -160,7 +173,12 @@ static int retrieve_columns(const struct ech_stream *s, struct ech_column *out)
 
 static const char *retrieve_numerics(const struct ech_stream *s)
 {
-    return s->ops->numerics[ECH_FMT_F32];
+    return s->numerics;
+}
+
+static const char *retrieve_precision(const struct ech_stream *s)
+{
+    return s->engine ? ech_engine_precision(s->engine) : ech_ops_format_name(ECH_FMT_F32);
 }
 
 static const char *retrieve_backend(const struct ech_stream *s)
@@ -430,6 +448,7 @@ const struct ech_kind_ops ech_kind_retrieve = {
     .close = retrieve_close,
     .columns = retrieve_columns,
     .numerics = retrieve_numerics,
+    .precision = retrieve_precision,
     .backend = retrieve_backend,
     .identify = retrieve_identify,
     .shared_bytes = retrieve_shared_bytes,

@@ -98,6 +98,7 @@ static int print_plan(struct opened *o, bool json, struct ech_str *text, struct 
     bool equal = job->balance.policy == ECH_POLICY_EQUAL;
     struct ech_plan plan = {.kind = job->kind_name,
                             .backend = o->kind->backend(o->stream),
+                            .precision = o->kind->precision(o->stream),
                             .numerics = o->kind->numerics(o->stream),
                             .policy = equal ? "equal" : "adaptive",
                             .rows = ech_source_rows(o->source),

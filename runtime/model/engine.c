@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/num.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* About 240 tokens keep the activations of a micro-batch in cache; SPAN_MOST: spread biases grow with its
@@ -20,23 +21,43 @@ static int check_options(const struct ech_engine_options *o, struct ech_err *err
         return ech_fail(err, ECH_CONFIG, "no model is named");
     if (o->threads < 1 || o->threads > THREADS_MOST)
         return ech_fail(err, ECH_CONFIG, "threads is %d, 1 to %d was expected", o->threads, THREADS_MOST);
-    if (o->memory_bytes < 0 || o->microbatch_tokens < 0 || o->max_tokens < 0)
-        return ech_fail(err, ECH_CONFIG, "memory, microbatch and max_tokens must not be negative");
+    if (o->memory_bytes < 0 || o->microbatch_tokens < 0 || o->max_tokens < 0 || o->device < 0)
+        return ech_fail(err, ECH_CONFIG, "memory, microbatch, max_tokens and device must not be negative");
     if (o->microbatch_tokens > 1 << 24)
         return ech_fail(err, ECH_CONFIG, "microbatch is %lld tokens, at most %d are possible",
                         (long long)o->microbatch_tokens, 1 << 24);
     return ECH_OK;
 }
 
-static int choose_backend(struct ech_engine *e, const char *name, struct ech_err *err)
+static int choose_backend(struct ech_engine *e, const char *name, int device, struct ech_err *err)
 {
     char why[256] = "", line[512];
     bool automatic = !name || strcmp(name, "auto") == 0;
     e->net.ops = ech_ops_find(automatic ? "auto" : name, why);
     if (!e->net.ops)
         return ech_fail(err, ECH_UNAVAILABLE, "%s", why);
+    int devices = e->net.ops->devices();
+    e->net.device = devices > 0 ? device % devices : 0;
     if (automatic && ech_log_on(ECH_LOG_INFO, "model"))
         ech_log(ECH_LOG_INFO, "model", "%s", ech_ops_explain(line, sizeof line));
+    return ECH_OK;
+}
+
+/* The format, and the class of everything that is computed in it. */
+static int choose_precision(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
+{
+    const char *weights = o->weights ? o->weights : "f32", *compute = o->compute ? o->compute : weights;
+    const struct ech_ops *ops = e->net.ops;
+    if (!ech_ops_format_of(weights, compute, &e->format))
+        return ech_fail(err, ECH_CONFIG, "weights in %s with compute in %s are no pair that kernels have",
+                        weights, compute);
+    const char *products = ops->numerics[e->format],
+               *attention = ops->numerics[ech_flow_of(e->format)->attention];
+    if (!products || !attention)
+        return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s", ops->name,
+                        ech_ops_format_name(e->format));
+    bool same = strcmp(products, attention) == 0;
+    snprintf(e->numerics, sizeof e->numerics, "%s%s%s", products, same ? "" : "+", same ? "" : attention);
     return ECH_OK;
 }
 
@@ -188,7 +209,8 @@ static int plan_tables(struct ech_engine *e, struct ech_err *err)
         if (t)
             e->net.table_types[i] = types[t->dtype];
     }
-    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, e->max_tokens, &e->net.packing, err);
+    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, e->format, e->max_tokens, &e->net.packing,
+                            err);
 }
 
 int ech_engine_load(const struct ech_engine_options *o, struct ech_engine **out, struct ech_err *err)
@@ -201,7 +223,9 @@ int ech_engine_load(const struct ech_engine_options *o, struct ech_engine **out,
         return ECH_UNAVAILABLE;
     e->threads = o->threads;
     e->on_long_error = o->on_long_error;
-    code = choose_backend(e, o->backend, err);
+    code = choose_backend(e, o->backend, o->device, err);
+    if (code == ECH_OK)
+        code = choose_precision(e, o, err);
     if (code == ECH_OK)
         code = read_model(e, o, err);
     if (code == ECH_OK)
@@ -250,11 +274,37 @@ int ech_engine_pack(struct ech_engine *e, void *base, int64_t part, int64_t part
     return code;
 }
 
+/* The packed segment into the device's memory. */
+static int upload(struct ech_engine *e, struct ech_err *err)
+{
+    const struct ech_ops *ops = e->net.ops;
+    char why[256] = "";
+    struct ech_queue_options options = {.size = sizeof options, .device = e->net.device};
+    struct ech_queue *queue = ech_queue_open(ops, &options, why);
+    int status = queue ? ops->mem_alloc(e->net.device, e->net.packing.bytes, &e->weights_mem, why) : 0;
+    if (!queue || status != ECH_OP_OK) {
+        ech_queue_close(queue);
+        return ech_fail(err, ECH_UNAVAILABLE, "the weights on backend %s: %s", ops->name, why);
+    }
+    e->weights_mem.ops = ops;
+    status = ops->put(queue, e->weights_mem.at, e->net.packed, e->net.packing.bytes);
+    int done = ech_queue_sync(queue);
+    if (status != ECH_OP_OK || done != ECH_OP_OK)
+        ech_fail(err, ECH_UNAVAILABLE, "the weights on backend %s: %s", ops->name, ech_queue_error(queue));
+    ech_queue_close(queue);
+    if (status != ECH_OP_OK || done != ECH_OP_OK)
+        return ECH_UNAVAILABLE;
+    e->net.packed = e->weights_mem.at;
+    return ECH_OK;
+}
+
 int ech_engine_start(struct ech_engine *e, struct ech_err *err)
 {
     if (!e->net.packed || e->lanes)
         return ech_fail(err, ECH_BUG, "an engine is started once, after packing");
-    int code = ech_lanes_open(&e->net, e->threads, e->microbatch, e->capacity, &e->lanes, err);
+    int code = e->net.ops->device && !e->weights_mem.at ? upload(e, err) : ECH_OK;
+    if (code == ECH_OK)
+        code = ech_lanes_open(&e->net, e->threads, e->microbatch, e->capacity, &e->lanes, err);
     if (code != ECH_OK)
         return code;
     ech_bound_fini(&e->bound);
@@ -285,6 +335,8 @@ void ech_engine_close(struct ech_engine *e)
     if (!e)
         return;
     ech_lanes_close(e->lanes);
+    if (e->weights_mem.at)
+        e->weights_mem.ops->mem_free(&e->weights_mem);
     ech_packing_fini(&e->net.packing);
     ech_bound_fini(&e->bound);
     ech_weights_close(e->weights);
@@ -310,7 +362,12 @@ int64_t ech_engine_max_tokens(const struct ech_engine *e)
 
 const char *ech_engine_numerics(const struct ech_engine *e)
 {
-    return e->net.ops->numerics[ECH_FMT_F32];
+    return e->numerics;
+}
+
+const char *ech_engine_precision(const struct ech_engine *e)
+{
+    return ech_ops_format_name(e->format);
 }
 
 const char *ech_engine_backend(const struct ech_engine *e)

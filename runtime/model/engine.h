@@ -20,7 +20,10 @@ enum ech_tristate { ECH_AUTO, ECH_NO, ECH_YES };
 
 struct ech_engine_options {
     const char *model;         /* folder */
-    const char *backend;       /* "auto", "avx512", "avx2", "openblas", "ref_exact" */
+    const char *backend;       /* "auto", "avx512", "avx2", "openblas", "ref_exact", "cuda" */
+    const char *weights;       /* "f32", "bf16", "f16", "int8", "int4"; NULL: "f32" */
+    const char *compute;       /* "f32", "bf16", "f16", "int8"; NULL: as weights */
+    int device;                /* which of the backend's devices, modulo their number */
     int threads;               /* lanes, >= 1 */
     int64_t memory_bytes;      /* budget of workspaces beyond the packed weights; 0: unlimited */
     int64_t microbatch_tokens; /* 0: default */
@@ -45,7 +48,9 @@ void ech_engine_close(struct ech_engine *engine);
 
 int64_t ech_engine_dim(const struct ech_engine *engine);
 int64_t ech_engine_max_tokens(const struct ech_engine *engine);
-const char *ech_engine_numerics(const struct ech_engine *engine); /* class, "cpu-f32-2" */
+/* Class of the products, and of the attention where that computes in another: "cpu-int8-1+cpu-bf16-1". */
+const char *ech_engine_numerics(const struct ech_engine *engine);
+const char *ech_engine_precision(const struct ech_engine *engine); /* "f32", "bf16", "int8", "bf16-f32" ... */
 const char *ech_engine_backend(const struct ech_engine *engine);
 double ech_engine_flops(const struct ech_engine *engine, int64_t tokens); /* of one sequence of that length */
 

@@ -13,8 +13,11 @@ struct ech_engine {
     struct ech_err no_tokenizer;
     struct ech_weights *weights; /* until the start */
     struct ech_bound bound;
-    struct ech_lanes *lanes; /* from the start */
-    void *own;               /* packed segment, where the engine made it itself */
+    enum ech_format format; /* of the products */
+    char numerics[64];
+    struct ech_mem weights_mem; /* the packed weights on a device */
+    struct ech_lanes *lanes;    /* from the start */
+    void *own;                  /* packed segment, where the engine made it itself */
     int threads;
     int64_t max_tokens, microbatch, capacity;
     bool on_long_error;

@@ -5,34 +5,50 @@
 
 #include "model/packing.h"
 
+/* What a format hands from operation to operation. */
+struct ech_flow {
+    enum ech_format attention; /* what attention computes in */
+    enum ech_atype feed;       /* input of products: f32 is the hidden state itself */
+    enum ech_atype qkv;        /* query, key and value */
+    enum ech_atype attended;   /* what attention yields */
+    enum ech_atype up;         /* the intermediate activations */
+};
+const struct ech_flow *ech_flow_of(enum ech_format format);
+
 struct ech_net {
     const struct ech_ops *ops;
+    int device;
     struct ech_spec spec;
     struct ech_packing packing;
     enum ech_wtype table_types[3]; /* word, position, type */
-    const void *packed;
-    bool hidden_states; /* no pooling: one vector a token */
+    const void *packed;            /* in the backend's memory */
+    bool hidden_states;            /* no pooling: one vector a token */
     enum ech_pool pooling;
     bool normalize;
 };
 
-/* Scratch of one lane, for up to `capacity` tokens in any number of sequences. */
+/* Scratch of one lane, for up to `capacity` tokens in any number of sequences. The input arrays are the
+ * process's own memory; the rest is the backend's. */
 struct ech_work {
     struct ech_queue *queue;
-    void *block;
+    void *host;
+    struct ech_mem mem;
     int64_t capacity;
-    float *x, *y, *wide; /* y is free before and after ech_forward */
-    int32_t *words, *positions, *types;
-    int64_t *starts; /* capacity + 1 */
+    int32_t *words, *positions, *types; /* input (capacity) */
+    int64_t *starts;                    /* input (capacity + 1) */
+    float *x, *y;                       /* (capacity, hidden); y is free before and after ech_forward */
+    void *feed, *wide;                  /* the next product's input; (capacity, the widest row) */
+    float *feed_scale, *wide_scale;     /* (capacity), of Q8 rows */
+    int32_t *ids[3];                    /* words, positions, types where operations read them */
 };
 
 size_t ech_work_bytes(const struct ech_net *net, int64_t capacity);
 int ech_work_init(struct ech_work *work, const struct ech_net *net, int64_t capacity, struct ech_err *err);
 void ech_work_fini(struct ech_work *work);
 
-/* work->words, types and starts hold the input; out (sequences, hidden) or (tokens, hidden);
- * it may be work->y.
- * Errors  ECH_BUG: an operation refused its arguments. */
+/* work->words, types and starts hold the input; out (sequences, hidden) or (tokens, hidden) is the process's
+ * memory.
+ * Errors  ECH_UNAVAILABLE: out of memory or a device failed. ECH_BUG: an operation refused its arguments. */
 int ech_forward(const struct ech_net *net, struct ech_work *work, int64_t sequences, float *out,
                 struct ech_err *err);
 

@@ -136,23 +136,35 @@ static int64_t gather(struct ech_work *w, const struct unit *unit)
     return sequences;
 }
 
+/* The vectors of `sequences` good rows, one after the other at `values`, go to their rows; bad rows become
+ * zeros. From the last on: none is written over before it moved. */
+static void spread(float *values, int64_t d, int64_t sequences, const struct unit *unit)
+{
+    const int64_t *starts = unit->batch->starts;
+    for (int64_t row = unit->end; row-- > unit->first;) {
+        float *to = values + (row - unit->first) * d;
+        if (starts[row + 1] > starts[row])
+            memmove(to, values + --sequences * d, (size_t)d * sizeof *values);
+        else
+            memset(to, 0, (size_t)d * sizeof *values);
+    }
+}
+
 /* Pooled vectors go to their rows (a bad row between them stays zero); hidden states lie in order. */
 static int compute(const struct ech_net *net, struct ech_work *w, const struct unit *unit,
                    struct ech_err *err)
 {
     const struct ech_batch *b = unit->batch;
-    int64_t sequences = gather(w, unit), d = net->spec.hidden, next = 0;
+    int64_t sequences = gather(w, unit), d = net->spec.hidden;
     float *values = b->result->values;
     if (sequences == 0)
         return ECH_OK;
     if (net->hidden_states)
         return ech_forward(net, w, sequences, values + b->starts[unit->first] * d, err);
-    if (sequences == unit->end - unit->first)
-        return ech_forward(net, w, sequences, values + unit->first * d, err);
-    int code = ech_forward(net, w, sequences, w->y, err);
-    for (int64_t row = unit->first; code == ECH_OK && row < unit->end; row++)
-        if (b->starts[row + 1] > b->starts[row])
-            memcpy(values + row * d, w->y + next++ * d, (size_t)d * sizeof *values);
+    values += unit->first * d;
+    int code = ech_forward(net, w, sequences, values, err);
+    if (code == ECH_OK && sequences < unit->end - unit->first)
+        spread(values, d, sequences, unit);
     return code;
 }
 

@@ -43,7 +43,7 @@ static size_t index_of(enum ech_packed_piece piece, int64_t layer)
 }
 
 static size_t piece_bytes(enum kind kind, const struct ech_tensor *t, const struct ech_spec *s,
-                          const struct ech_ops *ops, int64_t span)
+                          const struct ech_ops *ops, const struct ech_packing *packing)
 {
     switch (kind) {
     case TABLE:
@@ -51,13 +51,13 @@ static size_t piece_bytes(enum kind kind, const struct ech_tensor *t, const stru
     case VECTOR:
         return (size_t)t->elements * sizeof(float);
     case MATRIX:
-        return ops->linear_packed_bytes(ECH_FMT_F32, t->shape[0], t->shape[1]);
+        return ops->linear_packed_bytes(packing->format, t->shape[0], t->shape[1]);
     case FUSED:
-        return ops->linear_packed_bytes(ECH_FMT_F32, FUSED_PARTS * t->shape[0], t->shape[1]);
+        return ops->linear_packed_bytes(packing->format, FUSED_PARTS * t->shape[0], t->shape[1]);
     case FUSED_VECTOR:
         return FUSED_PARTS * (size_t)t->elements * sizeof(float);
     case SPREAD:
-        return (size_t)s->heads * (size_t)span * (size_t)span * sizeof(float);
+        return (size_t)s->heads * (size_t)packing->span * (size_t)packing->span * sizeof(float);
     }
     return 0;
 }
@@ -69,14 +69,13 @@ static void place(struct ech_packing *packing, const struct ech_spec *s, const s
     size_t *offset = &packing->offsets[index_of(piece, layer)];
     *offset = t ? packing->bytes : SIZE_MAX;
     if (t)
-        packing->bytes +=
-            (piece_bytes(pieces[piece].kind, t, s, ops, packing->span) + ALIGN - 1) / ALIGN * ALIGN;
+        packing->bytes += (piece_bytes(pieces[piece].kind, t, s, ops, packing) + ALIGN - 1) / ALIGN * ALIGN;
 }
 
 int ech_packing_make(const struct ech_spec *s, const struct ech_bound *bound, const struct ech_ops *ops,
-                     int64_t span, struct ech_packing *out, struct ech_err *err)
+                     enum ech_format format, int64_t span, struct ech_packing *out, struct ech_err *err)
 {
-    struct ech_packing packing = {.span = span};
+    struct ech_packing packing = {.span = span, .format = format};
     packing.offsets =
         ech_calloc((size_t)(ECH_P_LAYER + s->layers * ECH_P_PER_LAYER), sizeof *packing.offsets, err);
     if (!packing.offsets)
@@ -107,6 +106,7 @@ struct share {
     const struct ech_spec *spec;
     const struct ech_bound *bound;
     const struct ech_ops *ops;
+    enum ech_format format;
     int64_t span, part, parts;
 };
 
@@ -141,7 +141,7 @@ static int pack_matrix(const struct share *p, enum ech_slot slot, int64_t layer,
         from = copy;
     }
     if (code == ECH_OK &&
-        p->ops->linear_pack(ECH_FMT_F32, from, ECH_W_F32, count * n, k, to, p->part, p->parts) != ECH_OP_OK)
+        p->ops->linear_pack(p->format, from, ECH_W_F32, count * n, k, to, p->part, p->parts) != ECH_OP_OK)
         code = ech_fail(err, ECH_BUG, "packing %s for the backend %s failed", first->name, p->ops->name);
     ech_free(copy);
     return code;
@@ -206,8 +206,13 @@ int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *s
                      const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
                      int64_t parts, struct ech_err *err)
 {
-    struct share p = {
-        .spec = s, .bound = bound, .ops = ops, .span = packing->span, .part = part, .parts = parts};
+    struct share p = {.spec = s,
+                      .bound = bound,
+                      .ops = ops,
+                      .format = packing->format,
+                      .span = packing->span,
+                      .part = part,
+                      .parts = parts};
     int code = ECH_OK;
     for (int64_t layer = 0; layer < s->layers; layer++)
         for (int piece = layer ? ECH_P_LAYER : 0; code == ECH_OK && piece < ECH_PIECES; piece++) {

@@ -35,11 +35,12 @@ enum { ECH_P_PER_LAYER = ECH_PIECES - ECH_P_LAYER };
 struct ech_packing {
     size_t *offsets; /* of every piece; SIZE_MAX: the model has none */
     size_t bytes;
-    int64_t span; /* longest sequence: side of the spread biases */
+    int64_t span;           /* longest sequence: side of the spread biases */
+    enum ech_format format; /* of the products */
 };
 
 int ech_packing_make(const struct ech_spec *spec, const struct ech_bound *bound, const struct ech_ops *ops,
-                     int64_t span, struct ech_packing *out, struct ech_err *err);
+                     enum ech_format format, int64_t span, struct ech_packing *out, struct ech_err *err);
 void ech_packing_fini(struct ech_packing *packing);
 /* Write this part's share of every piece at `base` (64-byte aligned). */
 int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *spec,

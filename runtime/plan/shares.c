@@ -62,6 +62,7 @@ void ech_plan_print_json(const struct ech_plan *plan, struct ech_str *out)
 {
     ech_json_add_str(out, "kind", plan->kind);
     ech_json_add_str(out, "backend", plan->backend);
+    ech_json_add_str(out, "precision", plan->precision);
     ech_json_add_str(out, "numerics", plan->numerics);
     ech_json_add_str(out, "policy", plan->policy);
     ech_json_add_int(out, "rows", plan->rows);
@@ -84,10 +85,11 @@ void ech_plan_print_json(const struct ech_plan *plan, struct ech_str *out)
 void ech_plan_print(const struct ech_plan *plan, struct ech_str *out)
 {
     char a[32], b[32], c[32];
-    ech_str_addf(
-        out, "%s of %s rows (%s done before), about %s tokens, backend %s (%s), policy %s\n", plan->kind,
-        ech_print_count(plan->rows, a, sizeof a), ech_print_count(plan->rows_done, b, sizeof b),
-        ech_print_count((int64_t)plan->tokens, c, sizeof c), plan->backend, plan->numerics, plan->policy);
+    ech_str_addf(out, "%s of %s rows (%s done before), about %s tokens, backend %s, %s (%s), policy %s\n",
+                 plan->kind, ech_print_count(plan->rows, a, sizeof a),
+                 ech_print_count(plan->rows_done, b, sizeof b),
+                 ech_print_count((int64_t)plan->tokens, c, sizeof c), plan->backend, plan->precision,
+                 plan->numerics, plan->policy);
     ech_str_adds(out, "rank  node  host              tokens/s   share        rows    finish      memory\n");
     for (int i = 0; i < plan->ranks_count; i++) {
         const struct ech_plan_rank *r = &plan->ranks[i];

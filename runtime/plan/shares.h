@@ -17,11 +17,11 @@ struct ech_plan_rank {
     int64_t memory;        /* bytes: workspace and this rank's part of the packed weights */
 };
 struct ech_plan {
-    const char *kind, *backend, *numerics, *policy; /* borrowed */
-    int64_t rows, rows_done;                        /* of the job, and from earlier attempts */
-    double tokens;                                  /* expected for what is left */
-    double optimum;                                 /* W / sum(s_i), seconds; 0: not known */
-    double time_limit;                              /* 0: none */
+    const char *kind, *backend, *precision, *numerics, *policy; /* borrowed */
+    int64_t rows, rows_done;                                    /* of the job, and from earlier attempts */
+    double tokens;                                              /* expected for what is left */
+    double optimum;                                             /* W / sum(s_i), seconds; 0: not known */
+    double time_limit;                                          /* 0: none */
     int ranks_count, nodes;
     struct ech_plan_rank *ranks;
 };

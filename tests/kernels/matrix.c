@@ -57,6 +57,15 @@ static float from_bf16(uint16_t h)
     return x;
 }
 
+static float from_f16(uint16_t h)
+{
+    const int exponent = h >> 10 & 31, fraction = h & 1023;
+    double v = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    if (exponent == 31)
+        v = fraction ? (double)NAN : (double)INFINITY;
+    return (float)(h & 0x8000 ? -v : v);
+}
+
 float matrix_get(const struct matrix *m, int64_t row, int64_t col)
 {
     const void *p = matrix_row(m, row);
@@ -64,6 +73,8 @@ float matrix_get(const struct matrix *m, int64_t row, int64_t col)
         return ((const float *)p)[col];
     if (m->type == ECH_A_BF16)
         return from_bf16(((const uint16_t *)p)[col]);
+    if (m->type == ECH_A_F16)
+        return from_f16(((const uint16_t *)p)[col]);
     return (float)(((const uint8_t *)p)[col] - 128) * m->scale[row];
 }
 
@@ -77,6 +88,8 @@ static void random_element(const struct matrix *m, int64_t row, int64_t col, flo
         ((float *)p)[col] = x;
     else if (m->type == ECH_A_BF16)
         ((uint16_t *)p)[col] = (uint16_t)(u >> 16);
+    else if (m->type == ECH_A_F16) /* below 2 */
+        ((uint16_t *)p)[col] = (uint16_t)(u >> 16 & 0xbfff);
     else
         ((uint8_t *)p)[col] = (uint8_t)(col < m->cols ? 1 + random_below(255) : 128);
 }

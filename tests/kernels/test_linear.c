@@ -128,19 +128,32 @@ static struct matrix run_case(struct run *run, const struct linear_case *c, cons
     return y;
 }
 
-/* Is y (bf16) the f32 result rounded? */
+/* Is y (bf16 or Q8) the f32 result, rounded as its type says? By arithmetic of the test's own. */
+static uint8_t nearest_q8(float x, float by)
+{
+    return (uint8_t)((int)nearbyintf(x * by) + 128);
+}
+
 static void rounded(const struct matrix *y, const struct matrix *f32, const char *what)
 {
-    for (int64_t r = 0; r < y->rows; r++)
+    for (int64_t r = 0; r < y->rows; r++) {
+        float most = 0;
+        for (int64_t c = 0; c < y->cols; c++)
+            most = fmaxf(most, fabsf(matrix_get(f32, r, c)));
+        CHECK(y->type != ECH_A_Q8 || y->scale[r] == most / 127, "%s: scale of row %d is %g", what, (int)r,
+              (double)y->scale[r]);
         for (int64_t c = 0; c < y->cols; c++) {
             float value = matrix_get(f32, r, c);
-            uint16_t got = ((const uint16_t *)matrix_row(y, r))[c];
-            if (!isnan(value) && got != nearest_bf16(value)) {
-                fail("%s: (%d, %d) is %g as bf16, the f32 result is %.9g", what, (int)r, (int)c,
+            bool right = y->type == ECH_A_BF16
+                             ? ((const uint16_t *)matrix_row(y, r))[c] == nearest_bf16(value)
+                             : ((const uint8_t *)matrix_row(y, r))[c] == nearest_q8(value, 127 / most);
+            if (!right && most > 0) {
+                fail("%s: (%d, %d) is %g, the f32 result is %.9g", what, (int)r, (int)c,
                      (double)matrix_get(y, r, c), (double)value);
                 return;
             }
         }
+    }
 }
 
 /* As a buffer, for close_enough. */
@@ -165,11 +178,13 @@ static void compare_types(const struct linear_case *c, const struct linear_data 
         close_enough(&got, &expected, 1e-12, run.what);
         if (same_class(*o, format))
             matrix_same(&y, &bits, run.what);
-        run.y_type = ECH_A_BF16;
-        struct matrix half = run_case(&run, c, d);
-        rounded(&half, &y, run.what);
+        for (int t = ECH_A_BF16; t <= ECH_A_Q8; t++) {
+            run.y_type = (enum ech_atype)t;
+            struct matrix half = run_case(&run, c, d);
+            rounded(&half, &y, run.what);
+            matrix_free(&half);
+        }
         matrix_free(&y);
-        matrix_free(&half);
     }
     matrix_free(&want);
     matrix_free(&bits);
@@ -193,6 +208,18 @@ void test_linear(void)
         compare_case(&(struct linear_case){m, 68 + m, 5, 0, true, ECH_ACT_NONE, 0});
 }
 
+static void team_case(struct run *run, const struct linear_case *c, const struct linear_data *d)
+{
+    struct matrix alone = run_case(run, c, d);
+    for (int threads = 2; threads <= 5; threads++) {
+        run->threads = threads;
+        struct matrix y = run_case(run, c, d);
+        matrix_same(&y, &alone, run->what);
+        matrix_free(&y);
+    }
+    matrix_free(&alone);
+}
+
 /* A team of any size gives the bits of one thread, whether it shares rows or panels. */
 void test_team(void)
 {
@@ -207,15 +234,9 @@ void test_team(void)
             for (int f = 0; f < ECH_FORMATS; f++) {
                 if (!usable(*o) || !(*o)->numerics[f])
                     continue;
-                struct run run = {*o, (enum ech_format)f, ECH_A_F32, ECH_A_F32, 1, ""};
-                struct matrix alone = run_case(&run, &SHAPES[i], &d);
-                for (int threads = 2; threads <= 5; threads++) {
-                    run.threads = threads;
-                    struct matrix y = run_case(&run, &SHAPES[i], &d);
-                    matrix_same(&y, &alone, run.what);
-                    matrix_free(&y);
-                }
-                matrix_free(&alone);
+                for (int t = ECH_A_F32; t <= ECH_A_Q8; t++)
+                    team_case(&(struct run){*o, (enum ech_format)f, ECH_A_F32, (enum ech_atype)t, 1, ""},
+                              &SHAPES[i], &d);
             }
         free_data(&d);
     }

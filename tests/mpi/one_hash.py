@@ -4,7 +4,7 @@
 Every K-th document of SciFact (default 96; --full: 16, with every combination; made-up texts where the data is
 absent) is embedded on 1, 2, 3, 4 and 7 ranks,
 with 1 and 2 threads, with leases of 16 and 256 rows, with AVX2 forced and AVX-512, each rank also as a node of its own;
-all shards and manifests (less provenance) must be equal. The OpenBLAS path gives one hash of its own.
+all shards and manifests (less provenance) must be equal. The OpenBLAS path, bf16 and int8 give one hash each.
 """
 import argparse, json, os, pathlib, subprocess, sys, time
 
@@ -31,7 +31,10 @@ def combos(full, flags):
     backends = [dict(base, backend="avx2", threads=2)] + ([dict(base, backend="avx512")] if "avx512f" in flags else [])
     fakes = [dict(base, ranks=r, fake=True) for r in (2, 3, 7)] if full else []
     blas = [dict(base, backend="openblas"), dict(base, backend="openblas", ranks=3, threads=2, lease=7)]
-    return (wide if full else few) + backends + fakes, blas
+    groups = {"f32": (wide if full else few) + backends + fakes, "openblas": blas}
+    for precision in ("bf16", "int8"):
+        groups[precision] = [dict(c, precision=precision) for c in few[:3] + backends]
+    return groups
 
 
 def run(where, i, c):
@@ -42,6 +45,7 @@ input: {{dataset: {where}/docs, column: text}}
 output: {{dataset: {where}/out-{i}, keep: [id], shard_bytes: 64KiB}}
 resources: {{threads: {c['threads']}, backend: {c['backend']}}}
 balance: {{lease_rows: {c['lease']}, probe: false}}
+precision: {c.get('precision', 'f32')}
 runs: {where}/runs
 """)
     env = dict(os.environ, ECH_RANKS_A_NODE="1" if c["fake"] else "0")
@@ -71,12 +75,16 @@ def main():
     subprocess.run([f"{loop.BIN}/echelon", "data", "import", str(where / "docs.jsonl"), str(where / "docs")], check=True,
                    stdout=subprocess.DEVNULL)
     flags = open("/proc/cpuinfo").read()
-    own, blas = combos(a.full, flags)
-    hashes = {run(where, i, c) for i, c in enumerate(own)}
-    blas_hashes = {run(where, 1000 + i, c) for i, c in enumerate(blas)}
-    if len(hashes) != 1 or len(blas_hashes) != 1:
-        sys.exit(f"FAIL: {len(hashes)} hashes, {len(blas_hashes)} of openblas, 1 and 1 expected")
-    print(f"{len(docs)} documents, {len(own)} ways, one hash; openblas {len(blas)} ways, one hash")
+    groups, i, said = combos(a.full, flags), 0, []
+    for name, ways in groups.items():
+        hashes = set()
+        for c in ways:
+            hashes.add(run(where, i, c))
+            i += 1
+        if len(hashes) != 1:
+            sys.exit(f"FAIL: {len(hashes)} hashes in {name}, 1 expected")
+        said.append(f"{name} {len(ways)} ways")
+    print(f"{len(docs)} documents, one hash each: {', '.join(said)}")
     return 0
 
 

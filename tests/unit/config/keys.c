@@ -2,6 +2,7 @@
 #include "tests/unit/config/load.h"
 
 #include "base/mem.h"
+#include "config/precision.h"
 #include "config/schema.h"
 #include "config/value.h"
 
@@ -134,7 +135,8 @@ static void every_key(void **state)
     for (const struct ech_kind *const *kind = ech_kinds(); *kind; kind++)
         for (int i = 0; i < ech_schema_count(*kind); i++) {
             const struct ech_field *field = ech_schema_at(*kind, i);
-            if (strcmp(field->path, "kind") == 0 || strcmp(field->path, "resources.time") == 0)
+            if (strcmp(field->path, "kind") == 0 || strcmp(field->path, "resources.time") == 0 ||
+                strncmp(field->path, "precision.", 10) == 0)
                 continue; /* of their own below */
             from_every_origin(*kind, field);
             keys++;
@@ -265,14 +267,45 @@ static void unknown_and_later(void **state)
     load_bad(BASIC "cluster: c.yaml\n", 5, 1, "cluster files come in a later version");
     load_bad("kind: embed\nmodel: {path: m}\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 9,
              "model.path: a model with options comes in a later version");
-    load_bad(BASIC "precision: bf16\n", 5, 1, "precision bf16 comes in a later version");
-    load_bad(BASIC "precision: int8\n", 5, 1, "precision int8 comes in a later version");
-    load_bad(BASIC "precision: {weights: f16, kv: f16}\n", 5, 13, "comes in a later version");
+    load_bad(BASIC "precision: {weights: f16, kv: f16}\n", 5, 27, "precision kv comes in a later version");
     load_bad(BASIC "numerics: mixed\n", 5, 1, "numerics mixed comes in a later version");
-    load_bad(BASIC "resources: {device: cuda}\n", 5, 13, "device cuda comes in a later version");
+    load_bad(BASIC "resources: {device: cuda, backend: avx2}\n", 5, 27, "leave one of them out");
+    load_bad(BASIC "resources: {device: cpu, backend: cuda}\n", 5, 26, "leave one of them out");
     load_bad("kind: translate\noutput: {dataset: b}\n", 1, 1, "kind translate comes in a later version");
-    load_bad_from(BASIC, WORDS("precision=bf16"), NULL, 0, 0,
-                  "--set precision=bf16: precision bf16 comes in");
+    load_bad_from(BASIC, WORDS("numerics=mixed"), NULL, 0, 0,
+                  "--set numerics=mixed: numerics mixed comes in");
+}
+
+static void precision_is(const char *text, const char *const *sets, int weights, int compute)
+{
+    struct ech_config *config = load_good(text, sets, NULL);
+    assert_int_equal(ech_config_job(config)->precision.weights, weights);
+    assert_int_equal(ech_config_job(config)->precision.compute, compute);
+    ech_config_destroy(config);
+}
+
+/* One word sets both parts; a part alone brings the other along; a pair without kernels is refused. */
+static void precision(void **state)
+{
+    (void)state;
+    precision_is(BASIC, NULL, ECH_PRECISION_F32, ECH_PRECISION_F32);
+    precision_is(BASIC "precision: bf16\n", NULL, ECH_PRECISION_BF16, ECH_PRECISION_BF16);
+    precision_is(BASIC "precision: int4\n", NULL, ECH_PRECISION_INT4, ECH_PRECISION_INT8);
+    precision_is(BASIC "precision: auto\n", NULL, ECH_PRECISION_F32, ECH_PRECISION_F32);
+    precision_is(BASIC "precision: {weights: bf16}\n", NULL, ECH_PRECISION_BF16, ECH_PRECISION_F32);
+    precision_is(BASIC "precision: {compute: bf16}\n", NULL, ECH_PRECISION_BF16, ECH_PRECISION_BF16);
+    precision_is(BASIC "precision: {weights: int4}\n", NULL, ECH_PRECISION_INT4, ECH_PRECISION_INT8);
+    precision_is(BASIC "precision: int8\n", WORDS("precision=bf16", "precision.compute=f32"),
+                 ECH_PRECISION_BF16, ECH_PRECISION_F32);
+    precision_is(BASIC "precision: int8\n", WORDS("precision=null"), ECH_PRECISION_F32, ECH_PRECISION_F32);
+    load_bad(BASIC "precision: fp32\n", 5, 1,
+             "precision is \"fp32\", one of auto, f32, bf16, f16, int8, int4 or a map of keys was expected");
+    load_bad(BASIC "precision: [f32]\n", 5, 1, "precision is a list, a map of keys was expected");
+    load_bad(BASIC "precision: {compute: int4}\n", 5, 13, "one of auto, f32, bf16, f16, int8 was expected");
+    load_bad(
+        BASIC "precision: {weights: f32, compute: int8}\n", 5, 27,
+        "precision: weights f32 with compute int8 is no pair that kernels have: f32 with f32, bf16 with");
+    load_bad_from(BASIC, WORDS("precision=bf61"), NULL, 0, 0, "--set precision=bf61: precision is \"bf61\"");
 }
 
 /* All errors of a file come at once, in the file's order; those of other origins behind them. */
@@ -310,6 +343,6 @@ static void every_error(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_key),      cmocka_unit_test(kind_and_time), cmocka_unit_test(table),
     cmocka_unit_test(sets_and_lists), cmocka_unit_test(environment),   cmocka_unit_test(unknown_and_later),
-    cmocka_unit_test(every_error),
+    cmocka_unit_test(every_error),    cmocka_unit_test(precision),
 };
 ECH_TEST_MAIN(tests)

@@ -76,7 +76,8 @@ static void identity(void **state)
     assert_string_equal(base, "kind.version=1\nkind=embed\ninput.column=text\ninput.template=null\n"
                               "output.keep=[]\noutput.shard_bytes=256MiB\noptions.pooling=model\n"
                               "options.normalize=auto\noptions.max_tokens=auto\noptions.on_long=truncate\n"
-                              "options.prompt=null\noptions.prefix=null\nprecision=f32\nnumerics=strict\n");
+                              "options.prompt=null\noptions.prefix=null\nprecision.weights=f32\nprecision."
+                              "compute=f32\nnumerics=strict\n");
     static const char *const same[] = {
         "resources.threads=2",  "max_errors=3",           "model=/elsewhere",  "name=x",
         "balance.probe=no",     "resources.backend=avx2", "output.dataset=/o", "runs=/r",
