@@ -137,13 +137,15 @@ struct ech_norm_args {
  *         [starts[s], starts[s+1]). key_starts the same for keys; NULL: starts. bias (heads, bias_span,
  *         bias_span) or NULL: added to the score, element (h, i, j) by positions in the sequence (bias_span
  * >= longest sequence of queries and of keys). slopes (heads) or NULL: ALiBi, slope * -|i - j| is added.
- *         kv_heads divides heads. Position of query i: i + (keys - queries) of its sequence.
+ *         kv_heads divides heads. Position of query i: i + (keys - queries) of its sequence. With a bias no
+ *         sequence has more queries than keys; with slopes none is longer than 2^24.
  * Masks   causal: key j <= query i only. window > 0: |i - j| < window only (causal: i - window < j <= i).
  * Score   s = (q . k) * scale; softcap > 0: s = softcap * tanh(s / softcap); then bias; then ALiBi.
  * Softmax over blocks of ECH_KEY_BLOCK keys counted from the sequence's first key: most = the largest score
  * so far, this block's included; where it grew, the lanes of the total and the value sums are multiplied by
  * exp(old - most); then e = exp(s - most) is added to its lane (16 lanes by key position) and the chain of
- * value sums goes on over ascending j. out = sums / total (the tree over the lanes). All scores -inf: zeros.
+ * value sums goes on over ascending j. out = (sums + 0) / total (the tree over the lanes). All scores -inf:
+ * zeros. A key that is masked is not touched: its value may be infinite.
  * Types   compute F32: q, k, v, out f32. compute BF16: q, k, v, out each f32 or bf16; q, k, the exponentials
  *         and v are rounded to bf16, sums as in ECH_FMT_BF16; max, exp and total stay f32. F16 on devices.
  * Device  starts and key_starts are host arrays on every backend; `out` may not overlap q, k, v.
@@ -161,7 +163,7 @@ struct ech_attention_args {
     bool causal;
     void *out;
     int64_t ldo;
-    void *workspace; /* ech_ops.attention_workspace bytes, 64-byte aligned; NULL: the queue's */
+    void *workspace; /* 64-byte aligned, attention_workspace for the queue's threads; NULL: the queue's */
     const int64_t *key_starts;
     int64_t window;
     const float *slopes;

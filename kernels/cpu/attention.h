@@ -1,7 +1,7 @@
 /* Attention over packed sequences. Included after a v16_*.h, and mathv.h.
  *
  *   for heads that share keys
- *     for STATE_ROWS rows of queries         their state in L2
+ *     for some hundred rows of queries       their state in L2
  *       for blocks of ECH_KEY_BLOCK keys     packed once, in L2
  *         for heads, for BLOCK_QUERIES rows  scores in L1: product, softmax, product with the values
  *
@@ -212,7 +212,7 @@ static void attend_short(struct head *h, int64_t group)
         }
 }
 
-/* Heads [first, first + heads) of one group and queries [query, query + rows), at most STATE_ROWS together,
+/* Heads [first, first + heads) of one group and queries [query, query + rows), no more than the state holds,
  * over all blocks of keys that any of them sees. */
 static void attend_state(struct head *h, int64_t first, int64_t heads, int64_t query, int64_t rows)
 {
@@ -233,8 +233,8 @@ static void attend_state(struct head *h, int64_t first, int64_t heads, int64_t q
 
 static void attend_long(struct head *h, int64_t group)
 {
-    const int64_t most = STATE_ROWS / BLOCK_QUERIES, together = group < most ? group : most;
-    const int64_t step = STATE_ROWS / together / BLOCK_QUERIES * BLOCK_QUERIES,
+    const int64_t most = h->scratch.rows / BLOCK_QUERIES, together = group < most ? group : most;
+    const int64_t step = h->scratch.rows / together / BLOCK_QUERIES * BLOCK_QUERIES,
                   end = (h->kv_head + 1) * group;
     for (int64_t head = h->kv_head * group; head < end; head += together)
         for (int64_t i = 0; i < h->queries; i += step)

@@ -17,7 +17,8 @@
 enum {
     KEY_PANEL = 64,
     BLOCK_QUERIES = 24, /* rows whose scores exist at once */
-    STATE_ROWS = 192    /* rows that share a packed block of keys where there are several blocks */
+    STATE_ROWS = 192,   /* rows that share a packed block of keys where there are several blocks; */
+    STATE_WIDE = 64     /* twice as many where a row of values is no wider than this */
 };
 
 #ifdef PAIRS
@@ -49,7 +50,7 @@ static size_t scratch_layout(struct scratch *s, bool rounded, int64_t longest, i
     s->width = up(dim, 16);
     s->stride = s->width / PER_UNIT;
     s->span = up(keys, KEY_PANEL);
-    s->rows = longest > ECH_KEY_BLOCK ? STATE_ROWS : BLOCK_QUERIES;
+    s->rows = longest <= ECH_KEY_BLOCK ? BLOCK_QUERIES : s->width <= STATE_WIDE ? 2 * STATE_ROWS : STATE_ROWS;
     struct {
         float **at;
         int64_t units;
@@ -216,22 +217,26 @@ INLINE struct two load_values(const struct head *h, const struct key_block *b, i
     struct two x = {load_lanes(element(a->v, a->kv_type, at), a->kv_type, d, a->head_dim), v16_zero()};
     if (j + 1 < b->keys)
         x.odd = load_lanes(element(a->v, a->kv_type, at + a->ldv), a->kv_type, d, a->head_dim);
-    if (is_rounded(h)) {
-        x.even = v16_rounded(x.even);
-        x.odd = v16_rounded(x.odd);
-    }
     return x;
 }
 
-INLINE void store_values(const struct head *h, int64_t j, int64_t d, struct two x)
+/* Where they belong; returns what was stored, in f32. */
+INLINE struct two store_values(const struct head *h, int64_t j, int64_t d, struct two x)
 {
     float *to = h->scratch.values + j / PER_UNIT * h->scratch.width + d;
 #ifdef PAIRS
-    __m512i low = _mm512_srli_epi32(_mm512_castps_si512(x.even.v), 16);
-    v16_store(to, (struct v16){_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(x.odd.v)))});
+    static const uint16_t FROM[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(x.odd.v, x.even.v);
+    struct v16 pairs = {_mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_loadu_si512(FROM), halves))};
+    v16_store(to, pairs);
+    return (struct two){v16_bf16_low(pairs), v16_bf16_high(pairs)};
 #else
-    v16_store(to, is_rounded(h) ? x.odd : x.even);
-    v16_store(to + h->scratch.width, is_rounded(h) ? x.even : x.odd);
+    if (h->rounded)
+        x = (struct two){v16_rounded(x.even), v16_rounded(x.odd)};
+    v16_store(to, h->rounded ? x.odd : x.even);
+    v16_store(to + h->scratch.width, h->rounded ? x.even : x.odd);
+    return x;
 #endif
 }
 
@@ -243,8 +248,7 @@ static void pack_values(const struct head *h, struct key_block *b)
     struct two spoilt = {v16_zero(), v16_zero()}; /* 0 times a value is NaN where that is infinite or NaN */
     for (int64_t j = 0; j < b->keys; j += 2)
         for (int64_t d = 0; d < h->scratch.width; d += 16) {
-            struct two x = load_values(h, b, j, d);
-            store_values(h, j, d, x);
+            struct two x = store_values(h, j, d, load_values(h, b, j, d));
             if (ask) {
                 spoilt.even = v16_fma(x.even, v16_zero(), spoilt.even);
                 spoilt.odd = v16_fma(x.odd, v16_zero(), spoilt.odd);

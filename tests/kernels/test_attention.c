@@ -68,10 +68,13 @@ static const struct kinds KINDS[] = {
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 
 /* bf16: an exponential and an output are each off by up to 2^-9, whose square is 3.8e-6. Twice that for both,
- * and twice again for sums that cancel. */
-static double bound_of(const struct kinds *k)
+ * and twice again for sums that cancel; a handful of results may all cancel far more. */
+static double bound_of(const struct kinds *k, const struct attention_case *c)
 {
-    return k->compute == ECH_FMT_F32 ? 1e-11 : 1.6e-5;
+    int64_t results = 0;
+    for (int s = 0; s < SEQUENCES; s++)
+        results += c->queries[s] * c->heads * c->head_dim;
+    return k->compute == ECH_FMT_F32 ? 1e-11 : results < 64 ? 1e-4 : 1.6e-5;
 }
 
 struct attention_data {
@@ -228,7 +231,7 @@ void test_attention(void)
             if (!small(&CASES[i]) && k > 1 && k != 2 + i % 3)
                 continue;
             struct attention_data d = make_data(&CASES[i], &KINDS[k]);
-            compare_case(&CASES[i], &KINDS[k], &d, bound_of(&KINDS[k]));
+            compare_case(&CASES[i], &KINDS[k], &d, bound_of(&KINDS[k], &CASES[i]));
             free_data(&d);
         }
 }
@@ -273,7 +276,7 @@ void test_attention_special(void)
             const struct kinds *k = &KINDS[(i + turn) % KIND_COUNT];
             struct attention_data d = make_data(&CASES[i], k);
             spoil(&CASES[i], &d, turn);
-            compare_case(&CASES[i], k, &d, bound_of(k));
+            compare_case(&CASES[i], k, &d, bound_of(k, &CASES[i]));
             free_data(&d);
         }
 }
