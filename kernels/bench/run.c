@@ -56,8 +56,8 @@ static int measure_and_print(const struct ech_kernels_bench *o, const struct ech
 {
     char processor[128];
     struct ech_bench_run run = {
-        .ops = ops, .rounds = 5, .round_seconds = o->quick ? 0.003 : 0.012, .lanes = ech_crew_open(threads)};
-    run.limits = run.lanes ? ech_limits_open(run.lanes, threads) : NULL;
+        .ops = ops, .rounds = 5, .round_seconds = o->quick ? 0.003 : 0.012, .crew = ech_crew_open(threads)};
+    run.limits = run.crew ? ech_limits_open(run.crew, threads) : NULL;
     int rc = run.limits ? measure_all(&run, lines, o->notice, why) : ECH_BENCH_MEMORY;
     if (!run.limits)
         snprintf(why, 256, "cannot start %d threads with 256 MiB to measure the memory's limits", threads);
@@ -72,7 +72,7 @@ static int measure_and_print(const struct ech_kernels_bench *o, const struct ech
     if (!rc)
         ech_print_lines(&head, lines, o->json, o->out);
     ech_limits_close(run.limits);
-    ech_crew_close(run.lanes);
+    ech_crew_close(run.crew);
     return rc;
 }
 
