@@ -16,6 +16,9 @@ extern const struct ech_ops ech_openblas_entries;
 const char *ech_avx2_available(void);
 const char *ech_avx512_available(void);
 const char *ech_openblas_available(void);
+/* Instructions that avx512 uses for a format where they are there. */
+bool ech_avx512_bf16(void);
+bool ech_avx512_vnni(void);
 
 /* The numerics class carries OpenBLAS's version and core type: its bits depend on both. */
 const char *ech_openblas_numerics(void);

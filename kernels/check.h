@@ -8,7 +8,11 @@
 int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
                    const void *packed, int64_t part, int64_t parts);
 int ech_check_linear(const struct ech_linear_args *args);
+int ech_check_convert(const struct ech_convert_args *args);
 int ech_check_norm(const struct ech_norm_args *args);
+int ech_check_gate(const struct ech_gate_args *args);
+int ech_check_rotary(const struct ech_rotary_args *args);
+int ech_check_topk(const struct ech_topk_args *args);
 int ech_check_attention(const struct ech_attention_args *args);
 int ech_check_embed(const struct ech_embed_args *args);
 int ech_check_pool(const struct ech_pool_args *args);

@@ -1,4 +1,5 @@
-/* Stored half precisions to f32, exactly. Scalar: used where weights are packed and rows are gathered. */
+/* Half precisions to f32, exactly, and f32 to bf16. Scalar: used where weights are packed, rows are gathered,
+ * and by ref_exact. */
 #ifndef ECH_KERNELS_CONVERT_H
 #define ECH_KERNELS_CONVERT_H
 
@@ -14,9 +15,32 @@ static inline float ech_from_bits(uint32_t u)
     return x;
 }
 
+static inline uint32_t ech_to_bits(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
 static inline float ech_from_bf16(uint16_t h)
 {
     return ech_from_bits((uint32_t)h << 16);
+}
+
+/* To nearest even, denormals too; a NaN stays one, quiet. How weights are rounded. */
+static inline uint16_t ech_round_bf16(float x)
+{
+    uint32_t u = ech_to_bits(x);
+    if ((u & 0x7fffffff) > 0x7f800000)
+        return (uint16_t)((u | 0x400000) >> 16);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+/* The same with denormals to zero, as the processor's instruction does. How activations are rounded. */
+static inline uint16_t ech_to_bf16(float x)
+{
+    uint32_t u = ech_to_bits(x);
+    return u & 0x7f800000 ? ech_round_bf16(x) : (uint16_t)(u >> 16 & 0x8000);
 }
 
 static inline float ech_from_f16(uint16_t h)

@@ -41,9 +41,10 @@ static once_flag filled = ONCE_FLAG_INIT;
 static bool complete(const struct ech_ops *o)
 {
     return o->name && o->numerics[ECH_FMT_F32] && o->available && o->linear_packed_bytes && o->linear_pack &&
-           o->linear_workspace && o->attention_workspace && o->linear && o->norm && o->attention &&
-           o->embed && o->pool && o->activate && o->softmax && o->devices && o->mem_alloc && o->mem_free &&
-           o->put && o->get && o->queue_open && o->queue_close && o->queue_sync;
+           o->linear_workspace && o->attention_workspace && o->linear && o->convert && o->norm &&
+           o->attention && o->embed && o->pool && o->gate && o->rotary && o->topk && o->activate &&
+           o->softmax && o->log_softmax && o->devices && o->mem_alloc && o->mem_free && o->put && o->get &&
+           o->queue_open && o->queue_close && o->queue_sync;
 }
 
 /* Every entry that `over` has replaces the one below. */

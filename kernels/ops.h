@@ -66,8 +66,11 @@ struct ech_queue; /* opaque: one per compute thread; opened from a backend */
  * Types   x: f32 always (rounded or quantised on the way in); bf16 with ECH_FMT_BF16; Q8 with ECH_FMT_INT8;
  *         f16 with ECH_FMT_F16. y: f32, bf16, Q8 (f16 on devices), whatever the format: the bits of an f32 y
  *         put through `convert`. A residual with y of another type may not be y itself.
- * Q8      of a row: most = max |x|; most < 2^-100: all zero, scale 0; else value = round to even(x * (127 /
- *         most)), scale = most / 127. A NaN or infinity in the row makes all its results NaN or infinite. */
+ * INT8    y = act(fma((float)sum, x_scale * w_scale, bias or 0)) [+ residual]; k <= ECH_INT8_K_MAX, so that
+ * the sum fits int32. INT4: each group's FMA takes (float)sum and x_scale * w_scale; bias is added after. Q8
+ * of a row: most = max |x|; most < 2^-100: all zero, scale 0; else value = round to even(x * (127 / most)),
+ * scale = most / 127. A NaN or infinity in the row makes all its results NaN or infinite. */
+enum { ECH_INT8_K_MAX = 1 << 17 };
 struct ech_linear_args {
     size_t size; /* sizeof *this: old callers keep working when fields are added at the end */
     int64_t m, n, k;
@@ -86,8 +89,9 @@ struct ech_linear_args {
     float *y_scale;
 };
 
-/* Rows of one type into another: f32 into bf16 (round to even, denormals to zero), Q8, f16, and back.
- * Shapes  x (rows, cols) stride ldx, y the same stride ldy; x_scale, y_scale (rows) for Q8. y may not be x.
+/* Rows of one type into another by way of f32: f32 into bf16 (round to even, denormals to zero), Q8, f16, and
+ * back. Shapes  x (rows, cols) stride ldx, y the same stride ldy; x_scale, y_scale (rows) for Q8. y may not
+ * be x.
  */
 struct ech_convert_args {
     size_t size;
@@ -108,7 +112,8 @@ enum ech_norm { ECH_NORM_LAYER, ECH_NORM_RMS };
  * y = x / sqrt(mean of squares + eps) * (gain + gain_offset). y may be x.
  * Shapes  x, y (rows, cols), strides ldx, ldy, f32; gain, shift (cols), shift may be NULL; also (rows, cols)
  *         stride ld_also or NULL: the same result a second time in bf16, Q8 (also_scale (rows)) or f16, as
- *         `convert` gives it, for the product that follows. */
+ *         `convert` gives it, for the product that follows.
+ * Errors  ECH_OP_SHAPE: also a shift with RMS, a gain_offset with LAYER, `also` in f32. */
 struct ech_norm_args {
     size_t size;
     int64_t rows, cols;

@@ -92,12 +92,30 @@ static int run_lines(const struct ech_kernels_bench *o, char *why)
     return rc;
 }
 
+/* "math" takes minutes and stands alone: only where it is asked for by name. */
+static bool wants_math(const struct ech_kernels_bench *o)
+{
+    return o->ops && ech_lines_wanted(o->ops, "math");
+}
+
+static int run_math(const struct ech_kernels_bench *o, char *why)
+{
+    if (strcmp(o->ops, "math") != 0) {
+        snprintf(why, 256, "math is checked alone: --ops math");
+        return ECH_BENCH_USAGE;
+    }
+    int threads = o->threads > 0 ? o->threads : usable_threads();
+    return ech_print_math(threads, o->quick, o->json, o->out, o->notice, why);
+}
+
 int ech_kernels_bench(const struct ech_kernels_bench *o, char *why)
 {
     int rc = ECH_BENCH_OK;
     why[0] = 0;
     if (o->support)
         ech_print_support(o->json, o->out);
+    else if (wants_math(o))
+        rc = run_math(o, why);
     else
         rc = run_lines(o, why);
     if (!rc && (fflush(o->out) != 0 || ferror(o->out))) {

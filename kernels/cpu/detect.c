@@ -33,3 +33,15 @@ const char *ech_avx512_available(void)
         return "this processor's AVX-512 lacks avx512bw, avx512dq or avx512vl";
     return NULL;
 }
+
+bool ech_avx512_bf16(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16");
+}
+
+bool ech_avx512_vnni(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512vnni");
+}

@@ -14,6 +14,7 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 #include "kernels/queue.h"
+#include "kernels/ref/narrow.h"
 
 enum { ROWS = 8 };
 
@@ -44,8 +45,8 @@ static int pack(enum ech_format format, const void *w, enum ech_wtype type, int6
                 void *packed, int64_t part, int64_t parts)
 {
     int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
-    if (rc || n == 0 || k == 0)
-        return rc;
+    if (rc || format != ECH_FMT_F32 || n == 0 || k == 0)
+        return rc || format == ECH_FMT_F32 ? rc : ECH_OP_UNSUPPORTED;
     int64_t from = n * part / parts * k, to = n * (part + 1) / parts * k;
     if (type == ECH_W_F32)
         memcpy((float *)packed + from, (const float *)w + from, (size_t)(to - from) * sizeof(float));
@@ -62,8 +63,10 @@ static size_t block_floats(int64_t n)
 
 static size_t workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
 {
-    (void)format, (void)threads;
-    return m > 0 && n > 0 && k >= 0 ? (block_floats(k) + block_floats(n)) * sizeof(float) : 0;
+    (void)threads;
+    return format == ECH_FMT_F32 && m > 0 && n > 0 && k >= 0
+               ? (block_floats(k) + block_floats(n)) * sizeof(float)
+               : 0;
 }
 
 /* Bias and activation on the sums, by the table's own entry (avx2's where that is here), then out. */
@@ -72,15 +75,18 @@ static int finish_row(struct ech_queue *queue, const struct ech_linear_args *a, 
     for (int64_t j = 0; j < a->n && a->bias; j++)
         sum[j] += a->bias[j];
     int rc = queue->ops->activate(queue, a->act, sum, a->n);
-    float *y = (float *)a->y + row * a->ldy;
-    for (int64_t j = 0; j < a->n; j++)
-        y[j] = a->residual ? sum[j] + a->residual[row * a->ldr + j] : sum[j];
+    for (int64_t j = 0; j < a->n && a->residual; j++)
+        sum[j] += a->residual[row * a->ldr + j];
+    ech_narrow_row(a->y_type, sum, a->n, (char *)a->y + (size_t)(row * a->ldy) * ech_atype_bytes(a->y_type),
+                   a->y_scale ? a->y_scale + row : NULL);
     return rc;
 }
 
 static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 {
     int rc = ech_check_linear(a);
+    if (!rc && (a->format != ECH_FMT_F32 || a->y_type > ECH_A_Q8))
+        return ECH_OP_UNSUPPORTED;
     if (rc || a->m == 0 || a->n == 0)
         return rc;
     if (!queue || queue->bytes < workspace(a->format, a->m, a->n, a->k, 1))

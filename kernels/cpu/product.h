@@ -1,143 +1,142 @@
-/* The packed product over vectors: tiles of C held in registers, one chain of FMAs an element in ascending k,
- * whatever the tile, so a row's bits do not depend on the rows beside it.
- * Included after a v16_*.h and mathv.h.
+/* The product, whatever the format: blocks, threads, and what follows the sums. A format brings its tiles and
+ * the way x becomes A (product_format.h). Included after a v16_*.h, mathv.h and the tile_*.h.
  *
- *   for blocks of BLOCK_ROWS rows          x block in L2
- *     for panels of 64 columns             panel in L2, once from memory
- *       for blocks of BLOCK_K              its part of the panel from L1 or L2
- *         for row tiles                    in registers; between blocks of k in `sums` (exact: f32 either
- * way) finish: bias, activation, residual, store */
+ *   for each thread's share (rows, or columns where rows are few)
+ *     for blocks of BLOCK_ROWS rows          A block in L2: x itself, or converted once a block
+ *       for strips of 64 columns (or 48)     panel in L2, once from memory
+ *         for blocks of k                    its part of the panel from L1 or L2
+ *           for row tiles                    in registers; between blocks of k in `sums` (exact: 32 bits)
+ *           at the last k                    the tile stores y itself, or leaves results in `sums` to
+ * `finish`
+ */
 #ifndef ECH_KERNELS_CPU_PRODUCT_H
 #define ECH_KERNELS_CPU_PRODUCT_H
 
+#include <string.h>
+
 #include "kernels/check.h"
+#include "kernels/cpu/product_format.h"
 #include "kernels/panels.h"
+#include "kernels/queue.h"
 
-enum { BLOCK_ROWS = 96, BLOCK_K = 384 };
+enum { BLOCK_ROWS = 96, SHARE_ROWS = 48 };
 
-/* c (rows, 16 vectors) = [c +] a (rows, k) b (k, 16 vectors); strides in floats. */
-struct tile {
-    const float *a, *b;
-    float *c;
-    int64_t lda, ldb, ldc, k;
-    bool resume; /* the chains go on from c */
+/* One call, or one thread's share of it. */
+struct product {
+    const struct ech_linear_args *args;
+    const struct product_format *format;
+    int64_t steps, panel_words; /* of k; of a panel */
+    const float *tail;
+    int64_t row, row_end, panel, panel_end;
+    int64_t lda;      /* words between rows of A in scratch */
+    float *a, *scale; /* scratch: A of a block, and a scale a row */
+    int64_t ldr;
+    float *results; /* scratch, y Q8: f32 results of a block */
 };
 
-INLINE void tile_run(const struct tile *t, const int rows, const int vectors)
+/* Rows of a block, ready for tiles. */
+struct block {
+    int64_t row, rows;
+    const float *a, *scale;
+    int64_t lda;
+};
+
+/* Scratch of one thread, in words; each part begins on a cache line, rows are no power of two apart. */
+static int64_t product_lda(const struct product_format *f, int64_t steps)
 {
-    struct v16 sum[12][4], column[4];
-    const float *a = t->a, *b = t->b;
-    const int64_t lda = t->lda, ldb = t->ldb;
-    FOR(r, rows)
-    {
-        FOR(v, vectors) sum[r][v] = t->resume ? v16_load(t->c + r * t->ldc + 16 * v) : v16_zero();
-    }
-    for (int64_t k = t->k; k > 0; k--, a++, b += ldb) {
-        FOR(v, vectors) column[v] = v16_load(b + 16 * v);
-        FOR(r, rows)
-        {
-            struct v16 x = v16_set(a[r * lda]);
-            FOR(v, vectors) sum[r][v] = v16_fma(x, column[v], sum[r][v]);
-        }
-    }
-    FOR(r, rows)
-    {
-        FOR(v, vectors) v16_store(t->c + r * t->ldc + 16 * v, sum[r][v]);
-    }
+    return (steps * f->row_words + 15) / 16 * 16 + 16;
 }
 
-#define TILE(rows, vectors)                                                                                  \
-    static void tile_##rows##x##vectors(const struct tile *t)                                                \
-    {                                                                                                        \
-        tile_run(t, rows, vectors);                                                                          \
-    }
-#define TILES_6(vectors)                                                                                     \
-    TILE(1, vectors) TILE(2, vectors) TILE(3, vectors) TILE(4, vectors) TILE(5, vectors) TILE(6, vectors)
-#define TILES_12(vectors)                                                                                    \
-    TILES_6(vectors)                                                                                         \
-    TILE(7, vectors) TILE(8, vectors) TILE(9, vectors) TILE(10, vectors) TILE(11, vectors) TILE(12, vectors)
-
-/* Tallest tile for each width: what the registers hold (32 of 16 floats, or 16 of 8). */
-#if TILE_VECTORS == 4
-TILES_12(1)
-TILES_12(2)
-TILES_6(3)
-TILE(7, 3)
-TILE(8, 3)
-TILES_6(4)
-static void (*const TILE_TABLE[TILE_VECTORS][12])(const struct tile *) = {
-    {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1, tile_9x1, tile_10x1,
-     tile_11x1, tile_12x1},
-    {tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2, tile_9x2, tile_10x2,
-     tile_11x2, tile_12x2},
-    {tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3},
-    {tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4}};
-static const int64_t TILE_ROWS[TILE_VECTORS] = {12, 12, 8, 6};
-#else
-TILES_6(1)
-static void (*const TILE_TABLE[TILE_VECTORS][6])(const struct tile *) = {
-    {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1}};
-static const int64_t TILE_ROWS[TILE_VECTORS] = {6};
-#endif
-
-/* t over any number of rows and vectors, the rows split evenly over tiles. */
-static void tile_strip(struct tile t, int64_t rows, int64_t vectors)
+static int64_t product_ldr(int64_t n)
 {
-    for (int64_t v = 0; v < vectors; v += TILE_VECTORS) {
-        int64_t width = vectors - v < TILE_VECTORS ? vectors - v : TILE_VECTORS;
-        int64_t tiles = (rows + TILE_ROWS[width - 1] - 1) / TILE_ROWS[width - 1];
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t r0 = rows * i / tiles, r1 = rows * (i + 1) / tiles;
-            struct tile one = t;
-            one.a += r0 * t.lda;
-            one.b += 16 * v;
-            one.c += r0 * t.ldc + 16 * v;
-            TILE_TABLE[width - 1][r1 - r0 - 1](&one);
-        }
-    }
+    return (n + 15) / 16 * 16 + 16;
 }
 
-/* Where a block of sums goes: rows [row, row + rows), columns [column, column + width). */
+static int64_t product_steps(const struct product_format *f, int64_t k)
+{
+    return (k + f->unit - 1) / f->unit;
+}
+
+/* Rows that one thread's scratch holds. */
+static int64_t product_rows(int64_t m)
+{
+    return m < BLOCK_ROWS ? m : BLOCK_ROWS;
+}
+
+/* Words for A and its scales, and for results that wait. */
+static int64_t scratch_a(const struct product_format *f, int64_t m, int64_t k)
+{
+    return product_rows(m) * product_lda(f, product_steps(f, k)) + (product_rows(m) + 15) / 16 * 16;
+}
+
+static int64_t scratch_results(int64_t m, int64_t n)
+{
+    return product_rows(m) * product_ldr(n);
+}
+
+/* Where results of columns [column, column + width) of a block go after the tile: activation, residual, type.
+ */
 struct finish {
     const struct ech_linear_args *args;
-    const float *sums; /* (rows, 64) */
-    int64_t row, rows, column, width;
+    const float *sums; /* f32, bias included */
+    int64_t lds, row, rows, column, width;
+    float *results; /* y Q8: for the first of them */
+    int64_t ldr;
 };
-
-/* Vector v of a row: the lanes that exist; a whole vector without masks. */
-INLINE struct v16 finish_load(const float *p, int64_t lanes)
-{
-    return lanes >= 16 ? v16_load(p) : v16_load_part(p, lanes);
-}
 
 INLINE int64_t finish_lanes(int64_t width, int v)
 {
     int64_t lanes = width - 16 * v;
-    return lanes < 0 ? 0 : lanes;
+    return lanes < 0 ? 0 : lanes < 16 ? lanes : 16;
+}
+
+INLINE void finish_store_f32(float *y, int64_t width, const struct v16 x[GROUP])
+{
+    EACH(v)
+    {
+        int64_t lanes = finish_lanes(width, v);
+        if (lanes == 16)
+            v16_store(y + 16 * v, x[v]);
+        else if (lanes > 0)
+            v16_store_part(y + 16 * v, x[v], lanes);
+    }
+}
+
+INLINE void finish_store_bf16(uint16_t *y, int64_t width, const struct v16 x[GROUP])
+{
+    EACH(v)
+    {
+        int64_t lanes = finish_lanes(width, v);
+        if (lanes == 16)
+            v16_store_bf16(y + 16 * v, x[v]);
+        else if (lanes > 0)
+            v16_store_bf16_part(y + 16 * v, x[v], lanes);
+    }
 }
 
 INLINE void finish_act(const struct finish *f, const enum ech_act act)
 {
     const struct ech_linear_args *a = f->args;
     for (int64_t r = 0; r < f->rows; r++) {
-        const float *residual = a->residual ? a->residual + (f->row + r) * a->ldr + f->column : NULL;
-        float *y = (float *)a->y + (f->row + r) * a->ldy + f->column;
+        const int64_t row = f->row + r;
         struct v16 x[GROUP];
-        EACH(v) x[v] = v16_load(f->sums + r * ECH_PANEL + 16 * v);
-        if (a->bias)
-            EACH(v)
-        x[v] = v16_add(x[v], finish_load(a->bias + f->column + 16 * v, finish_lanes(f->width, v)));
+        EACH(v) x[v] = 16 * v < f->width ? v16_load(f->sums + r * f->lds + 16 * v) : v16_zero();
         v16_act(act, x);
-        if (residual)
-            EACH(v) x[v] = v16_add(x[v], finish_load(residual + 16 * v, finish_lanes(f->width, v)));
-        EACH(v)
-        {
-            int64_t lanes = finish_lanes(f->width, v);
-            if (lanes >= 16)
-                v16_store(y + 16 * v, x[v]);
-            else if (lanes > 0)
-                v16_store_part(y + 16 * v, x[v], lanes);
+        if (a->residual) {
+            const float *residual = a->residual + row * a->ldr + f->column;
+            EACH(v)
+            {
+                int64_t lanes = finish_lanes(f->width, v);
+                x[v] = v16_add(x[v], lanes == 16 ? v16_load(residual + 16 * v)
+                                                 : v16_load_part(residual + 16 * v, lanes));
+            }
         }
+        if (a->y_type == ECH_A_F32)
+            finish_store_f32((float *)a->y + row * a->ldy + f->column, f->width, x);
+        else if (a->y_type == ECH_A_BF16)
+            finish_store_bf16((uint16_t *)a->y + row * a->ldy + f->column, f->width, x);
+        else
+            finish_store_f32(f->results + r * f->ldr, f->width, x);
     }
 }
 
@@ -165,39 +164,243 @@ static void finish(const struct finish *f)
     }
 }
 
-/* One panel against one block of rows. */
-static void panel_run(const struct ech_linear_args *a, int64_t row, int64_t rows, int64_t panel)
+/* How wide the tiles of a block are: narrower ones where that saves a pass over the panels. */
+static int64_t strip_vectors(int64_t rows)
+{
+#if TILE_VECTORS == 4
+    int64_t wide = (rows + TILE_ROWS[3] - 1) / TILE_ROWS[3],
+            narrow = (rows + TILE_ROWS[2] - 1) / TILE_ROWS[2];
+    return rows <= 16 && narrow < wide ? 3 : 4;
+#else
+    (void)rows;
+    return 1;
+#endif
+}
+
+/* The tile at a block's first row and vector `first` (counted over all panels), at step 0. */
+static struct tile strip_tile(const struct product *p, const struct block *b, int64_t first)
+{
+    const struct product_format *f = p->format;
+    const int64_t lane = first % 4, at = first / 4 * p->panel_words + lane * f->lane_words;
+    return (struct tile){.a = b->a,
+                         .b = p->steps ? (const float *)p->args->packed + at : NULL,
+                         .lda = b->lda,
+                         .ldb = 4 * f->lane_words,
+                         .ldc = ECH_PANEL,
+                         .before = (int)(4 - lane),
+                         .jump = p->panel_words - 4 * f->lane_words};
+}
+
+/* And where its results go; `width` of its columns exist. */
+static struct tile_end strip_end(const struct product *p, const struct block *b, int64_t column, bool whole)
+{
+    const struct ech_linear_args *a = p->args;
+    const int64_t element = (int64_t)ech_atype_bytes(a->y_type);
+    return (struct tile_end){.args = a,
+                             .row = b->row,
+                             .column = column,
+                             .direct = whole && a->act == ECH_ACT_NONE && a->y_type != ECH_A_Q8,
+                             .y = (char *)a->y + (b->row * a->ldy + column) * element,
+                             .y_bytes = a->ldy * element,
+                             .residual = a->residual ? a->residual + b->row * a->ldr + column : NULL,
+                             .x_scale = b->scale,
+                             .tail = p->tail,
+                             .tail_stride = ech_panels(a->n) * ECH_PANEL};
+}
+
+/* On by `rows` rows. */
+INLINE void strip_advance(struct tile *t, struct tile_end *e, int64_t rows)
+{
+    t->a += rows * t->lda;
+    t->c += rows * t->ldc;
+    e->row += rows;
+    e->y += rows * e->y_bytes;
+    if (e->residual)
+        e->residual += rows * e->args->ldr;
+    if (e->x_scale)
+        e->x_scale += rows;
+}
+
+/* One strip of columns against one block of rows. */
+static void strip_run(const struct product *p, const struct block *b, int64_t first, int64_t vectors)
 {
     _Alignas(64) float sums[BLOCK_ROWS * ECH_PANEL];
-    int64_t column = panel * ECH_PANEL, left = a->n - column;
-    int64_t k = 0;
+    const struct product_format *f = p->format;
+    const int64_t left = p->args->n - first * 16, width = left < 16 * vectors ? left : 16 * vectors;
+    const int64_t tiles = (b->rows + TILE_ROWS[vectors - 1] - 1) / TILE_ROWS[vectors - 1];
+    const int64_t small = b->rows / tiles, tall = b->rows % tiles; /* the first `tall` have a row more */
+    const int64_t block = tiles == 1 ? p->steps : f->block;
+    int64_t step = 0;
     do { /* once for k = 0: the sums are then 0 */
-        struct tile t = {.a = a->k ? (const float *)a->x + row * a->ldx + k : NULL,
-                         .b = a->k ? (const float *)a->packed + column * a->k + k * ECH_PANEL : NULL,
-                         .c = sums,
-                         .lda = a->ldx,
-                         .ldb = ECH_PANEL,
-                         .ldc = ECH_PANEL,
-                         .k = a->k - k < BLOCK_K ? a->k - k : BLOCK_K,
-                         .resume = k > 0};
-        tile_strip(t, rows, ECH_PANEL / 16);
-        k += BLOCK_K;
-    } while (k < a->k);
-    finish(&(struct finish){a, sums, row, rows, column, left < ECH_PANEL ? left : ECH_PANEL});
+        const bool last = step + block >= p->steps;
+        struct tile t = strip_tile(p, b, first);
+        struct tile_end end = strip_end(p, b, first * 16, width == 16 * vectors);
+        t.a += step * f->row_words;
+        t.b += step * t.ldb;
+        t.c = sums;
+        t.k = last ? p->steps - step : block;
+        t.resume = step > 0;
+        t.end = last ? &end : NULL;
+        for (int64_t i = 0; i < tiles; i++) {
+            const int64_t rows = small + (i < tall);
+            f->tiles->run[vectors - 1][rows - 1](&t);
+            if (last && !end.direct)
+                finish(&(struct finish){
+                    p->args, t.c, ECH_PANEL, end.row, rows, end.column, width,
+                    p->results ? p->results + (end.row - b->row) * p->ldr + end.column : NULL, p->ldr});
+            strip_advance(&t, &end, rows);
+        }
+        step += block;
+    } while (step < p->steps);
 }
+
+/* Rows [row, row + rows) of x as A. */
+static struct block block_open(const struct product *p, int64_t row, int64_t rows)
+{
+    const struct ech_linear_args *a = p->args;
+    struct block b = {.row = row, .rows = rows, .a = p->a, .scale = p->scale, .lda = p->lda};
+    if (p->a) {
+        p->format->bring(a, row, rows, p->a, p->lda, p->scale);
+    } else if (p->steps) {
+        const size_t element = ech_atype_bytes(a->x_type);
+        b.lda = (int64_t)((size_t)a->ldx * element / sizeof(float));
+        b.a = (const float *)a->x + row * b.lda;
+        b.scale = a->x_scale ? a->x_scale + row : NULL;
+    }
+    return b;
+}
+
+/* Row i of y becomes Q8. */
+static void narrow_result(const struct ech_linear_args *a, const float *result, int64_t i)
+{
+    a->y_scale[i] = q8_row(result, a->n, (uint8_t *)a->y + i * a->ldy);
+}
+
+static void share_run(const struct product *p)
+{
+    const struct ech_linear_args *a = p->args;
+    const int64_t rows = p->row_end - p->row, blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const bool whole = p->panel == 0 && p->panel_end == ech_panels(a->n);
+    for (int64_t i = 0; i < blocks; i++) {
+        int64_t r0 = p->row + rows * i / blocks, r1 = p->row + rows * (i + 1) / blocks;
+        const struct block b = block_open(p, r0, r1 - r0);
+        const int64_t vectors = strip_vectors(b.rows);
+        for (int64_t v = 4 * p->panel; v < 4 * p->panel_end; v += vectors)
+            strip_run(p, &b, v, 4 * p->panel_end - v < vectors ? 4 * p->panel_end - v : vectors);
+        for (int64_t r = r0; r < r1 && p->results && whole; r++)
+            narrow_result(a, p->results + (r - r0) * p->ldr, r);
+    }
+}
+
+/* How a team divides the work: parts of the rows times parts of the panels, at most `threads`. The least work
+ * of the busiest thread; of equals the fewest parts of the rows (weights are read once) unless blocks stay
+ * high. `whole_rows`: panels may be shared only where all rows are one block. Pure. */
+static void team_split(int64_t m, int64_t panels, int threads, bool whole_rows, int64_t *row_parts,
+                       int64_t *panel_parts)
+{
+    int64_t best = INT64_MAX;
+    *row_parts = *panel_parts = 1;
+    for (int64_t rp = 1; rp <= threads && rp <= m; rp++) {
+        int64_t pp = threads / rp < panels ? threads / rp : panels, rows = (m + rp - 1) / rp;
+        if (whole_rows && (rp > 1 || m > BLOCK_ROWS))
+            pp = 1;
+        int64_t most = rows * ((panels + pp - 1) / pp);
+        if (most < best || (most == best && rows >= SHARE_ROWS)) {
+            best = most;
+            *row_parts = rp;
+            *panel_parts = pp;
+        }
+    }
+}
+
+/* A team and its scratch. */
+struct team {
+    int64_t row_parts, panel_parts;
+    int64_t a_words, results_words; /* of a thread; 0: none needed */
+    float *workspace; /* A of each thread, then results of each, or of all where panels are shared */
+};
+
+static struct team team_make(const struct ech_queue *queue, const struct ech_linear_args *a,
+                             const struct product_format *f)
+{
+    struct team team = {.workspace = queue ? queue->workspace : NULL};
+    team_split(a->m, ech_panels(a->n), queue ? queue->threads : 1, a->y_type == ECH_A_Q8, &team.row_parts,
+               &team.panel_parts);
+    if (a->k > 0 && !f->in_place(a))
+        team.a_words = scratch_a(f, a->m, a->k);
+    if (a->y_type == ECH_A_Q8)
+        team.results_words = scratch_results(a->m, a->n);
+    return team;
+}
+
+/* Thread `part` of a team. */
+static void team_member(struct product p, const struct team *team, int64_t part)
+{
+    const int64_t m = p.args->m, panels = ech_panels(p.args->n), parts = team->row_parts * team->panel_parts;
+    const int64_t i = part / team->panel_parts, j = part % team->panel_parts;
+    p.row = m * i / team->row_parts;
+    p.row_end = m * (i + 1) / team->row_parts;
+    p.panel = panels * j / team->panel_parts;
+    p.panel_end = panels * (j + 1) / team->panel_parts;
+    if (team->a_words) {
+        p.a = team->workspace + team->a_words * part;
+        p.scale = p.a + product_rows(m) * p.lda;
+    }
+    if (team->results_words)
+        p.results = team->workspace + team->a_words * parts + team->results_words * i;
+    share_run(&p);
+}
+
+static int product_run(struct ech_queue *queue, const struct ech_linear_args *a,
+                       const struct product_format *f)
+{
+    const int64_t steps = product_steps(f, a->k);
+    struct product whole = {.args = a,
+                            .format = f,
+                            .steps = steps,
+                            .panel_words = steps * 4 * f->lane_words,
+                            .lda = steps ? product_lda(f, steps) : 0,
+                            .ldr = product_ldr(a->n)};
+    if (f->tail && steps)
+        whole.tail = (const float *)a->packed + ech_panels(a->n) * whole.panel_words;
+    const struct team team = team_make(queue, a, f);
+    const int64_t parts = team.row_parts * team.panel_parts, words = team.a_words + team.results_words;
+    if (words && (!queue || queue->bytes < (size_t)(words * parts) * sizeof(float)))
+        return ECH_OP_MEMORY;
+    if (parts == 1) {
+        team_member(whole, &team, 0);
+        return ECH_OP_OK;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)parts) schedule(static, 1)
+#endif
+    for (int64_t t = 0; t < parts; t++)
+        team_member(whole, &team, t);
+    if (team.results_words && team.panel_parts > 1) /* one block of rows, not whole until now */
+        for (int64_t r = 0; r < a->m; r++)
+            narrow_result(a, team.workspace + team.a_words * parts + r * whole.ldr, r);
+    return ECH_OP_OK;
+}
+
+/* What the backend has for a format; NULL: nothing. The file that includes this one says. */
+static const struct product_format *product_format_of(enum ech_format format);
 
 static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 {
-    (void)queue;
     int rc = ech_check_linear(a);
-    if (rc)
-        return rc;
-    for (int64_t row = 0; row < a->m; row += BLOCK_ROWS) {
-        int64_t rows = a->m - row < BLOCK_ROWS ? a->m - row : BLOCK_ROWS;
-        for (int64_t p = 0; p < ech_panels(a->n); p++)
-            panel_run(a, row, rows, p);
-    }
-    return ECH_OP_OK;
+    const struct product_format *f = rc ? NULL : product_format_of(a->format);
+    if (!rc && (!f || a->y_type > ECH_A_Q8))
+        return ECH_OP_UNSUPPORTED;
+    return rc || a->m == 0 || a->n == 0 ? rc : product_run(queue, a, f);
+}
+
+static size_t linear_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
+{
+    const struct product_format *f = product_format_of(format);
+    if (!f || m <= 0 || n <= 0 || k < 0)
+        return 0;
+    return (size_t)((scratch_a(f, m, k) + scratch_results(m, n)) * (threads > 1 ? threads : 1)) *
+           sizeof(float);
 }
 
 #endif

@@ -184,6 +184,48 @@ INLINE struct v16 v16_from_bf16(const uint16_t *p)
     return (struct v16){v16_half_from_bf16(p), v16_half_from_bf16(p + 8)};
 }
 
+INLINE __m256 v16_half_shift(__m256 x)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 16));
+}
+
+INLINE struct v16 v16_bf16_low(struct v16 x)
+{
+    return (struct v16){v16_half_shift(x.lo), v16_half_shift(x.hi)};
+}
+
+INLINE struct v16 v16_bf16_high(struct v16 x)
+{
+    const __m256 high = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000));
+    return (struct v16){_mm256_and_ps(x.lo, high), _mm256_and_ps(x.hi, high)};
+}
+
+INLINE __m256i v16_half_to_bf16(__m256 x)
+{
+    const __m256i u = _mm256_castps_si256(x), exponent = _mm256_set1_epi32(0x7f800000);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    __m256i r = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
+    __m256i tiny = _mm256_cmpeq_epi32(_mm256_and_si256(u, exponent), _mm256_setzero_si256());
+    r = _mm256_blendv_epi8(r, _mm256_and_si256(u, _mm256_set1_epi32((int)0x80000000)), tiny);
+    __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    r = _mm256_blendv_epi8(r, _mm256_or_si256(u, _mm256_set1_epi32(0x400000)), nan);
+    return _mm256_srli_epi32(r, 16);
+}
+
+INLINE void v16_store_bf16(uint16_t *p, struct v16 x)
+{
+    __m256i h = _mm256_packus_epi32(v16_half_to_bf16(x.lo), v16_half_to_bf16(x.hi));
+    _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(h, 0xd8));
+}
+
+INLINE void v16_store_bf16_part(uint16_t *p, struct v16 x, int64_t n)
+{
+    uint16_t all[16];
+    v16_store_bf16(all, x);
+    for (int64_t i = 0; i < n; i++)
+        p[i] = all[i];
+}
+
 /* The same for 8 rows. */
 INLINE void v16_half_transpose4(float *to, const float *from, int64_t ld)
 {

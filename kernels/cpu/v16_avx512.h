@@ -156,6 +156,45 @@ INLINE struct v16 v16_from_bf16(const uint16_t *p)
     return (struct v16){_mm512_castsi512_ps(_mm512_slli_epi32(i, 16))};
 }
 
+/* The low and the high half of each lane as bf16. */
+INLINE struct v16 v16_bf16_low(struct v16 x)
+{
+    return (struct v16){_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x.v), 16))};
+}
+
+INLINE struct v16 v16_bf16_high(struct v16 x)
+{
+    return (struct v16){
+        _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(x.v), _mm512_set1_epi32((int)0xffff0000)))};
+}
+
+/* To bf16: to nearest even, denormals to zero, a NaN quiet. */
+INLINE __m256i v16_to_bf16(struct v16 x)
+{
+#ifdef __AVX512BF16__
+    return (__m256i)_mm512_cvtneps_pbh(x.v);
+#else
+    const __m512i u = _mm512_castps_si512(x.v), sign = _mm512_set1_epi32((int)0x80000000);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i r = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+    __mmask16 tiny = _mm512_testn_epi32_mask(u, _mm512_set1_epi32(0x7f800000));
+    r = _mm512_mask_and_epi32(r, tiny, u, sign);
+    __mmask16 nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
+    r = _mm512_mask_or_epi32(r, nan, u, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
+#endif
+}
+
+INLINE void v16_store_bf16(uint16_t *p, struct v16 x)
+{
+    _mm256_storeu_si256((__m256i *)p, v16_to_bf16(x));
+}
+
+INLINE void v16_store_bf16_part(uint16_t *p, struct v16 x, int64_t n)
+{
+    _mm256_mask_storeu_epi16(p, v16_mask(n), v16_to_bf16(x));
+}
+
 /* r[i]: the first four floats of rows i, i+4, i+8, i+12. */
 INLINE void v16_quarters(__m512 r[4], const float *p, int64_t ld)
 {

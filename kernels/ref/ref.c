@@ -1,5 +1,5 @@
-/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end; the packing
- * is plain row-major. Shares no arithmetic with the other backends, so an error of theirs shows. */
+/* `ref`: the oracle. Everything in double with libm's functions, rounded to f32 once at the end. Shares no
+ * arithmetic with the other backends, so an error of theirs shows. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -7,113 +7,8 @@
 #include "kernels/check.h"
 #include "kernels/convert.h"
 #include "kernels/queue.h"
-
-static size_t packed_bytes(enum ech_format format, int64_t n, int64_t k)
-{
-    (void)format;
-    return n > 0 && k > 0 ? (size_t)n * (size_t)k * sizeof(float) : 0;
-}
-
-static int pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
-                void *packed, int64_t part, int64_t parts)
-{
-    int rc = ech_check_pack(format, w, type, n, k, packed, part, parts);
-    if (rc || n == 0 || k == 0)
-        return rc;
-    for (int64_t i = n * part / parts * k; i < n * (part + 1) / parts * k; i++)
-        ((float *)packed)[i] = ech_load_weight(w, type, i);
-    return ECH_OP_OK;
-}
-
-static double act(enum ech_act kind, double x)
-{
-    switch (kind) {
-    case ECH_ACT_GELU:
-        return 0.5 * x * erfc(-x * M_SQRT1_2);
-    case ECH_ACT_GELU_TANH:
-        return 0.5 * x * (1 + tanh(M_SQRT2 * M_2_SQRTPI * 0.5 * (x + 0.044715 * x * x * x)));
-    case ECH_ACT_RELU:
-        return x < 0 ? 0 : x;
-    case ECH_ACT_SILU:
-        return x / (1 + exp(-x));
-    case ECH_ACT_TANH:
-        return tanh(x);
-    case ECH_ACT_NONE:
-        break;
-    }
-    return x;
-}
-
-static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
-{
-    (void)queue;
-    int rc = ech_check_linear(a);
-    if (rc)
-        return rc;
-    for (int64_t i = 0; i < a->m; i++)
-        for (int64_t j = 0; j < a->n; j++) {
-            double sum = 0;
-            for (int64_t c = 0; c < a->k; c++)
-                sum += (double)((const float *)a->x)[i * a->ldx + c] *
-                       (double)((const float *)a->packed)[j * a->k + c];
-            double y = act(a->act, sum + (a->bias ? (double)a->bias[j] : 0));
-            ((float *)a->y)[i * a->ldy + j] =
-                (float)(y + (a->residual ? (double)a->residual[i * a->ldr + j] : 0));
-        }
-    return ECH_OP_OK;
-}
-
-static int norm(struct ech_queue *queue, const struct ech_norm_args *a)
-{
-    (void)queue;
-    int rc = ech_check_norm(a);
-    if (rc)
-        return rc;
-    for (int64_t r = 0; r < a->rows; r++) {
-        const float *x = a->x + r * a->ldx;
-        double mean = 0, var = 0;
-        for (int64_t i = 0; i < a->cols; i++)
-            mean += (double)x[i] / (double)a->cols;
-        for (int64_t i = 0; i < a->cols; i++)
-            var += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)a->cols;
-        for (int64_t i = 0; i < a->cols; i++) {
-            double d = ((double)x[i] - mean) / sqrt(var + (double)a->eps);
-            a->y[r * a->ldy + i] = (float)(d * (double)a->gain[i] + (a->shift ? (double)a->shift[i] : 0));
-        }
-    }
-    return ECH_OP_OK;
-}
-
-/* x (cols) becomes exp(x - max); returns the sum, 1 in place of 0. */
-static double soften(double *x, int64_t cols)
-{
-    double max = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < cols; i++)
-        max = fmax(max, x[i]);
-    for (int64_t i = 0; i < cols; i++)
-        sum += x[i] = x[i] == -INFINITY ? 0 : exp(x[i] - max);
-    return sum == 0 ? 1 : sum;
-}
-
-static int softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld)
-{
-    (void)queue;
-    int rc = ech_check_softmax(x, rows, cols, ld);
-    if (rc || cols == 0)
-        return rc;
-    double *e = calloc((size_t)cols, sizeof *e);
-    if (!e)
-        return ECH_OP_MEMORY;
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = 0; i < cols; i++)
-            e[i] = (double)x[r * ld + i];
-        double sum = soften(e, cols);
-        for (int64_t i = 0; i < cols; i++)
-            x[r * ld + i] = (float)(e[i] / sum);
-    }
-    free(e);
-    return ECH_OP_OK;
-}
+#include "kernels/ref/ref.h"
+#include "kernels/ref/ref_rows.h"
 
 static size_t attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads)
 {
@@ -134,7 +29,7 @@ static void attend(const struct ech_attention_args *a, int64_t start, int64_t le
         if (a->bias)
             e[j] += (double)a->bias[(h * a->bias_span + i) * a->bias_span + j];
     }
-    double sum = soften(e, keys);
+    double sum = ech_ref_soften(e, keys);
     for (int64_t d = 0; d < a->head_dim; d++) {
         double o = 0;
         for (int64_t j = 0; j < keys; j++)
@@ -161,82 +56,26 @@ static int attention(struct ech_queue *queue, const struct ech_attention_args *a
     return ECH_OP_OK;
 }
 
-static int embed(struct ech_queue *queue, const struct ech_embed_args *a)
-{
-    (void)queue;
-    int rc = ech_check_embed(a);
-    if (rc)
-        return rc;
-    for (int64_t i = 0; i < a->count; i++)
-        for (int64_t c = 0; c < a->cols; c++) {
-            double v = 0;
-            for (int64_t t = 0; t < a->tables_count; t++)
-                v += (double)ech_load_weight(a->tables[t], a->wtype[t], a->ids[t][i] * a->cols + c);
-            a->y[i * a->cols + c] = (float)v;
-        }
-    return ECH_OP_OK;
-}
-
-/* One column of the rows of a sequence. */
-static double pool_column(const struct ech_pool_args *a, const float *x, int64_t rows)
-{
-    if (rows == 0)
-        return 0;
-    double v = (double)x[0];
-    for (int64_t r = 1; r < rows && a->kind != ECH_POOL_CLS; r++) {
-        double o = (double)x[r * a->ldx];
-        if (a->kind == ECH_POOL_MEAN)
-            v += o;
-        else if (isnan(o) || o > v)
-            v = o;
-    }
-    return a->kind == ECH_POOL_MEAN ? v / (double)rows : v;
-}
-
-static int pool(struct ech_queue *queue, const struct ech_pool_args *a)
-{
-    (void)queue;
-    int rc = ech_check_pool(a);
-    if (rc)
-        return rc;
-    for (int64_t s = 0; s < a->sequences; s++) {
-        int64_t rows = a->starts[s + 1] - a->starts[s];
-        double square = 0;
-        for (int64_t c = 0; c < a->cols; c++) {
-            double v = pool_column(a, rows ? a->x + a->starts[s] * a->ldx + c : NULL, rows);
-            square += v * v;
-            a->out[s * a->cols + c] = (float)v;
-        }
-        double norm = sqrt(square);
-        norm = norm < 1e-12 ? 1e-12 : norm;
-        for (int64_t c = 0; c < a->cols && a->normalize; c++)
-            a->out[s * a->cols + c] = (float)((double)a->out[s * a->cols + c] / norm);
-    }
-    return ECH_OP_OK;
-}
-
-static int activate(struct ech_queue *queue, enum ech_act kind, float *x, int64_t count)
-{
-    (void)queue;
-    int rc = ech_check_activate(kind, x, count);
-    if (rc)
-        return rc;
-    for (int64_t i = 0; i < count; i++)
-        x[i] = (float)act(kind, (double)x[i]);
-    return ECH_OP_OK;
-}
-
 const struct ech_ops ech_ref_entries = {
     .name = "ref",
-    .numerics = {[ECH_FMT_F32] = "ref-f64-1"},
-    .linear_packed_bytes = packed_bytes,
-    .linear_pack = pack,
+    .numerics = {[ECH_FMT_F32] = "ref-f64-1",
+                 [ECH_FMT_BF16] = "ref-f64-bf16-1",
+                 [ECH_FMT_INT8] = "ref-f64-int8-1",
+                 [ECH_FMT_INT4] = "ref-f64-int4-1",
+                 [ECH_FMT_BF16_F32] = "ref-f64-bf16-f32-1"},
+    .linear_packed_bytes = ech_ref_packed_bytes,
+    .linear_pack = ech_ref_pack,
     .attention_workspace = attention_workspace,
-    .linear = linear,
-    .norm = norm,
+    .linear = ech_ref_linear,
+    .convert = ech_ref_convert,
+    .norm = ech_ref_norm,
     .attention = attention,
-    .embed = embed,
-    .pool = pool,
-    .activate = activate,
-    .softmax = softmax,
+    .embed = ech_ref_embed,
+    .pool = ech_ref_pool,
+    .gate = ech_ref_gate,
+    .rotary = ech_ref_rotary,
+    .topk = ech_ref_topk,
+    .activate = ech_ref_activate,
+    .softmax = ech_ref_softmax,
+    .log_softmax = ech_ref_log_softmax,
 };

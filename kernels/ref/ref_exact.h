@@ -22,13 +22,22 @@ static inline float ech_lanes_sum(const float *lane)
 /* x (cols) becomes exp(x - max); returns the sum, 1 in place of 0 (every entry was -inf). */
 float ech_exact_softmax_row(float *x, int64_t cols);
 
+/* One row of x against the panel at `panel`: results of 64 outputs, bias included for int8, not for int4. */
+void ech_exact_int8(const struct ech_linear_args *a, int64_t row, const uint32_t *panel, float *sum);
+void ech_exact_int4(const struct ech_linear_args *a, int64_t row, const uint32_t *panel, float *sum);
+
 int ech_exact_linear(struct ech_queue *queue, const struct ech_linear_args *args);
+int ech_exact_convert(struct ech_queue *queue, const struct ech_convert_args *args);
 int ech_exact_norm(struct ech_queue *queue, const struct ech_norm_args *args);
 int ech_exact_attention(struct ech_queue *queue, const struct ech_attention_args *args);
 size_t ech_exact_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads);
 int ech_exact_embed(struct ech_queue *queue, const struct ech_embed_args *args);
 int ech_exact_pool(struct ech_queue *queue, const struct ech_pool_args *args);
+int ech_exact_gate(struct ech_queue *queue, const struct ech_gate_args *args);
+int ech_exact_rotary(struct ech_queue *queue, const struct ech_rotary_args *args);
+int ech_exact_topk(struct ech_queue *queue, const struct ech_topk_args *args);
 int ech_exact_activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
 int ech_exact_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
+int ech_exact_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 
 #endif

@@ -14,10 +14,13 @@ static const struct {
     {                                                                                                        \
 #name, test_##name                                                                                   \
     }
-    TEST(math), TEST(table),     TEST(shapes),          TEST(special),
-    TEST(pack), TEST(linear),    TEST(moved),           TEST(threads),
-    TEST(norm), TEST(softmax),   TEST(activate),        TEST(embed),
-    TEST(pool), TEST(attention), TEST(attention_moved), TEST(faults),
+    TEST(math),       TEST(table),         TEST(shapes),      TEST(special),      TEST(pack),
+    TEST(linear),     TEST(moved),         TEST(threads),     TEST(team),         TEST(hostile),
+    TEST(int_values), TEST(int_hostile),   TEST(int_quality), TEST(int_pack),     TEST(int_moved),
+    TEST(convert),    TEST(convert_edges), TEST(norm),        TEST(norm_special), TEST(narrow),
+    TEST(softmax),    TEST(log_softmax),   TEST(activate),    TEST(gate),         TEST(embed),
+    TEST(pool),       TEST(topk),          TEST(rotary),      TEST(attention),    TEST(attention_moved),
+    TEST(faults),
 };
 enum { COUNT = sizeof TESTS / sizeof TESTS[0] };
 

@@ -156,20 +156,38 @@ void close_enough(const struct buffer *got, const struct buffer *want, double bo
         fail("%s: normalised error %.3g, bound %.3g", what, norm > 0 ? error / norm : error, bound);
 }
 
+struct ech_queue *queue_open_team(const struct ech_ops *ops, size_t workspace_bytes, int threads)
+{
+    struct ech_queue_options options = {
+        .size = sizeof options, .workspace_bytes = workspace_bytes, .threads = threads};
+    return ech_queue_open(ops, &options, NULL);
+}
+
 struct ech_queue *queue_open(const struct ech_ops *ops, size_t workspace_bytes)
 {
-    struct ech_queue_options options = {.size = sizeof options, .workspace_bytes = workspace_bytes};
-    return ech_queue_open(ops, &options, NULL);
+    return queue_open_team(ops, workspace_bytes, 1);
+}
+
+void *pack_as(const struct ech_ops *ops, enum ech_format format, const float *w, int64_t n, int64_t k)
+{
+    void *packed = aligned_alloc(64, (ops->linear_packed_bytes(format, n, k) + 64) / 64 * 64);
+    if (!packed)
+        abort();
+    int rc = ops->linear_pack(format, w, ECH_W_F32, n, k, packed, 0, 1);
+    CHECK(rc == ECH_OP_OK, "%s: packing (%lld, %lld) as %s gave %d", ops->name, (long long)n, (long long)k,
+          ech_ops_format_name(format), rc);
+    return packed;
 }
 
 void *pack_whole(const struct ech_ops *ops, const float *w, int64_t n, int64_t k)
 {
-    void *packed = aligned_alloc(64, (ops->linear_packed_bytes(ECH_FMT_F32, n, k) + 64) / 64 * 64);
-    if (!packed)
-        abort();
-    int rc = ops->linear_pack(ECH_FMT_F32, w, ECH_W_F32, n, k, packed, 0, 1);
-    CHECK(rc == ECH_OP_OK, "%s: packing (%lld, %lld) gave %d", ops->name, (long long)n, (long long)k, rc);
-    return packed;
+    return pack_as(ops, ECH_FMT_F32, w, n, k);
+}
+
+bool same_class(const struct ech_ops *ops, enum ech_format format)
+{
+    const char *mine = ops->numerics[format], *exact_class = named("ref_exact")->numerics[format];
+    return mine && exact_class && strcmp(mine, exact_class) == 0;
 }
 
 bool usable(const struct ech_ops *ops)

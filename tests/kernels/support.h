@@ -46,10 +46,15 @@ void close_enough(const struct buffer *got, const struct buffer *want, double bo
 
 /* Packed weights of a backend, and a queue with `bytes` of scratch. */
 struct ech_queue *queue_open(const struct ech_ops *ops, size_t workspace_bytes);
+struct ech_queue *queue_open_team(const struct ech_ops *ops, size_t workspace_bytes, int threads);
+void *pack_as(const struct ech_ops *ops, enum ech_format format, const float *w, int64_t n, int64_t k);
+/* In f32. */
 void *pack_whole(const struct ech_ops *ops, const float *w, int64_t n, int64_t k);
 /* Is this backend here and of the f32 class, whose bits are promised? */
 bool usable(const struct ech_ops *ops);
 bool exact(const struct ech_ops *ops);
+/* Does this backend promise ref_exact's bits in this format? */
+bool same_class(const struct ech_ops *ops, enum ech_format format);
 const struct ech_ops *named(const char *name);
 
 void test_math(void);
@@ -58,7 +63,22 @@ void test_linear(void);
 void test_pack(void);
 void test_moved(void);
 void test_threads(void);
+void test_team(void);
+void test_hostile(void);
+void test_int_values(void);
+void test_int_hostile(void);
+void test_int_quality(void);
+void test_int_pack(void);
+void test_int_moved(void);
+void test_convert(void);
+void test_convert_edges(void);
 void test_norm(void);
+void test_norm_special(void);
+void test_narrow(void);
+void test_log_softmax(void);
+void test_gate(void);
+void test_topk(void);
+void test_rotary(void);
 void test_softmax(void);
 void test_activate(void);
 void test_embed(void);

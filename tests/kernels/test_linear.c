@@ -5,7 +5,7 @@
 #include <string.h>
 #include <threads.h>
 
-#include "support.h"
+#include "matrix.h"
 
 struct linear_case {
     int64_t m, n, k, pad; /* pad: added to every stride */
@@ -16,33 +16,40 @@ struct linear_case {
 
 /* 6, 8, 12 rows and 96 are tile and block heights; 16 and 64 widths; 384 the block of k. */
 static const struct linear_case CASES[] = {
-    {0, 5, 5, 0, true, ECH_ACT_NONE, 0},      {3, 0, 5, 0, false, ECH_ACT_NONE, 0},
-    {3, 5, 0, 0, true, ECH_ACT_GELU, 1},      {3, 70, 0, 1, false, ECH_ACT_NONE, 0},
-    {1, 1, 1, 0, true, ECH_ACT_NONE, 0},      {1, 1, 1, 3, false, ECH_ACT_RELU, 2},
-    {1, 64, 7, 0, true, ECH_ACT_TANH, 0},     {2, 63, 16, 1, true, ECH_ACT_SILU, 1},
-    {5, 65, 17, 0, false, ECH_ACT_NONE, 2},   {6, 15, 33, 2, true, ECH_ACT_GELU_TANH, 2},
-    {7, 16, 31, 0, true, ECH_ACT_GELU, 2},    {8, 17, 64, 5, true, ECH_ACT_NONE, 1},
-    {11, 31, 12, 0, true, ECH_ACT_NONE, 0},   {12, 32, 12, 1, true, ECH_ACT_GELU, 0},
-    {13, 48, 48, 0, false, ECH_ACT_SILU, 0},  {16, 128, 20, 0, true, ECH_ACT_NONE, 2},
-    {17, 129, 21, 7, true, ECH_ACT_GELU, 1},  {24, 127, 40, 0, true, ECH_ACT_RELU, 1},
-    {3, 70, 383, 0, true, ECH_ACT_NONE, 2},   {4, 70, 384, 1, true, ECH_ACT_GELU, 2},
-    {5, 70, 385, 0, true, ECH_ACT_NONE, 1},   {2, 33, 801, 3, true, ECH_ACT_GELU, 2},
-    {95, 20, 10, 0, true, ECH_ACT_NONE, 0},   {96, 20, 10, 1, true, ECH_ACT_GELU, 2},
-    {97, 20, 10, 0, false, ECH_ACT_NONE, 1},  {200, 66, 9, 0, true, ECH_ACT_GELU, 0},
-    {40, 200, 500, 8, true, ECH_ACT_GELU, 1},
+    {0, 5, 5, 0, true, ECH_ACT_NONE, 0},        {3, 0, 5, 0, false, ECH_ACT_NONE, 0},
+    {3, 5, 0, 0, true, ECH_ACT_GELU, 1},        {3, 70, 0, 1, false, ECH_ACT_NONE, 0},
+    {1, 1, 1, 0, true, ECH_ACT_NONE, 0},        {1, 1, 1, 3, false, ECH_ACT_RELU, 2},
+    {1, 64, 7, 0, true, ECH_ACT_TANH, 0},       {2, 63, 16, 1, true, ECH_ACT_SILU, 1},
+    {5, 65, 17, 0, false, ECH_ACT_NONE, 2},     {6, 15, 33, 2, true, ECH_ACT_GELU_TANH, 2},
+    {7, 16, 31, 0, true, ECH_ACT_GELU, 2},      {8, 17, 64, 5, true, ECH_ACT_NONE, 1},
+    {11, 31, 12, 0, true, ECH_ACT_NONE, 0},     {12, 32, 12, 1, true, ECH_ACT_GELU, 0},
+    {13, 48, 48, 0, false, ECH_ACT_SILU, 0},    {16, 128, 20, 0, true, ECH_ACT_NONE, 2},
+    {17, 129, 21, 7, true, ECH_ACT_GELU, 1},    {24, 127, 40, 0, true, ECH_ACT_RELU, 1},
+    {3, 70, 383, 0, true, ECH_ACT_NONE, 2},     {4, 70, 384, 1, true, ECH_ACT_GELU, 2},
+    {5, 70, 385, 0, true, ECH_ACT_NONE, 1},     {2, 33, 801, 3, true, ECH_ACT_GELU, 2},
+    {95, 20, 10, 0, true, ECH_ACT_NONE, 0},     {96, 20, 10, 1, true, ECH_ACT_GELU, 2},
+    {97, 20, 10, 0, false, ECH_ACT_NONE, 1},    {200, 66, 9, 0, true, ECH_ACT_GELU, 0},
+    {40, 200, 500, 8, true, ECH_ACT_GELU, 1},   {3, 70, 769, 0, true, ECH_ACT_NONE, 2},
+    {14, 200, 768, 0, true, ECH_ACT_NONE, 1},   {100, 130, 770, 4, true, ECH_ACT_SILU, 2},
+    {200, 192, 1024, 0, true, ECH_ACT_NONE, 2},
 };
 
-/* Inputs of a case, the same for each backend. */
+/* Inputs of a case, the same for each backend; x in every type that a format may take. */
 struct linear_data {
-    struct buffer x, w, bias, residual, start;
+    struct matrix x[ECH_ATYPES];
+    struct buffer w, bias, residual, start;
 };
 
 static struct linear_data make_data(const struct linear_case *c)
 {
-    struct linear_data d = {buffer_make(c->m, c->k, c->k + c->pad), buffer_make(c->n, c->k, c->k),
-                            buffer_make(1, c->n, c->n), buffer_make(c->m, c->n, c->n + 2 * c->pad),
-                            buffer_make(c->m, c->n, c->n + c->pad)};
-    buffer_random(&d.x, 1);
+    struct linear_data d = {.w = buffer_make(c->n, c->k, c->k),
+                            .bias = buffer_make(1, c->n, c->n),
+                            .residual = buffer_make(c->m, c->n, c->n + 2 * c->pad),
+                            .start = buffer_make(c->m, c->n, c->n)};
+    for (int t = ECH_A_F32; t <= ECH_A_Q8; t++) {
+        d.x[t] = matrix_make((enum ech_atype)t, c->m, c->k, c->pad);
+        matrix_random(&d.x[t], 1);
+    }
     buffer_random(&d.w, 1);
     buffer_random(&d.bias, 1);
     buffer_random(&d.residual, 1);
@@ -52,63 +59,144 @@ static struct linear_data make_data(const struct linear_case *c)
 
 static void free_data(struct linear_data *d)
 {
-    buffer_free(&d->x);
+    for (int t = ECH_A_F32; t <= ECH_A_Q8; t++)
+        matrix_free(&d->x[t]);
     buffer_free(&d->w);
     buffer_free(&d->bias);
     buffer_free(&d->residual);
     buffer_free(&d->start);
 }
 
-static struct buffer run_case(const struct ech_ops *ops, const struct linear_case *c,
-                              const struct linear_data *d)
+/* What a run of a case is of: types, and who runs it. */
+struct run {
+    const struct ech_ops *ops;
+    enum ech_format format;
+    enum ech_atype x_type, y_type;
+    int threads;
+    char what[200];
+};
+
+static bool x_taken(enum ech_format format, enum ech_atype x_type)
 {
-    struct buffer y = buffer_make(c->m, c->n, c->n + c->pad);
-    for (int64_t r = 0; r < c->m; r++)
-        memcpy(buffer_row(&y, r), buffer_row(&d->start, r), (size_t)c->n * sizeof(float));
-    void *packed = pack_whole(ops, d->w.x, c->n, c->k);
-    struct ech_queue *queue = queue_open(ops, ops->linear_workspace(ECH_FMT_F32, c->m, c->n, c->k, 1));
+    return x_type == ECH_A_F32 || (x_type == ECH_A_BF16 && format == ECH_FMT_BF16) ||
+           (x_type == ECH_A_Q8 && format == ECH_FMT_INT8);
+}
+
+static struct matrix run_case(struct run *run, const struct linear_case *c, const struct linear_data *d)
+{
+    static const char *const TYPES[] = {"f32", "bf16", "q8"};
+    const struct ech_ops *ops = run->ops;
+    struct matrix y = matrix_make(run->y_type, c->m, c->n, c->pad);
+    for (int64_t r = 0; r < c->m && run->y_type == ECH_A_F32; r++)
+        memcpy(matrix_row(&y, r), buffer_row(&d->start, r), (size_t)c->n * sizeof(float));
+    void *packed = pack_as(ops, run->format, d->w.x, c->n, c->k);
+    struct ech_queue *queue = queue_open_team(
+        ops, ops->linear_workspace(run->format, c->m, c->n, c->k, run->threads), run->threads);
+    const struct matrix *x = &d->x[run->x_type];
+    const bool itself = c->residual == 2 && run->y_type == ECH_A_F32;
     struct ech_linear_args a = {.size = sizeof a,
                                 .m = c->m,
                                 .n = c->n,
                                 .k = c->k,
-                                .x = d->x.x,
-                                .ldx = d->x.ld,
+                                .x = x->x,
+                                .ldx = x->ld,
                                 .packed = packed,
                                 .bias = c->bias ? d->bias.x : NULL,
                                 .act = c->act,
+                                .residual = itself             ? y.x
+                                            : c->residual == 1 ? d->residual.x
+                                                               : NULL,
+                                .ldr = itself ? y.ld : d->residual.ld,
                                 .y = y.x,
-                                .ldy = y.ld};
-    a.residual = c->residual == 1 ? d->residual.x : c->residual == 2 ? y.x : NULL;
-    a.ldr = c->residual == 1 ? d->residual.ld : y.ld;
-    char what[160];
-    snprintf(what, sizeof what, "%s linear m %d n %d k %d pad %d act %d residual %d", ops->name, (int)c->m,
-             (int)c->n, (int)c->k, (int)c->pad, c->act, c->residual);
+                                .ldy = y.ld,
+                                .format = run->format,
+                                .x_type = run->x_type,
+                                .y_type = run->y_type,
+                                .x_scale = x->scale,
+                                .y_scale = y.scale};
+    if (c->residual == 2 && !itself)
+        a.residual = d->start.x, a.ldr = d->start.ld;
+    snprintf(run->what, sizeof run->what,
+             "%s %s linear m %d n %d k %d pad %d act %d residual %d x %s y %s threads %d", ops->name,
+             ech_ops_format_name(run->format), (int)c->m, (int)c->n, (int)c->k, (int)c->pad, c->act,
+             c->residual, TYPES[run->x_type], TYPES[run->y_type], run->threads);
     int rc = ops->linear(queue, &a);
-    CHECK(rc == ECH_OP_OK, "%s: status %d", what, rc);
-    buffer_check(&y, what);
+    CHECK(rc == ECH_OP_OK, "%s: status %d", run->what, rc);
+    matrix_check(&y, run->what);
     ech_queue_close(queue);
     free(packed);
     return y;
 }
 
+/* Is y (bf16 or Q8) the f32 result, rounded as its type says? By arithmetic of the test's own. */
+static uint8_t nearest_q8(float x, float by)
+{
+    return (uint8_t)((int)nearbyintf(x * by) + 128);
+}
+
+static void rounded(const struct matrix *y, const struct matrix *f32, const char *what)
+{
+    for (int64_t r = 0; r < y->rows; r++) {
+        float most = 0;
+        for (int64_t c = 0; c < y->cols; c++)
+            most = fmaxf(most, fabsf(matrix_get(f32, r, c)));
+        CHECK(y->type != ECH_A_Q8 || y->scale[r] == most / 127, "%s: scale of row %d is %g", what, (int)r,
+              (double)y->scale[r]);
+        for (int64_t c = 0; c < y->cols; c++) {
+            float value = matrix_get(f32, r, c);
+            bool right = y->type == ECH_A_BF16
+                             ? ((const uint16_t *)matrix_row(y, r))[c] == nearest_bf16(value)
+                             : ((const uint8_t *)matrix_row(y, r))[c] == nearest_q8(value, 127 / most);
+            if (!right && most > 0) {
+                fail("%s: (%d, %d) is %g, the f32 result is %.9g", what, (int)r, (int)c,
+                     (double)matrix_get(y, r, c), (double)value);
+                return;
+            }
+        }
+    }
+}
+
+/* As a buffer, for close_enough. */
+static struct buffer viewed(const struct matrix *m)
+{
+    return (struct buffer){NULL, m->x, m->rows, m->cols, m->ld};
+}
+
+/* One format and type of x: all backends against ref and ref_exact, each other y against the f32 one. */
+static void compare_types(const struct linear_case *c, const struct linear_data *d, enum ech_format format,
+                          enum ech_atype x_type)
+{
+    struct run want_run = {named("ref"), format, x_type, ECH_A_F32, 1, ""};
+    struct run bits_run = {named("ref_exact"), format, x_type, ECH_A_F32, 1, ""};
+    struct matrix want = run_case(&want_run, c, d), bits = run_case(&bits_run, c, d);
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
+        if (!usable(*o) || !(*o)->numerics[format])
+            continue;
+        struct run run = {*o, format, x_type, ECH_A_F32, 1, ""};
+        struct matrix y = run_case(&run, c, d);
+        struct buffer got = viewed(&y), expected = viewed(&want);
+        close_enough(&got, &expected, 1e-12, run.what);
+        if (same_class(*o, format))
+            matrix_same(&y, &bits, run.what);
+        for (int t = ECH_A_BF16; t <= ECH_A_Q8; t++) {
+            run.y_type = (enum ech_atype)t;
+            struct matrix half = run_case(&run, c, d);
+            rounded(&half, &y, run.what);
+            matrix_free(&half);
+        }
+        matrix_free(&y);
+    }
+    matrix_free(&want);
+    matrix_free(&bits);
+}
+
 static void compare_case(const struct linear_case *c)
 {
     struct linear_data d = make_data(c);
-    struct buffer want = run_case(named("ref"), c, &d), bits = run_case(named("ref_exact"), c, &d);
-    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
-        if (!usable(*o))
-            continue;
-        struct buffer y = run_case(*o, c, &d);
-        char what[160];
-        snprintf(what, sizeof what, "%s linear m %d n %d k %d act %d", (*o)->name, (int)c->m, (int)c->n,
-                 (int)c->k, c->act);
-        close_enough(&y, &want, 1e-12, what);
-        if (exact(*o))
-            same_bits(&y, &bits, what);
-        buffer_free(&y);
-    }
-    buffer_free(&want);
-    buffer_free(&bits);
+    for (int f = 0; f < ECH_FORMATS; f++)
+        for (int t = ECH_A_F32; t <= ECH_A_Q8 && named("ref")->numerics[f]; t++)
+            if (x_taken((enum ech_format)f, (enum ech_atype)t))
+                compare_types(c, &d, (enum ech_format)f, (enum ech_atype)t);
     free_data(&d);
 }
 
@@ -117,7 +205,41 @@ void test_linear(void)
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++)
         compare_case(&CASES[i]);
     for (int64_t m = 1; m <= 26; m++) /* every way to split rows over tiles */
-        compare_case(&(struct linear_case){m, 68, 5, 0, true, ECH_ACT_NONE, 0});
+        compare_case(&(struct linear_case){m, 68 + m, 5, 0, true, ECH_ACT_NONE, 0});
+}
+
+static void team_case(struct run *run, const struct linear_case *c, const struct linear_data *d)
+{
+    struct matrix alone = run_case(run, c, d);
+    for (int threads = 2; threads <= 5; threads++) {
+        run->threads = threads;
+        struct matrix y = run_case(run, c, d);
+        matrix_same(&y, &alone, run->what);
+        matrix_free(&y);
+    }
+    matrix_free(&alone);
+}
+
+/* A team of any size gives the bits of one thread, whether it shares rows or panels. */
+void test_team(void)
+{
+    static const struct linear_case SHAPES[] = {
+        {1, 300, 40, 0, true, ECH_ACT_NONE, 0},   {16, 130, 401, 1, true, ECH_ACT_GELU, 1},
+        {7, 64, 33, 0, false, ECH_ACT_NONE, 2},   {100, 70, 50, 3, true, ECH_ACT_NONE, 2},
+        {211, 260, 20, 0, true, ECH_ACT_RELU, 0}, {2, 1, 1, 0, true, ECH_ACT_NONE, 0},
+    };
+    for (size_t i = 0; i < sizeof SHAPES / sizeof SHAPES[0]; i++) {
+        struct linear_data d = make_data(&SHAPES[i]);
+        for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
+            for (int f = 0; f < ECH_FORMATS; f++) {
+                if (!usable(*o) || !(*o)->numerics[f])
+                    continue;
+                for (int t = ECH_A_F32; t <= ECH_A_Q8; t++)
+                    team_case(&(struct run){*o, (enum ech_format)f, ECH_A_F32, (enum ech_atype)t, 1, ""},
+                              &SHAPES[i], &d);
+            }
+        free_data(&d);
+    }
 }
 
 /* Weights packed in parts are those packed whole; half precisions are their f32 values. */

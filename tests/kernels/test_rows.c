@@ -1,118 +1,10 @@
-/* Norm, softmax, activations, gather and pooling: every backend against ref and ref_exact. */
+/* Softmax, log-softmax, activations, gate, gather and pooling: every backend against ref and ref_exact. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
-
-static const int64_t COLS[] = {0, 1, 2, 15, 16, 17, 31, 48, 63, 64, 65, 130, 384};
-enum { COLS_COUNT = sizeof COLS / sizeof COLS[0] };
-
-/* One way to fill a result: `run` calls the backend on `in` and writes into `out`, a copy of `in`. */
-typedef int (*row_call)(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode);
-
-/* How a result is judged: normalised error, or, by_input, each element's error beside its input and result.
- */
-struct row_test {
-    const char *name;
-    row_call call;
-    double bound;
-    bool by_input;
-};
-
-static struct buffer copy_of(const struct buffer *b)
-{
-    struct buffer c = buffer_make(b->rows, b->cols, b->ld);
-    for (int64_t r = 0; r < b->rows; r++)
-        memcpy(buffer_row(&c, r), buffer_row(b, r), (size_t)b->cols * sizeof(float));
-    return c;
-}
-
-static struct buffer result_of(const struct ech_ops *ops, row_call call, const struct buffer *in, int mode,
-                               const char *what)
-{
-    struct buffer out = copy_of(in);
-    int rc = call(ops, in, &out, mode);
-    CHECK(rc == ECH_OP_OK, "%s %s: status %d", ops->name, what, rc);
-    buffer_check(&out, what);
-    return out;
-}
-
-/* |got - want| <= bound * max(|in|, |want|), element by element. */
-static void close_by_input(const struct buffer *got, const struct buffer *want, const struct buffer *in,
-                           double bound, const char *what)
-{
-    for (int64_t r = 0; r < got->rows; r++)
-        for (int64_t c = 0; c < got->cols; c++) {
-            double x = (double)buffer_row(got, r)[c], y = (double)buffer_row(want, r)[c];
-            double size = fmax(fabs(y), fabs((double)buffer_row(in, r)[c]));
-            CHECK(fabs(x - y) <= bound * size, "%s: %.9g at (%d, %d), expected %.9g", what, x, (int)r, (int)c,
-                  y);
-        }
-}
-
-static void compare_rows(const struct row_test *t, const struct buffer *in, int mode)
-{
-    struct buffer want = result_of(named("ref"), t->call, in, mode, t->name);
-    struct buffer bits = result_of(named("ref_exact"), t->call, in, mode, t->name);
-    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
-        if (!usable(*o))
-            continue;
-        char what[160];
-        snprintf(what, sizeof what, "%s %s (%d, %d) stride %d mode %d", (*o)->name, t->name, (int)in->rows,
-                 (int)in->cols, (int)in->ld, mode);
-        struct buffer out = result_of(*o, t->call, in, mode, what);
-        if (t->by_input)
-            close_by_input(&out, &want, in, t->bound, what);
-        else
-            close_enough(&out, &want, t->bound, what);
-        if (exact(*o))
-            same_bits(&out, &bits, what);
-        buffer_free(&out);
-    }
-    buffer_free(&want), buffer_free(&bits);
-}
-
-/* Over all widths: 0, 1 and 5 rows, dense and strided. */
-static void compare_all(const struct row_test *t, int mode, float scale)
-{
-    for (int c = 0; c < COLS_COUNT; c++)
-        for (int64_t rows = 0; rows <= 5; rows = rows ? rows + 4 : 1)
-            for (int64_t pad = 0; pad <= 3; pad += 3) {
-                struct buffer in = buffer_make(rows, COLS[c], COLS[c] + pad + (COLS[c] + pad == 0));
-                buffer_random(&in, scale);
-                compare_rows(t, &in, mode);
-                buffer_free(&in);
-            }
-}
-
-static float gain_and_shift[2][512];
-
-/* mode 1: without shift; 2: in place. */
-static int call_norm(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode)
-{
-    struct ech_norm_args a = {.size = sizeof a,
-                              .rows = in->rows,
-                              .cols = in->cols,
-                              .x = mode == 2 ? out->x : in->x,
-                              .ldx = in->ld,
-                              .gain = gain_and_shift[0],
-                              .shift = mode == 1 ? NULL : gain_and_shift[1],
-                              .eps = 1e-5f,
-                              .y = out->x,
-                              .ldy = out->ld};
-    return ops->norm(NULL, &a);
-}
-
-void test_norm(void)
-{
-    for (int i = 0; i < 512; i++)
-        gain_and_shift[0][i] = random_float(2), gain_and_shift[1][i] = random_float(1);
-    /* x - mean cancels where a row's few columns are nearly equal: the bound is for those. */
-    for (int mode = 0; mode < 3; mode++)
-        compare_all(&(struct row_test){"norm", call_norm, 1e-10, false}, mode, 3);
-}
+#include "rows_support.h"
 
 static int call_softmax(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode)
 {
@@ -122,8 +14,9 @@ static int call_softmax(const struct ech_ops *ops, const struct buffer *in, stru
 
 void test_softmax(void)
 {
-    compare_all(&(struct row_test){"softmax", call_softmax, 1e-12, false}, 0, 5);
-    compare_all(&(struct row_test){"softmax", call_softmax, 1e-9, false}, 0, 200); /* x - max is rounded */
+    compare_all(&(struct row_test){"softmax", call_softmax, 1e-12, false, true}, 0, 5);
+    compare_all(&(struct row_test){"softmax", call_softmax, 1e-9, false, true}, 0,
+                200); /* x - max is rounded */
     struct buffer b = buffer_make(4, 37, 40);
     buffer_random(&b, 3);
     for (int i = 0; i < 37; i++)
@@ -146,6 +39,44 @@ void test_softmax(void)
     buffer_free(&b);
 }
 
+static int call_log_softmax(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode)
+{
+    (void)mode;
+    return ops->log_softmax(NULL, out->x, in->rows, in->cols, in->ld);
+}
+
+void test_log_softmax(void)
+{
+    const struct row_test test = {"log_softmax", call_log_softmax, 2e-14, false, true};
+    compare_all(&test, 0, 5);
+    compare_all(&test, 0, 200);
+    struct buffer large = buffer_make(2, 30522, 30530);
+    buffer_random(&large, 9);
+    compare_rows(&test, &large, 0);
+    buffer_free(&large);
+    struct buffer b = buffer_make(4, 37, 37);
+    buffer_random(&b, 3);
+    for (int i = 0; i < 37; i++)
+        buffer_row(&b, 0)[i] = -INFINITY;
+    buffer_row(&b, 1)[36] = -INFINITY;
+    buffer_row(&b, 2)[0] = INFINITY;
+    buffer_row(&b, 3)[20] = NAN;
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
+        if (!usable(*o))
+            continue;
+        struct buffer out = result_of(*o, call_log_softmax, &b, 0, "log_softmax of infinities");
+        for (int i = 0; i < 37; i++) {
+            CHECK(buffer_row(&out, 0)[i] == -INFINITY, "%s: a row of -inf has changed", (*o)->name);
+            CHECK(isnan(buffer_row(&out, 3)[i]), "%s: a NaN was lost at %d", (*o)->name, i);
+        }
+        CHECK(buffer_row(&out, 1)[36] == -INFINITY && buffer_row(&out, 1)[0] < 0, "%s: -inf is not kept",
+              (*o)->name);
+        CHECK(isnan(buffer_row(&out, 2)[0]), "%s: +inf gives no NaN", (*o)->name);
+        buffer_free(&out);
+    }
+    buffer_free(&b);
+}
+
 static int call_activate(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode)
 {
     for (int64_t r = 0; r < in->rows; r++) {
@@ -159,16 +90,14 @@ static int call_activate(const struct ech_ops *ops, const struct buffer *in, str
 void test_activate(void)
 {
     for (int act = ECH_ACT_NONE; act <= ECH_ACT_TANH; act++) {
-        const struct row_test test = {"activate", call_activate, 4e-7, true};
+        const struct row_test test = {"activate", call_activate, 4e-7, true, true};
         compare_all(&test, act, 6);
         compare_all(&test, act, 0.01f);
         compare_all(&test, act, 150);
         /* The vector forms at floats of every exponent, bit by bit against the scalar ones. */
         struct buffer b = buffer_make(1, 40000, 40000);
-        for (int i = 0; i < 40000; i++) {
-            uint32_t u = (uint32_t)i * 107374u + 17u;
-            memcpy(b.x + i, &u, sizeof u);
-        }
+        for (int i = 0; i < 40000; i++)
+            b.x[i] = any_float(i);
         struct buffer bits = result_of(named("ref_exact"), call_activate, &b, act, "activate");
         for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
             if (exact(*o)) {
@@ -178,6 +107,50 @@ void test_activate(void)
             }
         buffer_free(&b), buffer_free(&bits);
     }
+}
+
+/* mode: activation + 8 * (0: y apart; 1: y is gate; 2: y is up). up is the input turned round. */
+static int call_gate(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode)
+{
+    struct buffer up = buffer_make(in->rows, in->cols, in->cols + 1);
+    for (int64_t r = 0; r < in->rows; r++)
+        for (int64_t c = 0; c < in->cols; c++)
+            buffer_row(&up, r)[c] = buffer_row(in, r)[in->cols - 1 - c];
+    struct ech_gate_args a = {.size = sizeof a,
+                              .rows = in->rows,
+                              .cols = in->cols,
+                              .act = (enum ech_act)(mode % 8),
+                              .gate = mode / 8 == 1 ? out->x : in->x,
+                              .up = up.x,
+                              .ldg = in->ld,
+                              .ldu = up.ld,
+                              .y = mode / 8 == 2 ? up.x : out->x,
+                              .ldy = mode / 8 == 2 ? up.ld : out->ld};
+    int rc = ops->gate(NULL, &a);
+    buffer_check(&up, "gate: up");
+    for (int64_t r = 0; r < in->rows && mode / 8 == 2; r++)
+        memcpy(buffer_row(out, r), buffer_row(&up, r), (size_t)in->cols * sizeof(float));
+    buffer_free(&up);
+    return rc;
+}
+
+void test_gate(void)
+{
+    /* The activation's error is a share of its input (4e-7); up is below 4. */
+    for (int act = ECH_ACT_NONE; act <= ECH_ACT_TANH; act++)
+        for (int where = 0; where < 3; where++)
+            compare_all(&(struct row_test){"gate", call_gate, 2e-6, true, true}, act + 8 * where, 4);
+    struct buffer b = buffer_make(1, 40000, 40000);
+    for (int i = 0; i < 40000; i++)
+        b.x[i] = any_float(i);
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
+        for (int act = ECH_ACT_NONE; exact(*o) && act <= ECH_ACT_TANH; act++) {
+            struct buffer bits = result_of(named("ref_exact"), call_gate, &b, act, "gate");
+            struct buffer out = result_of(*o, call_gate, &b, act, "gate");
+            same_bits(&out, &bits, (*o)->name);
+            buffer_free(&out), buffer_free(&bits);
+        }
+    buffer_free(&b);
 }
 
 enum { TABLE_ROWS = 9 };
@@ -214,11 +187,11 @@ static int call_embed(const struct ech_ops *ops, const struct buffer *in, struct
 void test_embed(void)
 {
     for (int tables = 1; tables <= 4; tables++)
-        for (int c = 0; c < COLS_COUNT; c++)
+        for (int c = 0; c < ROW_COLS_COUNT; c++)
             for (int64_t rows = 0; rows <= 5; rows = rows ? rows + 4 : 1) {
-                struct buffer in = buffer_make(rows, COLS[c], COLS[c] ? COLS[c] : 1);
-                if (COLS[c])
-                    compare_rows(&(struct row_test){"embed", call_embed, 1e-12, false}, &in, tables);
+                struct buffer in = buffer_make(rows, ROW_COLS[c], ROW_COLS[c] ? ROW_COLS[c] : 1);
+                if (ROW_COLS[c])
+                    compare_rows(&(struct row_test){"embed", call_embed, 1e-12, false, false}, &in, tables);
                 buffer_free(&in);
             }
 }
@@ -250,16 +223,16 @@ static int call_pool(const struct ech_ops *ops, const struct buffer *in, struct 
 void test_pool(void)
 {
     for (int mode = 0; mode < 6; mode++)
-        for (int c = 1; c < COLS_COUNT; c++)
+        for (int c = 1; c < ROW_COLS_COUNT; c++)
             for (int special = 0; special < 2; special++) {
-                struct buffer in = buffer_make(TOKENS, COLS[c], COLS[c] + special);
+                struct buffer in = buffer_make(TOKENS, ROW_COLS[c], ROW_COLS[c] + special);
                 buffer_random(&in, 2);
                 if (special) { /* zeros, one infinity and one NaN, each in a sequence of its own */
-                    memset(buffer_row(&in, 2), 0, (size_t)COLS[c] * sizeof(float));
-                    buffer_row(&in, 5)[COLS[c] / 2] = mode < 3 ? INFINITY : 1;
-                    buffer_row(&in, 9)[COLS[c] - 1] = NAN;
+                    memset(buffer_row(&in, 2), 0, (size_t)ROW_COLS[c] * sizeof(float));
+                    buffer_row(&in, 5)[ROW_COLS[c] / 2] = mode < 3 ? INFINITY : 1;
+                    buffer_row(&in, 9)[ROW_COLS[c] - 1] = NAN;
                 }
-                compare_rows(&(struct row_test){"pool", call_pool, 1e-12, false}, &in, mode);
+                compare_rows(&(struct row_test){"pool", call_pool, 1e-12, false, false}, &in, mode);
                 buffer_free(&in);
             }
 }

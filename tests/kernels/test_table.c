@@ -79,9 +79,10 @@ static void linear_shapes(const struct ech_ops *ops)
     WITH(a.act = (enum ech_act)99, "an unknown activation");
 #undef WITH
     refused(ops, ops->linear(NULL, NULL), "linear: nothing");
-    int rc = ops->linear(NULL, &good); /* a backend that asks for scratch says so when there is none */
-    CHECK(rc == (ops->linear_workspace(ECH_FMT_F32, 2, 3, 4, 1) ? ECH_OP_MEMORY : ECH_OP_OK),
-          "%s: linear without a queue gave %d", ops->name, rc);
+    int rc = ops->linear(NULL, &good); /* a backend that needs scratch says so when there is none */
+    size_t asked = ops->linear_workspace(ECH_FMT_F32, 2, 3, 4, 1);
+    CHECK(rc == ECH_OP_OK || (asked && rc == ECH_OP_MEMORY), "%s: linear without a queue gave %d", ops->name,
+          rc);
     refused(ops, ops->linear_pack(ECH_FMT_F32, memory, ECH_W_F32, 2, 2, memory, 2, 2),
             "pack: part beyond parts");
     refused(ops, ops->linear_pack(ECH_FMT_F32, memory, ECH_W_F32, 2, 2, memory, 0, 0), "pack: no parts");
@@ -182,6 +183,102 @@ static void row_shapes(const struct ech_ops *ops)
     refused(ops, ops->pool(NULL, &p), "pool: an unknown kind");
 }
 
+static void norm_shapes(const struct ech_ops *ops)
+{
+    const struct ech_norm_args good = {.size = sizeof good,
+                                       .rows = 2,
+                                       .cols = 4,
+                                       .x = memory,
+                                       .ldx = 4,
+                                       .gain = memory,
+                                       .eps = 1e-5f,
+                                       .y = memory + 100,
+                                       .ldy = 4,
+                                       .also = memory + 200,
+                                       .ld_also = 64,
+                                       .also_type = ECH_A_Q8,
+                                       .also_scale = memory + 400};
+    struct ech_norm_args a = good;
+    CHECK(ops->norm(NULL, &a) == ECH_OP_OK, "%s: norm", ops->name);
+#define WITH(change, what)                                                                                   \
+    do {                                                                                                     \
+        a = good;                                                                                            \
+        change;                                                                                              \
+        refused(ops, ops->norm(NULL, &a), "norm: " what);                                                    \
+    } while (0)
+    WITH(a.ld_also = 63, "a row of Q8 that is no multiple of 64");
+    WITH(a.also_scale = NULL, "Q8 without scales");
+    WITH((a.also_type = ECH_A_BF16, a.ld_also = 3), "ld_also < cols");
+    WITH(a.also_type = ECH_A_F32, "a second output in f32");
+    WITH(a.also_type = (enum ech_atype)9, "an unknown type");
+    WITH(a.kind = (enum ech_norm)2, "an unknown kind");
+    WITH((a.kind = ECH_NORM_RMS, a.shift = memory), "RMS with a shift");
+    WITH(a.gain_offset = 1, "LAYER with a gain offset");
+#undef WITH
+}
+
+static void gate_and_topk_shapes(const struct ech_ops *ops)
+{
+    struct ech_gate_args g = {.size = sizeof g,
+                              .rows = 2,
+                              .cols = 4,
+                              .gate = memory,
+                              .up = memory,
+                              .ldg = 4,
+                              .ldu = 3,
+                              .y = memory + 100,
+                              .ldy = 4};
+    refused(ops, ops->gate(NULL, &g), "gate: ldu < cols");
+    g.ldu = 4, g.act = (enum ech_act)77;
+    refused(ops, ops->gate(NULL, &g), "gate: an unknown activation");
+    g.act = ECH_ACT_SILU, g.up = NULL;
+    refused(ops, ops->gate(NULL, &g), "gate: no up");
+    refused(ops, ops->gate(NULL, NULL), "gate: nothing");
+    static int32_t indices[16];
+    struct ech_topk_args t = {
+        .size = sizeof t, .rows = 2, .cols = 4, .count = 5, .x = memory, .ldx = 4, .indices = indices};
+    refused(ops, ops->topk(NULL, &t), "topk: count > cols");
+    t.count = -1;
+    refused(ops, ops->topk(NULL, &t), "topk: count < 0");
+    t.count = 2, t.indices = NULL;
+    refused(ops, ops->topk(NULL, &t), "topk: no indices");
+    t.count = 0;
+    CHECK(ops->topk(NULL, &t) == ECH_OP_OK, "%s: topk of nothing", ops->name);
+    refused(ops, ops->log_softmax(NULL, memory, 2, 4, 3), "log_softmax: ld < cols");
+}
+
+static void rotary_shapes(const struct ech_ops *ops)
+{
+    const struct ech_rotary_args good = {.size = sizeof good,
+                                         .rows = 3,
+                                         .heads = 2,
+                                         .head_dim = 4,
+                                         .rotary = 4,
+                                         .table_rows = 3,
+                                         .x = memory,
+                                         .ldx = 8,
+                                         .cos = memory + 100,
+                                         .sin = memory + 200,
+                                         .positions = IDS};
+    struct ech_rotary_args a = good;
+    CHECK(ops->rotary(NULL, &a) == ECH_OP_OK, "%s: rotary", ops->name);
+#define WITH(change, what)                                                                                   \
+    do {                                                                                                     \
+        a = good;                                                                                            \
+        change;                                                                                              \
+        refused(ops, ops->rotary(NULL, &a), "rotary: " what);                                                \
+    } while (0)
+    WITH(a.positions = BAD_IDS, "a position past the table");
+    WITH(a.positions = NEGATIVE_IDS, "a position below 0");
+    WITH(a.positions = NULL, "no positions");
+    WITH(a.rotary = 3, "an odd width");
+    WITH(a.rotary = 6, "wider than a head");
+    WITH(a.ldx = 7, "ldx < heads * head_dim");
+    WITH(a.sin = NULL, "no sines");
+    WITH(a.heads = -1, "heads < 0");
+#undef WITH
+}
+
 void test_shapes(void)
 {
     for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
@@ -189,6 +286,9 @@ void test_shapes(void)
             linear_shapes(*o);
             attention_shapes(*o);
             row_shapes(*o);
+            norm_shapes(*o);
+            gate_and_topk_shapes(*o);
+            rotary_shapes(*o);
         }
 }
 
