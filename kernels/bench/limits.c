@@ -27,12 +27,14 @@ static const struct {
     [ECH_LIMIT_DRAM_COPY] = {"DRAM copy", "GB/s", 0},
 };
 
+/* What is known of a limit by so many threads: arithmetic keeps its best probe, memory the best way. */
 struct known {
     int threads, way;
+    double best;
 };
 
 struct ech_limits {
-    struct ech_crew *lanes;
+    struct ech_crew *crew;
     int threads;
     char *memory; /* DRAM_BYTES, in equal pieces for the lanes */
     struct known best[ECH_LIMITS][KNOWN];
@@ -201,17 +203,37 @@ static double moved(const struct probe *p)
 static double rate_of(struct probe *p, int threads, double per_turn)
 {
     double rates[SAMPLES], all = per_turn * (double)p->turns * threads * 1e-9;
+    bool disturbed = false;
     for (int i = 0; i < SAMPLES; i++)
-        rates[i] = all / ech_crew_run(p->limits->lanes, threads, work, p);
+        rates[i] = all / ech_crew_calm(p->limits->crew, threads, work, NULL, p, &disturbed);
     return ech_median(rates, SAMPLES);
+}
+
+/* The entry of so many threads; a fresh one has best 0. More thread counts than fit share the last. */
+static struct known *known_of(struct ech_limits *limits, enum ech_limit limit, int threads)
+{
+    int i = 0, *count = &limits->known[limit];
+    while (i < *count && limits->best[limit][i].threads != threads)
+        i++;
+    if (i == KNOWN)
+        i--;
+    struct known *k = &limits->best[limit][i];
+    if (i == *count)
+        (*count)++;
+    if (k->threads != threads)
+        *k = (struct known){.threads = threads};
+    return k;
 }
 
 static double spin_rate(struct ech_limits *limits, enum ech_limit limit, int threads)
 {
     struct probe p = {.limits = limits, .spin = spin_of(limit), .turns = 1 << 16};
-    double seconds = ech_crew_run(limits->lanes, 1, work, &p);
+    struct known *known = known_of(limits, limit, threads);
+    double seconds = ech_crew_run(limits->crew, 1, work, &p);
     p.turns = (long)((double)p.turns * 1.5e-3 / seconds) + 1;
-    return rate_of(&p, threads, LIMITS[limit].per_turn);
+    double rate = rate_of(&p, threads, LIMITS[limit].per_turn);
+    known->best = rate > known->best ? rate : known->best;
+    return known->best;
 }
 
 static void place(struct probe *p, enum ech_limit limit, int threads)
@@ -228,27 +250,17 @@ static void place(struct probe *p, enum ech_limit limit, int threads)
 static double memory_rate(struct ech_limits *limits, enum ech_limit limit, int threads)
 {
     struct probe p = {.limits = limits};
-    double best = 0;
-    int known = 0, way = 0;
+    struct known *known = known_of(limits, limit, threads);
     place(&p, limit, threads);
-    while (known < limits->known[limit] && limits->best[limit][known].threads != threads)
-        known++;
-    if (known < limits->known[limit]) {
-        p.way = limits->best[limit][known].way;
+    p.way = known->way;
+    if (known->best > 0)
         return rate_of(&p, threads, moved(&p));
-    }
     for (p.way = 0; p.way < (p.copies ? 2 : WAYS); p.way++) {
         double rate = rate_of(&p, threads, moved(&p));
-        if (rate > best) {
-            best = rate;
-            way = p.way;
-        }
+        if (rate > known->best)
+            *known = (struct known){threads, p.way, rate};
     }
-    if (known < KNOWN) {
-        limits->best[limit][known] = (struct known){threads, way};
-        limits->known[limit]++;
-    }
-    return best;
+    return known->best;
 }
 
 double ech_limits_probe(struct ech_limits *limits, enum ech_limit limit, int threads)
@@ -265,7 +277,7 @@ static void touch(int lane, void *context)
     memset(limits->memory + (size_t)lane * piece, 1, piece);
 }
 
-struct ech_limits *ech_limits_open(struct ech_crew *lanes, int threads)
+struct ech_limits *ech_limits_open(struct ech_crew *crew, int threads)
 {
     struct ech_limits *limits = calloc(1, sizeof *limits);
     char *memory = aligned_alloc(4096, DRAM_BYTES + 4096); /* prefetches look past the end */
@@ -274,8 +286,8 @@ struct ech_limits *ech_limits_open(struct ech_crew *lanes, int threads)
         free(memory);
         return NULL;
     }
-    *limits = (struct ech_limits){.lanes = lanes, .threads = threads, .memory = memory};
-    ech_crew_run(lanes, threads, touch, limits);
+    *limits = (struct ech_limits){.crew = crew, .threads = threads, .memory = memory};
+    ech_crew_run(crew, threads, touch, limits);
     return limits;
 }
 

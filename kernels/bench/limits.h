@@ -1,8 +1,9 @@
 /* What the machine can do at most, measured: arithmetic on registers alone, memory read and copied.
  * A probe is the median of five short loops; probes dip (a neighbour, a clock that drops), so a caller takes
- * several around what it measures and keeps the best. Memory is read by 1 to 4 streams a thread, not a power
- * of two apart, with and without prefetch, and copied with ordinary and with streaming stores: the best way
- * is found once for each number of threads, then kept. */
+ * several around what it measures and keeps the best. Arithmetic answers with its best probe of the run;
+ * memory, whose speed changes within minutes, with that of the moment. Memory is read by 1 to 4 streams a
+ * thread, not a power of two apart, with and without prefetch, and copied with ordinary and with streaming
+ * stores: the best way is found once for each number of threads, then kept. */
 #ifndef ECH_KERNELS_BENCH_LIMITS_H
 #define ECH_KERNELS_BENCH_LIMITS_H
 
@@ -36,8 +37,8 @@ enum ech_limit ech_limit_of_format(const struct ech_ops *ops, enum ech_format fo
 /* Where a working set of `bytes` a thread lies, read and written. */
 enum ech_limit ech_limit_of_bytes(double bytes, int threads);
 
-/* `lanes` is borrowed. NULL: out of memory. */
-struct ech_limits *ech_limits_open(struct ech_crew *lanes, int threads);
+/* `crew` is borrowed. NULL: out of memory. */
+struct ech_limits *ech_limits_open(struct ech_crew *crew, int threads);
 void ech_limits_close(struct ech_limits *limits);
 /* One probe by `threads` threads, in the limit's unit; 0 where it is not here. */
 double ech_limits_probe(struct ech_limits *limits, enum ech_limit limit, int threads);

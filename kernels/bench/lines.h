@@ -24,6 +24,7 @@ struct ech_line {
     double share;           /* of the limit */
     double peer;            /* OpenBLAS: GFLOP/s */
     double speedup;         /* over one thread */
+    bool disturbed;         /* other programs took cores in every attempt at a round */
 };
 
 struct ech_lines {

@@ -13,6 +13,7 @@ enum { ROUNDS_MOST = 9 };
 /* What the lanes run: a trial each. */
 struct job {
     struct ech_trial **trials;
+    int count;
     long turns;
     int *status;
 };
@@ -31,6 +32,7 @@ struct open_line {
     struct ech_trial *trials[ECH_BENCH_THREADS];
     int status[ECH_BENCH_THREADS];
     int count;
+    bool disturbed; /* a round of the last kind had to be taken though it was */
 };
 
 static int open_trials(const struct ech_bench_run *run, const struct ech_line *line, struct open_line *o,
@@ -51,13 +53,18 @@ static void close_trials(struct open_line *o)
         ech_trial_close(o->trials[--o->count]);
 }
 
+static void job_ready(void *context)
+{
+    const struct job *j = context;
+    for (int i = 0; i < j->count; i++)
+        ech_trial_reset(j->trials[i]);
+}
+
 /* Seconds of `turns` calls on every lane; operands that calls overwrite begin anew. */
 static double timed(const struct ech_bench_run *run, struct open_line *o, long turns, int *status)
 {
-    struct job j = {o->trials, turns, o->status};
-    for (int i = 0; i < o->count; i++)
-        ech_trial_reset(o->trials[i]);
-    double seconds = ech_crew_run(run->lanes, o->count, job_work, &j);
+    struct job j = {o->trials, o->count, turns, o->status};
+    double seconds = ech_crew_calm(run->crew, o->count, job_work, job_ready, &j, &o->disturbed);
     for (int i = 0; i < o->count; i++)
         *status = *status ? *status : o->status[i];
     return seconds;
@@ -140,10 +147,10 @@ static void peer_time(const struct ech_bench_run *run, struct ech_line *line, st
     double taken[ROUNDS_MOST];
     ech_peer_threads(line->lanes ? 1 : line->threads);
     p->turns = 1;
-    ech_crew_run(run->lanes, lanes, peer_work, p);
-    p->turns = (long)(run->round_seconds / ech_crew_run(run->lanes, lanes, peer_work, p)) + 1;
+    ech_crew_run(run->crew, lanes, peer_work, p);
+    p->turns = (long)(run->round_seconds / ech_crew_run(run->crew, lanes, peer_work, p)) + 1;
     for (int i = 0; i < run->rounds; i++)
-        taken[i] = ech_crew_run(run->lanes, lanes, peer_work, p) / (double)p->turns;
+        taken[i] = ech_crew_calm(run->crew, lanes, peer_work, NULL, p, &line->disturbed) / (double)p->turns;
     line->peer = ech_case_flop(&line->c) * lanes / ech_median(taken, run->rounds) * 1e-9;
     ech_peer_threads(1);
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* its threads spin for a while */
@@ -176,6 +183,7 @@ static void rounds(struct ech_bench_run *run, struct ech_line *line, struct open
 {
     double taken[ROUNDS_MOST], probe;
     long turns = turns_of(run, line, o, &line->status);
+    o->disturbed = false;
     line->limit = limit_of(run, line, bytes);
     line->limit_name = ech_limit_name(line->limit);
     for (int i = 0; !line->status && i < run->rounds; i++) {
@@ -185,6 +193,7 @@ static void rounds(struct ech_bench_run *run, struct ech_line *line, struct open
     }
     probe = ech_limits_probe(run->limits, line->limit, line->threads);
     line->limit_value = probe > line->limit_value ? probe : line->limit_value;
+    line->disturbed = o->disturbed;
     if (!line->status)
         line->seconds = ech_median(taken, run->rounds);
 }

@@ -6,7 +6,7 @@
 
 struct ech_bench_run {
     const struct ech_ops *ops;
-    struct ech_crew *lanes;
+    struct ech_crew *crew;
     struct ech_limits *limits;
     int rounds;           /* medians of so many */
     double round_seconds; /* of calls in a round */

@@ -33,7 +33,7 @@ static void put_row(const struct ech_line *line, FILE *out)
     fprintf(out, "| %s%s | ", ech_case_describe(&line->c, what, sizeof what),
             line->c.copies ? ", weights from memory" : "");
     put_threads(line, out);
-    fprintf(out, " | %.4g %s | ", line->value, unit_of(line));
+    fprintf(out, " | %.4g %s%s | ", line->value, unit_of(line), line->disturbed ? " (disturbed)" : "");
     if (line->limit_value > 0)
         fprintf(out, "%.4g %s %s | %.1f %% | ", line->limit_value,
                 line->limit                   ? ech_limit_unit(line->limit)
@@ -63,7 +63,9 @@ static void put_markdown(const struct ech_bench_head *head, const struct ech_lin
     else
         fputs("Limits: probed between the rounds by as many threads; the best probe counts. A team is one "
               "queue with so many threads; lanes have a queue and rows each, as the engine's, and share the "
-              "weights. Rows in caches are compared by the bytes they read and write.\n",
+              "weights. Rows in caches are compared by the bytes they read and write. Disturbed: other "
+              "programs "
+              "took cores in every attempt at a round.\n",
               out);
     if (head->peer)
         fprintf(out, "Beside: %s; no bias there.\n", head->peer);
@@ -112,6 +114,7 @@ static void put_json_line(const struct ech_line *line, FILE *out)
     if (measured(line)) {
         fprintf(out, ", \"seconds\": %.6g, \"value\": %.6g, ", line->seconds, line->value);
         put_json_text("unit", unit_of(line), out);
+        fprintf(out, ", \"disturbed\": %s", line->disturbed ? "true" : "false");
     }
     if (measured(line) && line->limit_value > 0) {
         fputs(", ", out);

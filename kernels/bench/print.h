@@ -17,4 +17,8 @@ void ech_print_lines(const struct ech_bench_head *head, const struct ech_lines *
 /* Each operation and format on each backend, tried with a small case. */
 void ech_print_support(bool json, FILE *out);
 
+/* Errors of exp, erf, tanh and log at every float (minutes), or every 257th (quick). ECH_BENCH_FAILED: a
+ * bound of kernels/ref/mathf.h does not hold; ECH_BENCH_MEMORY. `why` (256 bytes). */
+int ech_print_math(int threads, bool quick, bool json, FILE *out, FILE *notice, char *why);
+
 #endif

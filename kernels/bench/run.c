@@ -56,8 +56,8 @@ static int measure_and_print(const struct ech_kernels_bench *o, const struct ech
 {
     char processor[128];
     struct ech_bench_run run = {
-        .ops = ops, .rounds = 5, .round_seconds = o->quick ? 0.003 : 0.012, .lanes = ech_crew_open(threads)};
-    run.limits = run.lanes ? ech_limits_open(run.lanes, threads) : NULL;
+        .ops = ops, .rounds = 5, .round_seconds = o->quick ? 0.003 : 0.012, .crew = ech_crew_open(threads)};
+    run.limits = run.crew ? ech_limits_open(run.crew, threads) : NULL;
     int rc = run.limits ? measure_all(&run, lines, o->notice, why) : ECH_BENCH_MEMORY;
     if (!run.limits)
         snprintf(why, 256, "cannot start %d threads with 256 MiB to measure the memory's limits", threads);
@@ -72,7 +72,7 @@ static int measure_and_print(const struct ech_kernels_bench *o, const struct ech
     if (!rc)
         ech_print_lines(&head, lines, o->json, o->out);
     ech_limits_close(run.limits);
-    ech_crew_close(run.lanes);
+    ech_crew_close(run.crew);
     return rc;
 }
 
@@ -92,12 +92,30 @@ static int run_lines(const struct ech_kernels_bench *o, char *why)
     return rc;
 }
 
+/* "math" takes minutes and stands alone: only where it is asked for by name. */
+static bool wants_math(const struct ech_kernels_bench *o)
+{
+    return o->ops && ech_lines_wanted(o->ops, "math");
+}
+
+static int run_math(const struct ech_kernels_bench *o, char *why)
+{
+    if (strcmp(o->ops, "math") != 0) {
+        snprintf(why, 256, "math is checked alone: --ops math");
+        return ECH_BENCH_USAGE;
+    }
+    int threads = o->threads > 0 ? o->threads : usable_threads();
+    return ech_print_math(threads, o->quick, o->json, o->out, o->notice, why);
+}
+
 int ech_kernels_bench(const struct ech_kernels_bench *o, char *why)
 {
     int rc = ECH_BENCH_OK;
     why[0] = 0;
     if (o->support)
         ech_print_support(o->json, o->out);
+    else if (wants_math(o))
+        rc = run_math(o, why);
     else
         rc = run_lines(o, why);
     if (!rc && (fflush(o->out) != 0 || ferror(o->out))) {

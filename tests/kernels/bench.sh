@@ -58,6 +58,11 @@ assert all(l["supported"] and l["value"] > 0 and l["unit"] == "G elements/s" for
 assert lines[1]["speedup"] > 0, lines
 END
 fi
+expect 64 --ops math,norm
+says err "math is checked alone"
+expect 0 --ops math --quick
+says out "| tanh, relative |"
+grep -q '| NO |' out && fail "a bound that does not hold: $(cat out)"
 "$bench" --support >/dev/full 2>err && fail "a full output ends with 0"
 says err "could not be written"
 exit $failed

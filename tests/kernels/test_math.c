@@ -3,13 +3,13 @@
 #include <math.h>
 
 #include "kernels/ref/mathf.h"
-#include "math_errors.h"
+#include "kernels/bench/math_errors.h"
 #include "support.h"
 
 void test_math(void)
 {
-    struct math_errors w = {0};
-    math_errors(0, (uint64_t)1 << 32, 257, &w);
+    struct ech_math_errors w = {0};
+    ech_math_errors(0, (uint64_t)1 << 32, 257, &w);
     CHECK(w.broken == 0, "%lld results are not what they must be", (long long)w.broken);
     CHECK(w.exp_relative <= ECH_EXP_ERROR, "exp: relative error %.4g", w.exp_relative);
     CHECK(w.exp_denormal <= ECH_EXP_DENORMAL, "exp: %.4g units of a denormal", w.exp_denormal);

@@ -1,5 +1,5 @@
 /* See math_errors.h. */
-#include "math_errors.h"
+#include "kernels/bench/math_errors.h"
 
 #include <float.h>
 #include <math.h>
@@ -26,7 +26,7 @@ static void compare(float got, double want, double *relative, double *ulp)
     most(ulp, error / ulp_of(want));
 }
 
-static void check_exp(float x, struct math_errors *w)
+static void check_exp(float x, struct ech_math_errors *w)
 {
     const float got = ech_expf(x);
     const double want = exp((double)x), end = (double)FLT_MAX * (1 + 0x1p-25);
@@ -40,7 +40,7 @@ static void check_exp(float x, struct math_errors *w)
         most(&w->exp_denormal, fabs((double)got - want) / 0x1p-149);
 }
 
-static void check_odd(float x, struct math_errors *w)
+static void check_odd(float x, struct ech_math_errors *w)
 {
     const float e = ech_erff(x), t = ech_tanhf(x);
     double want = erf((double)x);
@@ -54,7 +54,7 @@ static void check_odd(float x, struct math_errors *w)
     w->broken += (fabsf(x) > 4 && fabsf(e) != 1) + (fabsf(x) > 10 && fabsf(t) != 1);
 }
 
-static void check_log(float x, struct math_errors *w)
+static void check_log(float x, struct ech_math_errors *w)
 {
     const float got = ech_logf(x);
     if (isinf(x) || x == 1)
@@ -63,7 +63,7 @@ static void check_log(float x, struct math_errors *w)
         compare(got, log((double)x), &w->log_relative, &w->log_ulp);
 }
 
-void math_errors(uint64_t first, uint64_t last, uint64_t stride, struct math_errors *worst)
+void ech_math_errors(uint64_t first, uint64_t last, uint64_t stride, struct ech_math_errors *worst)
 {
     for (uint64_t bits = first; bits < last; bits += stride) {
         const float x = ech_from_bits((uint32_t)bits);
