@@ -189,7 +189,8 @@ __device__ static float noise(uint32_t a, uint32_t b)
     return (float)(h >> 8) * 1.1920929e-07f - 1.0f; /* [-1, 1) */
 }
 
-/* x of a probe, in the operands' type. The row depends on the column alone; the others are larger. */
+/* x of a probe, in the operands' type. The row depends on the column alone; the others are larger. Magnitudes
+ * are spread wide, so that no sum of halves is exact and another order shows. */
 __global__ void probe_fill(struct operands o, int64_t at, bool full)
 {
     int64_t i = (int64_t)blockIdx.x * FILL_THREADS + threadIdx.x;
@@ -198,6 +199,8 @@ __global__ void probe_fill(struct operands o, int64_t at, bool full)
     int64_t r = i / o.ldx, c = i % o.ldx;
     float v = r == at ? noise(1, (uint32_t)c) : full ? 3.0f * noise((uint32_t)r + 7, (uint32_t)c) : 0.0f;
     v = c < o.k ? v : 0.0f;
+    if (o.format != ECH_FMT_INT8)
+        v *= (float)(1 << (c * 5 % 13)) * 0.015625f;
     if (o.format == ECH_FMT_F32)
         ((float *)o.x)[i] = v;
     else if (o.format == ECH_FMT_INT8)
