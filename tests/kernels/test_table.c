@@ -94,7 +94,8 @@ static void linear_shapes(const struct ech_ops *ops)
 
 static void attention_shapes(const struct ech_ops *ops)
 {
-    static const int64_t starts[] = {0, 2, 3}, falling[] = {0, 3, 2}, negative[] = {-1, 2, 3};
+    static const int64_t starts[] = {0, 2, 3}, falling[] = {0, 3, 2}, negative[] = {-1, 2, 3},
+                         fewer[] = {0, 1, 2};
     const struct ech_attention_args good = {.size = sizeof good,
                                             .sequences = 2,
                                             .heads = 4,
@@ -127,9 +128,25 @@ static void attention_shapes(const struct ech_ops *ops)
     WITH(a.ldk = 3, "ldk too small");
     WITH(a.ldo = 7, "ldo too small");
     WITH((a.bias = memory, a.bias_span = 1), "bias_span shorter than a sequence");
+    WITH((a.bias = memory, a.bias_span = 8, a.key_starts = fewer), "a bias and a position below 0");
+    WITH(a.key_starts = falling, "falling key_starts");
+    WITH(a.window = -1, "window < 0");
+    WITH(a.softcap = -1, "softcap < 0");
+    WITH(a.softcap = NAN, "softcap NaN");
+    WITH(a.compute = (enum ech_format)99, "an unknown compute");
+    WITH((a.compute = ECH_FMT_BF16, a.kv_type = (enum ech_atype)99), "an unknown type");
     WITH(a.sequences = -1, "sequences < 0");
     WITH(a.size = 1, "a struct too small");
 #undef WITH
+    static const enum ech_format elsewhere[] = {ECH_FMT_INT8, ECH_FMT_F16};
+    for (int i = 0; i < 3; i++) { /* the last: bf16 queries in f32 */
+        a = good;
+        a.compute = i < 2 ? elsewhere[i] : ECH_FMT_F32;
+        a.q_type = i < 2 ? ECH_A_F32 : ECH_A_BF16;
+        int unsupported = ops->attention(NULL, &a);
+        CHECK(unsupported == ECH_OP_UNSUPPORTED, "%s: attention, compute %d: status %d", ops->name,
+              (int)a.compute, unsupported);
+    }
     a = good;
     a.workspace = NULL;
     int rc = ops->attention(NULL, &a);
