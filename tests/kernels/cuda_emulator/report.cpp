@@ -148,6 +148,7 @@ static Fault pending;
 void report(Fault &&f)
 {
     if (!current) {
+        Guard guard(lock);
         tell(f, nullptr);
         return;
     }

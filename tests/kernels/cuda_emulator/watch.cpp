@@ -136,12 +136,13 @@ void access(uintptr_t a, size_t n, Access how, const void *pc)
     }
     if (run.given_up || n == 0)
         return;
-    uintptr_t in_shared = a - reinterpret_cast<uintptr_t>(shared.bytes);
+    uintptr_t in_shared = a - reinterpret_cast<uintptr_t>(shared.bytes),
+              room = SHARED_MOST + STATE_SLACK - in_shared;
     if (in_arena(a))
         check_device(a, n, how, pc);
     else if (in_shared < SHARED_MOST)
-        check(a, n < STATE_SLACK || n < SHARED_MOST - in_shared ? n : SHARED_MOST - in_shared, how, pc,
-              shared.state + in_shared, shared.cells + in_shared, run.block_first);
+        check(a, n < room ? n : room, how, pc, shared.state + in_shared, shared.cells + in_shared,
+              run.block_first);
     else if (!allowed(a, n, how))
         report_outside(a, n, how, pc, false);
 }
