@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench.sh BENCH_KERNELS: its command line, its Markdown and its JSON; no figure is judged.
 set -u
-bench=$1
+bench=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
