@@ -2,7 +2,7 @@
  * the way x becomes A (product_format.h). Included after a v16_*.h, mathv.h and the tile_*.h.
  *
  *   for each thread's share (rows, or columns where rows are few)
- *     for blocks of BLOCK_ROWS rows          A block in L2: x itself, or converted once a block
+ *     for blocks of rows                     A block in L2: x itself, or converted once a block
  *       for strips of 64 columns (or 48)     panel in L2, once from memory
  *         for blocks of k                    its part of the panel from L1 or L2
  *           for row tiles                    in registers; between blocks of k in `sums` (exact: 32 bits)
@@ -19,7 +19,7 @@
 #include "kernels/panels.h"
 #include "kernels/queue.h"
 
-enum { BLOCK_ROWS = 96, SHARE_ROWS = 48 };
+enum { BLOCK_ROWS = 96, TALL_ROWS = 240, TALL_BYTES = 384 << 10, SHARE_ROWS = 48 };
 
 /* One call, or one thread's share of it. */
 struct product {
@@ -249,6 +249,8 @@ static void strip_run(const struct product *p, const struct block *b, int64_t fi
                     p->args, t.c, ECH_PANEL, end.row, rows, end.column, width,
                     p->results ? p->results + (end.row - b->row) * p->ldr + end.column : NULL, p->ldr});
             strip_advance(&t, &end, rows);
+            if (block >= p->steps)
+                t.c = sums; /* nothing waits there for another block of k */
         }
         step += block;
     } while (step < p->steps);
@@ -276,10 +278,20 @@ static void narrow_result(const struct ech_linear_args *a, const float *result, 
     a->y_scale[i] = q8_row(result, a->n, (uint8_t *)a->y + i * a->ldy);
 }
 
+/* Rows of a block. Taller ones read the weights less often, as far as A stays in L2 beside a panel; not where
+ * rows lie in scratch, nor where sums wait between blocks of k. */
+static int64_t block_rows(const struct product *p)
+{
+    if (p->a || p->results || p->steps > p->format->block || p->steps == 0)
+        return BLOCK_ROWS;
+    const int64_t fit = TALL_BYTES / (p->steps * p->format->row_words * (int64_t)sizeof(float));
+    return fit < BLOCK_ROWS ? BLOCK_ROWS : fit < TALL_ROWS ? fit : TALL_ROWS;
+}
+
 static void share_run(const struct product *p)
 {
     const struct ech_linear_args *a = p->args;
-    const int64_t rows = p->row_end - p->row, blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const int64_t rows = p->row_end - p->row, most = block_rows(p), blocks = (rows + most - 1) / most;
     const bool whole = p->panel == 0 && p->panel_end == ech_panels(a->n);
     for (int64_t i = 0; i < blocks; i++) {
         int64_t r0 = p->row + rows * i / blocks, r1 = p->row + rows * (i + 1) / blocks;
