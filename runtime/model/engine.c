@@ -43,6 +43,15 @@ static int choose_backend(struct ech_engine *e, const char *name, int device, st
     return ECH_OK;
 }
 
+static void list_formats(const struct ech_ops *ops, char *out, size_t bytes)
+{
+    size_t used = 0;
+    for (int f = 0; f < ECH_FORMATS && used < bytes; f++)
+        if (ops->numerics[f])
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used ? ", " : "",
+                                     ech_ops_format_name((enum ech_format)f));
+}
+
 /* The format, and the class of everything that is computed in it. */
 static int choose_precision(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
 {
@@ -53,9 +62,12 @@ static int choose_precision(struct ech_engine *e, const struct ech_engine_option
                         weights, compute);
     const char *products = ops->numerics[e->format],
                *attention = ops->numerics[ech_flow_of(e->format)->attention];
-    if (!products || !attention)
-        return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s", ops->name,
-                        ech_ops_format_name(e->format));
+    if (!products || !attention) {
+        char list[128] = "";
+        list_formats(ops, list, sizeof list);
+        return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s, it has %s", ops->name,
+                        ech_ops_format_name(e->format), list);
+    }
     bool same = strcmp(products, attention) == 0;
     snprintf(e->numerics, sizeof e->numerics, "%s%s%s", products, same ? "" : "+", same ? "" : attention);
     return ECH_OK;
