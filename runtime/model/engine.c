@@ -55,7 +55,8 @@ static void list_formats(const struct ech_ops *ops, char *out, size_t bytes)
 /* The format, and the class of everything that is computed in it. */
 static int choose_precision(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
 {
-    const char *weights = o->weights ? o->weights : "f32", *compute = o->compute ? o->compute : weights;
+    const char *weights = o->weights ? o->weights : "f32";
+    const char *compute = o->compute ? o->compute : strcmp(weights, "int4") == 0 ? "int8" : weights;
     const struct ech_ops *ops = e->net.ops;
     if (!ech_ops_format_of(weights, compute, &e->format))
         return ech_fail(err, ECH_CONFIG, "weights in %s with compute in %s are no pair that kernels have",
