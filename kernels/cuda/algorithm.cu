@@ -189,8 +189,14 @@ __device__ static float noise(uint32_t a, uint32_t b)
     return (float)(h >> 8) * 1.1920929e-07f - 1.0f; /* [-1, 1) */
 }
 
-/* x of a probe, in the operands' type. The row depends on the column alone; the others are larger. Magnitudes
- * are spread wide, so that no sum of halves is exact and another order shows. */
+/* By columns, from 2^-8 to 2^7: short mantissas of one size would add up exactly, whatever the order. */
+__device__ static float spread(uint32_t column)
+{
+    uint32_t h = (column + 0x165667b1u) * 2654435761u;
+    return __uint_as_float((127 - 8 + (h >> 28)) << 23);
+}
+
+/* x of a probe, in the operands' type. The row depends on the column alone; the others are larger. */
 __global__ void probe_fill(struct operands o, int64_t at, bool full)
 {
     int64_t i = (int64_t)blockIdx.x * FILL_THREADS + threadIdx.x;
@@ -198,9 +204,7 @@ __global__ void probe_fill(struct operands o, int64_t at, bool full)
         return;
     int64_t r = i / o.ldx, c = i % o.ldx;
     float v = r == at ? noise(1, (uint32_t)c) : full ? 3.0f * noise((uint32_t)r + 7, (uint32_t)c) : 0.0f;
-    v = c < o.k ? v : 0.0f;
-    if (o.format != ECH_FMT_INT8)
-        v *= (float)(1 << (c * 5 % 13)) * 0.015625f;
+    v = c >= o.k ? 0.0f : o.format == ECH_FMT_INT8 ? v : v * spread((uint32_t)c);
     if (o.format == ECH_FMT_F32)
         ((float *)o.x)[i] = v;
     else if (o.format == ECH_FMT_INT8)
