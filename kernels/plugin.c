@@ -117,9 +117,3 @@ const char *ech_cuda_describe(char *out, size_t bytes)
     call_once(&cuda.once, open_cuda);
     return cuda.plugin ? cuda.plugin->describe(out, bytes) : NULL;
 }
-
-const char *ech_cuda_path(void)
-{
-    call_once(&cuda.once, open_cuda);
-    return cuda.path;
-}

@@ -24,7 +24,5 @@ struct ech_plugin {
 const struct ech_ops *ech_cuda_find(char *why);
 /* What the shared object says of this machine; NULL where it cannot be opened (ech_cuda_find says why). */
 const char *ech_cuda_describe(char *out, size_t bytes);
-/* The file that was opened or looked for first. "" in a build without CUDA. */
-const char *ech_cuda_path(void);
 
 #endif

@@ -171,15 +171,15 @@ static bool is_format(const char *name)
 
 static int check_list(const char *list, const char *what, bool (*known)(const char *), char *why)
 {
-    for (const char *at = list; at && *at;) {
+    for (const char *at = list; at; at = strchr(at, ',')) {
         char name[64];
+        at += *at == ',' && at > list;
         size_t n = strcspn(at, ",");
         snprintf(name, sizeof name, "%.*s", (int)(n < 63 ? n : 63), at);
         if (!known(name)) {
             snprintf(why, 256, "\"%s\" is no %s", name, what);
             return ECH_BENCH_USAGE;
         }
-        at += n + (at[n] == ',');
     }
     return ECH_BENCH_OK;
 }

@@ -41,6 +41,8 @@ static inline void f16_row(const float *x, int64_t cols, uint16_t *y)
 static inline float q8_values(const float *x, int64_t cols, float most, uint8_t *y)
 {
     const bool flat = most < ECH_Q8_LEAST;
+    if (cols == 0)
+        return 0.0f; /* y may be NULL */
     if (flat || !isfinite(most)) {
         memset(y, 128, (size_t)ech_q8_stride(cols));
         return flat ? 0.0f : most / 127.0f;
@@ -91,7 +93,8 @@ INLINE void narrow_row(enum ech_atype type, const float *x, int64_t cols, void *
         *scale = q8_row(x, cols, y);
         break;
     default:
-        memcpy(y, x, (size_t)cols * sizeof *x);
+        if (cols > 0)
+            memcpy(y, x, (size_t)cols * sizeof *x);
         break;
     }
 }

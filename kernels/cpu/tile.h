@@ -172,21 +172,4 @@ INLINE void tile_prefetch(const struct tile *t, const int rows, const int vector
     }
 }
 
-/* t over any number of rows and vectors, the rows split evenly over tiles. */
-INLINE void tile_strip_of(const struct tile_table *table, const struct tile *t, int64_t rows, int64_t vectors)
-{
-    for (int64_t v = 0; v < vectors; v += TILE_VECTORS) {
-        int64_t width = vectors - v < TILE_VECTORS ? vectors - v : TILE_VECTORS;
-        int64_t tiles = (rows + TILE_ROWS[width - 1] - 1) / TILE_ROWS[width - 1];
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t r0 = rows * i / tiles, r1 = rows * (i + 1) / tiles;
-            struct tile one = *t;
-            one.a += r0 * t->lda;
-            one.b += 16 * v;
-            one.c += r0 * t->ldc + 16 * v;
-            table->run[width - 1][r1 - r0 - 1](&one);
-        }
-    }
-}
-
 #endif

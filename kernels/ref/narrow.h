@@ -65,7 +65,8 @@ static inline void ech_narrow_row(enum ech_atype type, const float *x, int64_t c
         *scale = ech_to_q8(x, cols, y);
         break;
     default:
-        memcpy(y, x, (size_t)cols * sizeof *x);
+        if (cols > 0)
+            memcpy(y, x, (size_t)cols * sizeof *x);
         break;
     }
 }

@@ -54,8 +54,9 @@ static int gather_word(struct ech_loader *l, const char *section, const struct e
     size_t length = strlen(section);
     int code = ECH_OK;
     if (!ech_node_is_null(node) && !ech_schema_word(section, node->text, "")) {
-        ech_setting_problem(place, &l->problems, "%s is \"%.60s\", one of %s or a map of keys was expected",
-                            section, node->text, ech_schema_words(section));
+        ech_setting_problem(place, &l->problems, "%s is \"%.60s\", one of %s or %s was expected", section,
+                            node->text, ech_schema_words(section),
+                            place->origin == ECH_FROM_FILE ? "a map of keys" : "a key of it by name");
         return ECH_OK;
     }
     for (int i = 0; code == ECH_OK && i < ech_schema_count(NULL); i++) {
@@ -130,8 +131,13 @@ static int gather_value(struct ech_loader *l, const char *path, const char *valu
         return ECH_OK;
     if (code != ECH_OK || !doc->root)
         return code;
-    bool word = doc->root->kind == ECH_NODE_SCALAR && ech_schema_words(path);
-    return word ? gather_word(l, path, doc->root, place) : add_given(l, path, doc->root, place);
+    if (!ech_schema_is_section(path))
+        return add_given(l, path, doc->root, place);
+    if (doc->root->kind == ECH_NODE_SCALAR && ech_schema_words(path))
+        return gather_word(l, path, doc->root, place);
+    ech_setting_problem(place, &l->problems, "%s is a section: set its keys by name, %s", path,
+                        place->origin == ECH_FROM_ENV ? "ECHELON_SECTION__KEY=value" : "section.key=value");
+    return ECH_OK;
 }
 
 static int gather_set(struct ech_loader *l, const char *text)

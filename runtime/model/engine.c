@@ -43,19 +43,32 @@ static int choose_backend(struct ech_engine *e, const char *name, int device, st
     return ECH_OK;
 }
 
+static void list_formats(const struct ech_ops *ops, char *out, size_t bytes)
+{
+    size_t used = 0;
+    for (int f = 0; f < ECH_FORMATS && used < bytes; f++)
+        if (ops->numerics[f])
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used ? ", " : "",
+                                     ech_ops_format_name((enum ech_format)f));
+}
+
 /* The format, and the class of everything that is computed in it. */
 static int choose_precision(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
 {
-    const char *weights = o->weights ? o->weights : "f32", *compute = o->compute ? o->compute : weights;
+    const char *weights = o->weights ? o->weights : "f32";
+    const char *compute = o->compute ? o->compute : strcmp(weights, "int4") == 0 ? "int8" : weights;
     const struct ech_ops *ops = e->net.ops;
     if (!ech_ops_format_of(weights, compute, &e->format))
         return ech_fail(err, ECH_CONFIG, "weights in %s with compute in %s are no pair that kernels have",
                         weights, compute);
     const char *products = ops->numerics[e->format],
                *attention = ops->numerics[ech_flow_of(e->format)->attention];
-    if (!products || !attention)
-        return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s", ops->name,
-                        ech_ops_format_name(e->format));
+    if (!products || !attention) {
+        char list[128] = "";
+        list_formats(ops, list, sizeof list);
+        return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s, it has %s", ops->name,
+                        ech_ops_format_name(e->format), list);
+    }
     bool same = strcmp(products, attention) == 0;
     snprintf(e->numerics, sizeof e->numerics, "%s%s%s", products, same ? "" : "+", same ? "" : attention);
     return ECH_OK;

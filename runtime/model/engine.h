@@ -22,7 +22,7 @@ struct ech_engine_options {
     const char *model;         /* folder */
     const char *backend;       /* "auto", "avx512", "avx2", "openblas", "ref_exact", "cuda" */
     const char *weights;       /* "f32", "bf16", "f16", "int8", "int4"; NULL: "f32" */
-    const char *compute;       /* "f32", "bf16", "f16", "int8"; NULL: as weights */
+    const char *compute;       /* "f32", "bf16", "f16", "int8"; NULL: as weights, int8 for int4 */
     int device;                /* which of the backend's devices, modulo their number */
     int threads;               /* lanes, >= 1 */
     int64_t memory_bytes;      /* budget of workspaces beyond the packed weights; 0: unlimited */

@@ -30,6 +30,10 @@ expect 64 --ops linear,quux
 says err '"quux" is no operation'
 expect 64 --formats=f33
 says err '"f33" is no format'
+expect 64 --ops ''
+says err '"" is no operation'
+expect 64 --formats f32,
+says err '"" is no format'
 expect 64 --threads 0
 says err "an integer from 1"
 expect 64 --threads 2x

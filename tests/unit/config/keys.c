@@ -218,7 +218,8 @@ static void sets_and_lists(void **state)
     load_bad_from(BASIC, WORDS("name=[a]"), NULL, 0, 0,
                   "--set name=[a]: name is a list, a text was expected");
     load_bad_from(BASIC, WORDS("name=\xFF"), NULL, 0, 0, "not valid UTF-8");
-    load_bad_from(BASIC, WORDS("input=x"), NULL, 0, 0, "--set input=x: unknown key \"input\"");
+    load_bad_from(BASIC, WORDS("input=x"), NULL, 0, 0,
+                  "--set input=x: input is a section: set its keys by name");
     load_bad_from("kind: retrieve\noutput: {dataset: b}\noptions: {index: i, query: x}\nmodel: m\n",
                   WORDS("query=what"), NULL, 0, 0,
                   "--set query=what: unknown key \"query\": did you mean options.query?");
@@ -305,7 +306,15 @@ static void precision(void **state)
     load_bad(
         BASIC "precision: {weights: f32, compute: int8}\n", 5, 27,
         "precision: weights f32 with compute int8 is no pair that kernels have: f32 with f32, bf16 with");
-    load_bad_from(BASIC, WORDS("precision=bf61"), NULL, 0, 0, "--set precision=bf61: precision is \"bf61\"");
+    load_bad_from(
+        BASIC, WORDS("precision=bf61"), NULL, 0, 0,
+        "--set precision=bf61: precision is \"bf61\", one of auto, f32, bf16, f16, int8, int4 or a key of "
+        "it by name");
+    load_bad_from(BASIC, WORDS("precision=[bf16]"), NULL, 0, 0,
+                  "precision is a section: set its keys by name, section.key=value");
+    load_bad_from(BASIC, WORDS("resources=4"), NULL, 0, 0, "resources is a section: set its keys by name");
+    load_bad_from(BASIC, NULL, WORDS("ECHELON_RESOURCES=4"), 0, 0,
+                  "resources is a section: set its keys by name, ECHELON_SECTION__KEY=value");
 }
 
 /* All errors of a file come at once, in the file's order; those of other origins behind them. */

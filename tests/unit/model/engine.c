@@ -356,6 +356,12 @@ static void options(void **state)
     REFUSED(ECH_CONFIG, "2 special tokens leave no room", max_tokens = 2);
     REFUSED(ECH_UNAVAILABLE, "no backend 'warp'", backend = "warp");
     REFUSED(ECH_UNAVAILABLE, "the memory budget is 1000 bytes", memory_bytes = 1000);
+    REFUSED(ECH_CONFIG, "weights in f32 with compute in int8", compute = "int8");
+    REFUSED(ECH_UNAVAILABLE, "does not compute in f16, it has f32", weights = "f16");
+    struct ech_engine_options four = plain;
+    four.weights = "int4"; /* compute follows: int8 */
+    four.backend = "ref_exact";
+    must(load(four, &err), &err);
     must(load((struct ech_engine_options){.model = "m", .threads = 1, .max_tokens = 48}, &err), &err);
     struct ech_engine *engine;
     struct ech_engine_options o = plain;
