@@ -10,7 +10,7 @@ set(ECH_EMULATOR_MISSING "")
 find_path(ECH_CUDA_HEADERS cuda_runtime.h
   HINTS ${ECH_CUDA_INCLUDE} ENV ECH_CUDA_INCLUDE ENV CUDA_HOME ENV CUDA_PATH
   PATHS /usr/local/cuda ${CMAKE_SOURCE_DIR}/build-cuda-headers PATH_SUFFIXES include) # the last: ci/cuda-headers
-if(NOT ECH_CUDA_HEADERS OR NOT EXISTS ${ECH_CUDA_HEADERS}/crt/host_defines.h)
+if(NOT ECH_CUDA_HEADERS OR NOT EXISTS ${ECH_CUDA_HEADERS}/crt/host_defines.h OR NOT EXISTS ${ECH_CUDA_HEADERS}/nv/target)
   set(ECH_EMULATOR_MISSING "no CUDA headers: ci/cuda-headers fetches them")
 endif()
 set(ECH_EMULATOR_HEADERS ${ECH_CUDA_HEADERS})
