@@ -39,9 +39,18 @@ static void check_hdf5(struct finding *f)
     }
 }
 
+/* What was chosen, in which class, and the other classes it has. */
 static void check_kernels(struct finding *f)
 {
-    ech_ops_explain(f->found, sizeof f->found);
+    static const char lead[] = "kernels: ";
+    const struct ech_ops *chosen = ech_ops_find("auto", NULL);
+    char line[sizeof f->found];
+    ech_ops_explain(line, sizeof line);
+    bool led = strncmp(line, lead, sizeof lead - 1) == 0;
+    size_t used = (size_t)snprintf(f->found, sizeof f->found, "%s", line + (led ? sizeof lead - 1 : 0));
+    for (int i = 1; i < ECH_FORMATS && used < sizeof f->found; i++)
+        if (chosen->numerics[i])
+            used += (size_t)snprintf(f->found + used, sizeof f->found - used, ", %s", chosen->numerics[i]);
 }
 
 static void check_blas(struct finding *f)
