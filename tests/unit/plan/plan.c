@@ -3,6 +3,7 @@
 
 #include "plan/lease.h"
 #include "plan/shares.h"
+#include "plan/speed.h"
 #include "plan/tokens.h"
 
 #include <math.h>
@@ -90,6 +91,36 @@ static void bounds_follow_speed_and_wish(void **state)
     assert_true(least == 1 && most >= 1);
 }
 
+static void speed_is_learnt_by_time(void **state)
+{
+    (void)state;
+    assert_true(ech_speed_learn(0, 500, 0.5) == 1000);
+    assert_true(ech_speed_learn(700, 0, 1) == 700 && ech_speed_learn(700, 5, 0) == 700);
+    double once = ech_speed_learn(1000, 1000, 4); /* a quarter, after one long lease */
+    assert_true(once > 250 && once < 360);
+    double parts = 1000;
+    for (int i = 0; i < 16; i++)
+        parts = ech_speed_learn(parts, 62.5, 0.25);
+    assert_true(fabs(parts - once) < 1e-9); /* many short ones say as much */
+}
+
+static void copies_are_worth_it_or_not(void **state)
+{
+    (void)state;
+    struct ech_copy_view v = {.owner_s = 4, .copy_s = 1};
+    assert_true(fabs(ech_copy_gain(&v) - 3) < 1e-12);
+    v.quiet_s = 3.5; /* in 0.5 s it should be there, and yet it has shown nothing for 3.5 s */
+    assert_true(fabs(ech_copy_gain(&v) - 2.5) < 1e-12);
+    v = (struct ech_copy_view){.owner_s = 1.3, .copy_s = 1};
+    assert_true(ech_copy_gain(&v) == 0);
+    v = (struct ech_copy_view){.owner_s = 0.1, .copy_s = 0.01};
+    assert_true(ech_copy_gain(&v) == 0);
+    v = (struct ech_copy_view){.owner_s = 0, .copy_s = 1, .quiet_s = 9};
+    assert_true(ech_copy_gain(&v) == 0); /* speeds are not known */
+    v = (struct ech_copy_view){.owner_s = 5, .copy_s = 0};
+    assert_true(ech_copy_gain(&v) == 0);
+}
+
 static void shares_follow_speed(void **state)
 {
     (void)state;
@@ -124,6 +155,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(token_line_is_never_negative),
     cmocka_unit_test(leases_shrink_and_end),
     cmocka_unit_test(bounds_follow_speed_and_wish),
+    cmocka_unit_test(speed_is_learnt_by_time),
+    cmocka_unit_test(copies_are_worth_it_or_not),
     cmocka_unit_test(shares_follow_speed),
     cmocka_unit_test(shares_without_speeds),
 };
