@@ -14,6 +14,7 @@ enum ech_backend {
     ECH_BACKEND_CUDA
 };
 enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU, ECH_DEVICE_CUDA };
+enum ech_numerics { ECH_NUMERICS_STRICT, ECH_NUMERICS_MIXED };
 enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 
 struct ech_job {
@@ -40,11 +41,12 @@ struct ech_job {
         int backend;                   /* enum ech_backend; cuda where the device is */
         double time;                   /* walltime, 0: none */
         int64_t memory;                /* of a node, 0: none */
+        struct ech_list each;          /* numerics mixed: how single ranks compute (config/each.h) */
     } resources;
     struct {
         int weights, compute; /* enum ech_precision; never auto once loaded */
     } precision;
-    int numerics; /* choice: strict (later mixed) */
+    int numerics; /* enum ech_numerics */
     struct {
         int policy;             /* enum ech_policy */
         int64_t lease_rows;     /* rows of the smallest batch, auto */

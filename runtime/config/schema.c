@@ -16,7 +16,7 @@ static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "op
 /* enum ech_precision; int4 is a way to keep weights alone. */
 static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
 static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
-static const char *const numerics_choices[] = {"strict", NULL};
+static const char *const numerics_choices[] = {"strict", "mixed", NULL};
 static const char *const policy_choices[] = {"adaptive", "equal", NULL};
 
 #define KIB  1024.0
@@ -65,12 +65,16 @@ static const struct ech_field tail[] = {
      .doc = "Walltime; the job stops in time and can be resumed; not given: no limit"},
     {"resources.memory", ECH_F_BYTES, AT(resources.memory), .most = 1024 * TIB, .example = "16GiB",
      .doc = "Memory of a node; a rank's budget is its share; not given: no limit"},
+    {"resources.each", ECH_F_LIST, AT(resources.each), .example = "[\"gpu*=cuda\", \"rank 2-3=avx2/bf16\"]",
+     .doc = "With numerics mixed: WHO=BACKEND[/PRECISION] of hosts or ranks; the first that fits decides"},
     {"precision.weights", ECH_F_CHOICE, AT(precision.weights), .fallback = "auto", .choices = weights_choices,
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
      .affects = true, .doc = "What products compute in; auto: f32 where the weights allow it"},
     {"numerics", ECH_F_CHOICE, AT(numerics), .fallback = "strict", .choices = numerics_choices,
-     .affects = true, .doc = "strict: all ranks compute the same bits"},
+     .affects = true,
+     .doc = "strict: all ranks compute the same bits; mixed: each row says in column numerics how it was "
+            "computed"},
     {"balance.policy", ECH_F_CHOICE, AT(balance.policy), .fallback = "adaptive", .choices = policy_choices,
      .doc = "adaptive: by measured speed; equal: the same share for each rank"},
     {"balance.lease_rows", ECH_F_AUTO, AT(balance.lease_rows), .fallback = "auto", .most = 1e9,
@@ -120,7 +124,6 @@ static const struct {
     {"cluster", NULL, "cluster files come in a later version: use resources.nodes"},
     {"model.path", NULL, "a model with options comes in a later version: write model: FOLDER"},
     {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
-    {"numerics", "mixed", "numerics mixed comes in a later version"},
     {"output.exists", "append", "exists append comes in a later version"},
     {"kind", "translate", "kind translate comes in a later version"},
     {"kind", "generate", "kind generate comes in a later version"},

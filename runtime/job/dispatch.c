@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/lead.h"
+#include "job/ranks.h"
 #include "job/usage.h"
 #include "plan/lease.h"
 #include "plan/speed.h"
@@ -59,7 +60,7 @@ static void set_bounds(struct loop *l)
 
 static bool wants_lease(const struct loop *l)
 {
-    if (l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
+    if (l->d->rests || l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
         return false;
     /* A disk that cannot keep up: results wait in memory, so no more are made. */
     int64_t most = SPOOL_SYNCS_PENDING * l->d->job->limits.spool_sync_bytes;
@@ -174,6 +175,8 @@ static bool collect(struct loop *l)
             first_bad_row(l, f.block);
             failed(l, ECH_DATA);
         }
+        if (d->numerics)
+            failed(l, ech_block_add_text(f.block, d->numerics, l->err));
         failed(l, ech_spooler_put(d->spooler, f.block, ech_pool_epoch(d->pool), l->err));
     }
 }
@@ -286,7 +289,8 @@ static void tell_deaths(struct loop *l)
 
 static bool idle(struct loop *l)
 {
-    return l->in_flight_leases == 0 && ech_pool_unclaimed(l->d->pool) == 0;
+    bool nothing = !l->d->rests || ech_pool_quiet(l->d->pool); /* a resting leader speaks for the others */
+    return nothing && l->in_flight_leases == 0 && ech_pool_unclaimed(l->d->pool) == 0;
 }
 
 static bool turn(struct loop *l, bool *finished)

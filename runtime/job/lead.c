@@ -132,19 +132,24 @@ static bool awaits_somebody(struct ech_lead *l)
     return false;
 }
 
+static bool takes_rows(const struct ech_lead *l, int place)
+{
+    return !ech_pool_place_dead(l->o.pool, place) && !ech_pool_rests(l->o.pool, place);
+}
+
 /* Under policy equal each living place gets its own part of a granted range; else anybody may claim it. */
 static bool add_to_pool(struct ech_lead *l, struct ech_range range)
 {
     int living = 0;
     for (int p = 0; p < l->node_size; p++)
-        living += !ech_pool_place_dead(l->o.pool, p);
-    if (!l->o.equal || l->dead_count || ech_pool_epoch(l->o.pool) > 0)
+        living += takes_rows(l, p);
+    if (!l->o.equal || l->dead_count || ech_pool_epoch(l->o.pool) > 0 || living == 0)
         return ech_pool_add(l->o.pool, range, -1);
     if (ech_pool_free_slots(l->o.pool) < living)
         return false;
     int64_t rows = range.end - range.first;
     for (int p = 0, n = 0; p < l->node_size; p++) {
-        if (ech_pool_place_dead(l->o.pool, p))
+        if (!takes_rows(l, p))
             continue;
         struct ech_range part = {range.first + rows * n / living, range.first + rows * (n + 1) / living};
         n++;

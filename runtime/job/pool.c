@@ -33,7 +33,7 @@ struct claim {
 
 struct place {
     _Alignas(64) _Atomic uint64_t beat;
-    _Atomic int dead;
+    _Atomic int dead, rests;
     _Atomic double tokens_s, rows_s;
     _Atomic double moved_at; /* when its computing last got on: this machine's monotonic seconds */
     _Atomic int open;        /* claims */
@@ -448,6 +448,24 @@ double ech_pool_share(const struct ech_pool *p)
 {
     double sum = ech_pool_speed(p), mine = atomic_load(&p->places[p->place].tokens_s);
     return sum > 0 && mine > 0 ? mine / sum : 1.0 / p->node_size;
+}
+
+void ech_pool_rest(struct ech_pool *p)
+{
+    atomic_store(&p->places[p->place].rests, 1);
+}
+
+bool ech_pool_rests(const struct ech_pool *p, int place)
+{
+    return atomic_load(&p->places[place].rests) != 0;
+}
+
+bool ech_pool_quiet(const struct ech_pool *p)
+{
+    for (int i = 0; i < p->node_size; i++)
+        if (!atomic_load(&p->places[i].dead) && atomic_load(&p->places[i].open) > 0)
+            return false;
+    return true;
 }
 
 void ech_pool_beat(struct ech_pool *p)

@@ -54,6 +54,11 @@ int64_t ech_pool_unclaimed(const struct ech_pool *pool);
 void ech_pool_beat(struct ech_pool *pool);
 /* Declared dead by the leader: write nothing more, leave. */
 bool ech_pool_fenced(const struct ech_pool *pool);
+/* This rank takes no rows in this job: no part is put aside for it. */
+void ech_pool_rest(struct ech_pool *pool);
+bool ech_pool_rests(const struct ech_pool *pool, int place);
+/* No rank of the node has a claim open. */
+bool ech_pool_quiet(const struct ech_pool *pool);
 /* This rank's speed for the others' shares: tokens/s and rows/s. */
 void ech_pool_set_speed(struct ech_pool *pool, double tokens_s, double rows_s);
 /* This rank's part of the speed of the node's living ranks (equal parts while none is known). */

@@ -2,6 +2,7 @@
 #include "tests/harness.h"
 
 #include "plan/lease.h"
+#include "plan/memory.h"
 #include "plan/shares.h"
 #include "plan/speed.h"
 #include "plan/tokens.h"
@@ -121,6 +122,26 @@ static void copies_are_worth_it_or_not(void **state)
     assert_true(ech_copy_gain(&v) == 0);
 }
 
+static void memory_goes_to_as_many_as_fit(void **state)
+{
+    (void)state;
+    struct ech_memory_rank r[4];
+    for (int i = 0; i < 4; i++)
+        r[i] = (struct ech_memory_rank){.process = 10, .workspace = 20, .weights = 100, .fits = true};
+    assert_int_equal(ech_memory_share(r, 4, 0), 4); /* no limit */
+    assert_int_equal(ech_memory_used(r, 4), 220);
+    assert_int_equal(ech_memory_share(r, 4, 220), 4);
+    assert_int_equal(ech_memory_share(r, 4, 219), 3);
+    assert_true(r[2].works && !r[3].works);
+    assert_int_equal(ech_memory_share(r, 4, 159), 0);
+    r[1].group = 1; /* computes in its own way: weights of its own */
+    assert_int_equal(ech_memory_share(r, 4, 220), 3);
+    assert_true(!r[1].works && r[3].works);
+    r[0].fits = false;
+    assert_int_equal(ech_memory_share(r, 4, 0), 3);
+    assert_int_equal(ech_memory_used(r, 4), 300);
+}
+
 static void shares_follow_speed(void **state)
 {
     (void)state;
@@ -157,6 +178,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bounds_follow_speed_and_wish),
     cmocka_unit_test(speed_is_learnt_by_time),
     cmocka_unit_test(copies_are_worth_it_or_not),
+    cmocka_unit_test(memory_goes_to_as_many_as_fit),
     cmocka_unit_test(shares_follow_speed),
     cmocka_unit_test(shares_without_speeds),
 };
