@@ -4,7 +4,6 @@
 #include "launcher/progress.h"
 #include "launcher/report.h"
 #include "launcher/rundirs.h"
-#include "launcher/sweep.h"
 #include "launcher/tail.h"
 #include "launcher/verbs.h"
 
@@ -12,6 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/sweep.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -83,7 +83,7 @@ static void mca(struct ech_argv *out, const char *name, const char *value)
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
 {
     static const char *const exported[] = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "ECH_RUN_DIR",
-                                           "ECH_START_SECONDS"};
+                                           "ECH_NODE_DIR", "ECH_START_SECONDS"};
     ech_argv_add(out, m->mpirun);
     ech_argv_add(out, "-n");
     ech_argv_addf(out, "%lld", (long long)m->layout->ranks);

@@ -6,8 +6,11 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/nodedir.h"
 #include "base/num.h"
 #include "base/rundir.h"
+#include "base/sweep.h"
+#include "comm/nodeguard.h"
 #include "comm/watchdog.h"
 #include "data/verbs.h"
 #include "job/run.h"
@@ -147,6 +150,8 @@ int main(int argc, char **argv)
     int code = ech_fault_arm_from_env();
     if (code)
         ech_fail(&err, ECH_USAGE, "ECH_FAULT cannot be read");
+    if (!code && !solo)
+        code = ech_nodeguard_start(getenv(ECH_NODEDIR_ENV), getenv(ECH_RUN_ENV), &err);
     if (!code)
         code = ech_watchdog_start(0, NULL, &err);
     ech_watchdog_phase("start", start_seconds());

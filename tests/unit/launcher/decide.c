@@ -12,7 +12,7 @@
 #include "launcher/mpirun.h"
 #include "launcher/origins.h"
 #include "launcher/rundirs.h"
-#include "launcher/sweep.h"
+#include "base/sweep.h"
 #include "launcher/tail.h"
 #include "launcher/verbs.h"
 
