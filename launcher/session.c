@@ -6,6 +6,7 @@
 #include "launcher/guard.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/sweep.h"
 
 #include <errno.h>
@@ -200,6 +201,8 @@ static void follow(struct live *l)
         if (s->tick)
             s->tick(s->context, now);
         take_step(l, now);
+        if (ech_fault(ECH_FAULT_TURN))
+            kill(l->pid, SIGKILL);
     }
 }
 

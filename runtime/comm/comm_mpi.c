@@ -283,7 +283,7 @@ int ech_comm_open_mpi(const struct ech_comm_options *options, struct ech_comm **
         MPI_Finalize(); /* all ranks come here together */
         return code;
     }
-    self->finalise = true;
+    self->finalise = self->base.job = true;
     if (options && options->ranks_a_node > 0) {
         size_t length = strlen(self->base.host);
         length = length < sizeof self->base.host - 16 ? length : sizeof self->base.host - 16;
