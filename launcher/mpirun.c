@@ -87,6 +87,10 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
     ech_argv_add(out, m->mpirun);
     ech_argv_add(out, "-n");
     ech_argv_addf(out, "%lld", (long long)m->layout->ranks);
+    if (m->hosts_file) {
+        ech_argv_add(out, "--hostfile");
+        ech_argv_add(out, m->hosts_file);
+    }
     ech_argv_add(out, m->recovery ? "--enable-recovery" : "--quiet");
     ech_argv_add(out, "--oversubscribe");
     ech_argv_add(out, "--bind-to");

@@ -70,6 +70,7 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
                            .program = session->program,
                            .layout = session->layout,
                            .shm_dir = shm_dir,
+                           .hosts_file = session->hosts_file,
                            .allocation = session->allocation,
                            .recovery = session->recovery,
                            .arguments = session->arguments};
