@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 enum { WARNINGS_SHOWN = 10, TAIL_LINES = 12, HOSTS_BYTES = 16 << 20 };
+#define QUIET_S 20
 #define PROBE_S 10 /* a host that runs nothing within this is not there */
 
 int ech_outcome_code(const struct ech_outcome *o, bool *retry)
@@ -61,6 +62,9 @@ struct attempt {
     struct ech_tail tail;
     struct ech_lines lines;
     int warnings;
+    double coordinator_seen,
+        heard_at; /* the wall clock of rank 0's last event, and when it was seen to move */
+    bool given_up;
 };
 
 /* Warnings of the ranks reach the user at once; errors come at the end, once, from the result. */
@@ -115,10 +119,31 @@ static bool on_begun(void *context)
     return ranks_begun(a) >= a->layout.ranks;
 }
 
+/* While rows run no watchdog ends an attempt whose coordinator is stopped: the others leave, and mpirun waits
+ * for ever. Rank 0 tells its progress each second, but for a disk that is full. */
+static bool coordinator_fell_silent(struct attempt *a)
+{
+    const struct ech_run_view *view = &a->follower.view;
+    const struct ech_rank_view *zero = view->rank_count ? &view->ranks[0] : NULL;
+    double now = ech_mono_s();
+    double most = 2 * a->ready->job->limits.heartbeat + a->ready->job->limits.disk_full + QUIET_S;
+    if (!zero || strcmp(zero->phase, "run") != 0 || zero->last_seen != a->coordinator_seen) {
+        a->coordinator_seen = zero ? zero->last_seen : 0;
+        a->heard_at = now;
+    }
+    if (now - a->heard_at <= most || a->given_up)
+        return a->given_up;
+    ech_progress_clear(&a->progress);
+    ech_say("rank 0 on %s, the coordinator, has told nothing for %.0f s: this attempt is ended", zero->host,
+            now - a->heard_at);
+    return a->given_up = true;
+}
+
 static bool on_finished(void *context)
 {
-    const struct attempt *a = context;
-    return ech_path_exists(a->result_path);
+    struct attempt *a = context;
+    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) ||
+           coordinator_fell_silent(a);
 }
 
 static void on_stopping(void *context, int signal_number, bool again)

@@ -20,7 +20,7 @@ struct ech_session {
                    size_t bytes);            /* NULL: mpirun writes to our own streams */
     void (*tick)(void *context, double now); /* five times a second */
     bool (*begun)(void *context);            /* the ranks can be asked to stop (SIGUSR1) */
-    bool (*finished)(void *context);         /* the result is published */
+    bool (*finished)(void *context);         /* the result is published, or there will be none */
     void (*stopping)(void *context, int signal_number, bool again);
 };
 

@@ -33,8 +33,8 @@ static const char *const *node_roots(void)
 #define LAUNCHER "launcher" /* names of the locks */
 #define RANKS    "ranks"
 #define GUARDED  "guarded" /* there: somebody waits for the ranks' end */
-/* A folder that only MPI's daemon has filled so far has no lock yet. */
-#define YOUNG_S 60
+/* Without a lock: its launcher is just making it, or MPI's daemon has filled it and no rank came. */
+#define YOUNG_S 2
 
 /* -1: it is not there, or somebody holds it. */
 static int take_lock(const char *folder, const char *name, int flags, int how)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,22 @@
 #include <unistd.h>
 
 enum { NAMED_MOST = 8 };
+
+void ech_words_over(const char *dir, int attempt)
+{
+    char path[4400];
+    snprintf(path, sizeof path, "%.4000s/over-%d", dir, attempt);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0)
+        close(fd);
+}
+
+bool ech_words_are_over(const char *dir, int attempt)
+{
+    char path[4400];
+    snprintf(path, sizeof path, "%.4000s/over-%d", dir, attempt);
+    return access(path, F_OK) == 0;
+}
 
 int ech_word_write(const char *dir, int attempt, int rank, const struct ech_word *word, struct ech_err *err)
 {
@@ -36,7 +53,7 @@ int ech_word_write(const char *dir, int attempt, int rank, const struct ech_word
 static bool is_old(int fd, double age_s)
 {
     struct stat st;
-    return age_s > 0 && (fstat(fd, &st) != 0 || difftime(time(NULL), st.st_mtime) > age_s + 1);
+    return age_s > 0 && (fstat(fd, &st) != 0 || fabs(difftime(time(NULL), st.st_mtime)) > age_s + 1);
 }
 
 static bool read_word(const char *path, double age_s, struct ech_word *out)

@@ -20,6 +20,11 @@ struct ech_word {
     int64_t entered; /* collectives of the whole job, so far */
 };
 
+/* DIR/over-<attempt>: a phase of all ranks has not ended, so this attempt has no result any more. Stopped
+ * ranks would keep it alive: the launcher ends it. */
+void ech_words_over(const char *dir, int attempt);
+bool ech_words_are_over(const char *dir, int attempt);
+
 int ech_word_write(const char *dir, int attempt, int rank, const struct ech_word *word, struct ech_err *err);
 /* The words of `ranks` ranks into out[ranks]; what cannot be read, or is older than `age_s` (0: any age), was
  * not said. */

@@ -139,6 +139,8 @@ static _Noreturn void expire(const char *phase, double seconds)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     alarm(HOOK_SECONDS);
     name_silent(phase, seconds);
+    if (dog.words_dir && strcmp(phase, ECH_PHASE_ALONE) != 0)
+        ech_words_over(dog.words_dir, dog.attempt);
     if (dog.hook)
         dog.hook(phase, seconds);
     _exit(ECH_REQUEUE);

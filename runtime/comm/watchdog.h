@@ -21,6 +21,8 @@ void ech_watchdog_patient(void);
 /* A collective of the whole job begins, has ended. */
 void ech_watchdog_enter(void);
 void ech_watchdog_leave(void);
+/* The phase in which the others go on without a rank that died: its end on one rank is not the attempt's. */
+#define ECH_PHASE_ALONE "run"
 /* Phases nest at depth one: a new phase replaces the last. `name` is borrowed. */
 void ech_watchdog_phase(const char *name, double seconds);
 void ech_watchdog_clear(void);

@@ -170,6 +170,13 @@ def coordinator(lab, where):
     run.start(resume=True).end(0).clean().same()
 
 
+def coordinator_stopped(lab, where):
+    """Nobody reports a coordinator that is stopped: the others leave, and the launcher ends what is left."""
+    run = Run(lab, where, "coordinator_stopped", disk_full="1s").start("turn:100:stop@0")
+    run.end(75).says("rank 0 on node1, the coordinator, has told nothing").clean()
+    run.start(resume=True).end(0).clean().same()
+
+
 def coordinator_retry(lab, where):
     Run(lab, where, "coordinator_retry", retries=1).start("turn:100:kill@0/1").end(0).says("attempt 2 of").clean().same()
 
@@ -223,7 +230,7 @@ def readonly(lab, where):
 
 def slow(lab, where):
     """A disk slower than the heartbeat makes a rank late, not dead."""
-    Run(lab, where, "slow").start("fsync:2:slow=3s@1,2").end(0, 120).dead([]).clean().same()
+    Run(lab, where, "slow", phase="80s").start("fsync:2:slow=2500ms@1").end(0, 120).dead([]).clean().same()
 
 
 def clock(lab, where):
@@ -237,7 +244,7 @@ def clock_back(lab, where):
         run.fail(f"status: {said.stdout}{said.stderr}")
 
 
-CASES = {f.__name__: f for f in (readonly, three_times, slow, collective, full, stuck, coordinator, launcher, mpirun, node, link,
+CASES = {f.__name__: f for f in (coordinator_stopped, readonly, three_times, slow, collective, full, stuck, coordinator, launcher, mpirun, node, link,
                                  hung, killed, memory, coordinator_retry, unreachable, clock, clock_back)}
 
 

@@ -55,7 +55,6 @@ def serve_one(conn):
         if data == b"" or (not ready and child.poll() is not None):
             break
     conn.sendall(frame(b"X", struct.pack("<i", child.wait())))
-    os._exit(0)
 
 
 def reap(*_):
@@ -83,7 +82,11 @@ def be_host(number, ready_fd):
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             door.close()
-            serve_one(conn)
+            try:
+                serve_one(conn)
+            except OSError:  # nobody listens any more; as with sshd, what was started goes on
+                pass
+            os._exit(0)
         conn.close()
 
 
