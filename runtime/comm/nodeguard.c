@@ -9,11 +9,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 /* MPI's daemon reports the ranks' end and cleans up after itself; one that is cut off waits for ever. */
 #define DAEMON_GRACE_S 3.0
+
+/* What a daemon that was killed has left in its temporary folder (the rank that started us was told where).
+ */
+static void remove_session(void)
+{
+    const char *session = getenv("OMPI_MCA_orte_jobfam_session_dir"),
+               *top = getenv("OMPI_MCA_orte_top_session_dir");
+    if (!session || !top || !strstr(top, "/ompi.") || strncmp(session, top, strlen(top)) != 0)
+        return;
+    ech_remove_all(session, NULL);
+    rmdir(top);
+}
 
 /* Our parent is a rank; the daemon is found by the folder's name in its command line. */
 static void watch(const char *node_dir)
@@ -24,6 +38,7 @@ static void watch(const char *node_dir)
     while (ech_sweep_start(node_dir, 0) > 0 && ech_mono_s() < until)
         ech_sleep_us(100000);
     ech_sweep_start(node_dir, SIGKILL);
+    remove_session();
     ech_remove_all(node_dir, NULL);
 }
 
