@@ -51,6 +51,9 @@ static void set_environment(char **argv)
     static const char *const wanted[][2] = {
         {"OPENBLAS_NUM_THREADS", "1"}, {"OMP_NUM_THREADS", "1"}, {"OMP_WAIT_POLICY", "passive"}};
     bool missing = false;
+    /* Open MPI's mpirun hands it on to the ranks beside orte_tmpdir_base, and its library refuses both at
+     * once. */
+    unsetenv("OMPI_MCA_orte_local_tmpdir_base");
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (!getenv(wanted[i][0])) {
             setenv(wanted[i][0], wanted[i][1], 1);
