@@ -14,6 +14,9 @@
  *     nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
  *                  log-<attempt>-<slot>            ech_log lines, info and above
  *                  spool-<attempt>-<slot>          results (job/spool.h)
+ *                  word-<attempt>-<slot>           how far a rank was, of phases that last too long
+ * (base/words.h) over-<attempt>           a phase of all ranks did not end: the attempt has no result
+ * (watchdog) hosts-<attempt>          mpirun's host file, less the hosts left out (launcher; several hosts)
  *     result-<attempt>.json    the ranks' agreed end: {attempt, code, text, state, dataset, rows, errors,
  *                              seconds}; state: "sealed", "stopped" (75), "failed". Written by rank 0
  *                              (temporary file + rename) as the last act; absent: the attempt died.
