@@ -31,13 +31,14 @@ HYPERQUEUE = """
 import sys, time
 from hyperqueue import Job, LocalCluster
 from hyperqueue.cluster import WorkerConfig
+from hyperqueue.task.function import PythonEnv
 def nothing(i):
     return i
 if __name__ == "__main__":
     n = int(sys.argv[1])
     with LocalCluster() as cluster:
         cluster.start_worker(WorkerConfig(cores=2))
-        client = cluster.client()
+        client = cluster.client(python_env=PythonEnv(python_bin=sys.executable))
         for count in (2, n):
             job = Job()
             for i in range(count):

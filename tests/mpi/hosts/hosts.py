@@ -240,9 +240,10 @@ class Lab:
         return found
 
     def shm(self, k):
-        """What lies in a host's /dev/shm and temporary folder."""
+        """What lies in a host's /dev/shm, and files in its temporary folder (MPI's daemons may leave an empty folder)."""
         root = f"/proc/{self.pids[k][1]}/root"
-        return [f"{d}/{n}" for d in ("dev/shm", "var/tmp") for n in os.listdir(f"{root}/{d}")]
+        files = [os.path.join(at, n).removeprefix(root + "/") for at, _, names in os.walk(f"{root}/var/tmp") for n in names]
+        return [f"dev/shm/{n}" for n in os.listdir(f"{root}/dev/shm")] + files
 
 
 def main():
