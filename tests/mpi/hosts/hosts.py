@@ -240,10 +240,9 @@ class Lab:
         return found
 
     def shm(self, k):
-        """What lies in a host's /dev/shm, and files in its temporary folder (MPI's daemons may leave an empty folder)."""
-        root = f"/proc/{self.pids[k][1]}/root"
-        files = [os.path.join(at, n).removeprefix(root + "/") for at, _, names in os.walk(f"{root}/var/tmp") for n in names]
-        return [f"dev/shm/{n}" for n in os.listdir(f"{root}/dev/shm")] + files
+        """What lies in a host's /dev/shm. (Not in TMPDIR: what MPI's daemon leaves there when mpirun is killed before a
+        rank has come is not ours to find.)"""
+        return os.listdir(f"/proc/{self.pids[k][1]}/root/dev/shm")
 
 
 def main():
