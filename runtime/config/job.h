@@ -38,6 +38,7 @@ struct ech_job {
         int64_t threads;               /* a rank; auto = the node's usable cores / ranks_per_node */
         int device;                    /* enum ech_device */
         int backend;                   /* enum ech_backend; cuda where the device is */
+        int64_t ranks_per_worker;      /* ranks that share one copy of the model; auto = as few as fit */
         double time;                   /* walltime, 0: none */
         int64_t memory;                /* of a node, 0: none */
     } resources;

@@ -337,11 +337,16 @@ int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
 {
     int place = ech_comm_node_rank(a->comm), places = ech_comm_node_size(a->comm);
     ech_attempt_phase(a, "memory");
-    check_budget(a, err);
-    int code = ech_agree(a->comm, err);
+    int code = ech_attempt_workers(a, err);
+    if (!code && !a->worker)
+        check_budget(a, err);
+    code = ech_agree(a->comm, err);
     if (code)
         return code;
-    a->shared_bytes = a->kind->shared_bytes(a->stream);
+    struct ech_segment segment = {.bytes = a->kind->shared_bytes(a->stream), .part = place, .parts = places};
+    if (a->worker)
+        ech_attempt_segment(a, &segment);
+    a->shared_bytes = segment.bytes;
     a->pool_bytes = ech_pool_bytes(places, ech_comm_size(a->comm));
     /* Two collectives of the node; a failure in one is agreed before the next. */
     ech_shm_open(a->comm, a->shared_bytes ? a->shared_bytes : 64, &a->shared, err);
@@ -352,7 +357,7 @@ int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
         return code;
     code = ech_pool_open(a->pool_memory, places, ech_comm_size(a->comm), place, &a->pool, err);
     if (!code)
-        code = a->kind->pack(a->stream, a->shared, place, places, err);
+        code = a->kind->pack(a->stream, (char *)a->shared + segment.offset, segment.part, segment.parts, err);
     if ((code = ech_agree(a->comm, err))) /* also the barrier behind which all parts are packed */
         return code;
     a->kind->start(a->stream, err);
@@ -364,6 +369,10 @@ void ech_attempt_close(struct ech_attempt *a)
 {
     if (a->stream)
         a->kind->close(a->stream);
+    ech_worker_close(a->worker);
+    if (a->worker_comm)
+        ech_comm_close(a->worker_comm);
+    ech_workers_fini(&a->workers);
     ech_source_close(a->source);
     if (a->input)
         ech_dataset_close(a->input);

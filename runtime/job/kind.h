@@ -11,6 +11,8 @@
 #include "job/spool.h"
 
 struct ech_stream;
+struct ech_engine;
+struct ech_worker;
 
 struct ech_stream_env {
     const struct ech_job *job;
@@ -58,6 +60,10 @@ struct ech_kind_ops {
     void (*cancel)(struct ech_stream *stream); /* drop what has not begun */
     /* Most rows of one submission that memory allows; NULL: any number. */
     int64_t (*rows_most)(const struct ech_stream *stream);
+    /* Kinds that can run on workers of several ranks, else NULL: the engine to be cut into stages (between
+     * open and pack), and the worker that stands for it from then on. */
+    struct ech_engine *(*engine)(struct ech_stream *stream);
+    void (*join)(struct ech_stream *stream, struct ech_worker *worker);
 };
 
 const struct ech_kind_ops *ech_kind_ops_find(const char *name);

@@ -13,6 +13,22 @@ int64_t ech_engine_layers(const struct ech_engine *e)
     return e->net.spec.layers;
 }
 
+bool ech_engine_pools(const struct ech_engine *e)
+{
+    return !e->net.hidden_states;
+}
+
+bool ech_engine_on_device(const struct ech_engine *e)
+{
+    return e->net.ops->device;
+}
+
+size_t ech_stage_piece_bytes(const struct ech_engine *e)
+{
+    int64_t tokens = ech_max64(e->microbatch * e->threads, e->capacity);
+    return 2 * (size_t)(tokens * e->net.spec.hidden) * sizeof(float);
+}
+
 double ech_stage_layer_flops(const struct ech_engine *e, int64_t tokens)
 {
     struct ech_spec one = e->net.spec;

@@ -18,6 +18,8 @@ struct ech_stage {
 };
 
 int64_t ech_engine_layers(const struct ech_engine *engine);
+bool ech_engine_pools(const struct ech_engine *engine);     /* one vector a row */
+bool ech_engine_on_device(const struct ech_engine *engine); /* memory of its own */
 /* Packed bytes of a stage. */
 int ech_stage_bytes(const struct ech_engine *engine, struct ech_stage stage, size_t *bytes,
                     struct ech_err *err);
@@ -31,6 +33,8 @@ int ech_engine_narrow(struct ech_engine *engine, struct ech_stage stage, struct 
 int ech_stage_probe(const struct ech_engine *engine, int64_t tokens, double seconds, double *speed,
                     struct ech_err *err);
 
+/* Memory of a piece on its way: hidden states in and out. */
+size_t ech_stage_piece_bytes(const struct ech_engine *engine);
 /* Rows that the next piece takes from `row` on: about one micro-batch a thread. */
 int64_t ech_stage_cut(const struct ech_engine *engine, const struct ech_batch *batch, int64_t row);
 int64_t ech_batch_rows(const struct ech_batch *batch);
