@@ -69,6 +69,16 @@ void ech_attempt_segment(const struct ech_attempt *a, struct ech_segment *out);
 int ech_workers_layers(const struct ech_engine *engine, double *costs, int64_t *bytes,
                        struct ech_workers_model *model, struct ech_err *err);
 
+/* The same decisions for ranks that are not there (`echelon plan`): all alike and as roomy as this process
+ * says. out->count 0: each rank runs the whole model. */
+struct ech_workers_wish {
+    int64_t ranks_per_worker, memory; /* resources: 0 auto; of a node, 0 none */
+    int ranks, nodes;
+    int64_t used; /* of a rank, beside weights */
+};
+int ech_workers_imagine(const struct ech_engine *engine, const struct ech_workers_wish *wish,
+                        struct ech_workers *out, struct ech_err *err);
+
 /* The living ranks' communicator, and a phase: event, watchdog. */
 struct ech_comm *ech_attempt_comm(const struct ech_attempt *a);
 void ech_attempt_phase(struct ech_attempt *a, const char *name);

@@ -63,10 +63,9 @@ int ech_workers_layers(const struct ech_engine *engine, double *costs, int64_t *
     return ECH_OK;
 }
 
-static int ground_init(struct ground *g, struct ech_attempt *a, const struct ech_engine *engine,
-                       struct ech_err *err)
+static int ground_init(struct ground *g, int ranks, const struct ech_engine *engine, struct ech_err *err)
 {
-    size_t size = (size_t)ech_comm_size(a->comm), layers = (size_t)ech_engine_layers(engine);
+    size_t size = (size_t)ranks, layers = (size_t)ech_engine_layers(engine);
     g->all = ech_calloc(size, sizeof *g->all, err);
     g->costs = ech_calloc(layers, sizeof *g->costs, err);
     g->speeds = ech_calloc(size, sizeof *g->speeds, err);
@@ -75,8 +74,6 @@ static int ground_init(struct ground *g, struct ech_attempt *a, const struct ech
     g->node_of = ech_calloc(size, sizeof *g->node_of, err);
     if (!g->all || !g->costs || !g->speeds || !g->bytes || !g->budgets || !g->node_of)
         return ECH_UNAVAILABLE;
-    for (int r = 0; r < (int)size; r++)
-        g->node_of[r] = ech_comm_node_of(a->comm, r);
     int code = ech_workers_layers(engine, g->costs, g->bytes, &g->model, err);
     g->model.speeds = g->speeds;
     g->model.budgets = g->budgets;
@@ -187,8 +184,10 @@ int ech_attempt_workers(struct ech_attempt *a, struct ech_err *err)
     struct ground g = {0};
     struct telling mine = {.budget = budget(a, engine), .speed = 1};
     struct ech_workers_view view = {.ranks = ech_comm_size(a->comm)};
-    ground_init(&g, a, engine, err);
+    ground_init(&g, view.ranks, engine, err);
     int code = ech_agree(a->comm, err);
+    for (int r = 0; !code && r < view.ranks; r++)
+        g.node_of[r] = ech_comm_node_of(a->comm, r);
     if (!code)
         code = exchange(a, &g, mine, err);
     if (!code) {
@@ -199,6 +198,35 @@ int ech_attempt_workers(struct ech_attempt *a, struct ech_err *err)
     }
     if (!code && view.per_worker > 1)
         code = cut(a, &g, &view, engine, mine, err);
+    ground_fini(&g);
+    return code;
+}
+
+int ech_workers_imagine(const struct ech_engine *engine, const struct ech_workers_wish *wish,
+                        struct ech_workers *out, struct ech_err *err)
+{
+    struct ground g = {0};
+    struct ech_workers_view view = {.ranks = wish->ranks,
+                                    .per_worker = (int)wish->ranks_per_worker,
+                                    .across = !ech_engine_on_device(engine)};
+    int a_node = (wish->ranks + wish->nodes - 1) / wish->nodes;
+    out->count = 0;
+    if (view.per_worker == 1 || (wish->ranks == 1 && view.per_worker == 0) ||
+        (view.per_worker == 0 && wish->memory <= 0))
+        return ECH_OK;
+    int code = ground_init(&g, wish->ranks, engine, err);
+    for (int r = 0; !code && r < wish->ranks; r++) {
+        g.node_of[r] = (int)((int64_t)r * wish->nodes / wish->ranks);
+        g.speeds[r] = 1;
+        g.budgets[r] = wish->memory > 0 ? wish->memory / a_node - wish->used : INT64_MAX;
+    }
+    view.node_of = g.node_of;
+    if (!code && view.per_worker == 0)
+        code = ech_workers_fit(&view, &g.model, &view.per_worker, err);
+    if (!code && view.per_worker > 1)
+        code = ech_workers_group(&view, out, err);
+    if (!code && out->count)
+        code = ech_workers_cut(out, &g.model, err);
     ground_fini(&g);
     return code;
 }

@@ -111,12 +111,14 @@ static int by_nodes(const void *a, const void *b)
 }
 
 static void take_cut(struct ech_workers *w, const struct ech_workers_model *m,
-                     const struct ech_split_view *split, const int *ends, const struct shape *shape)
+                     const struct ech_split_view *split, const int *ends, const struct shape *shape,
+                     int sharers)
 {
     double slowest = 0;
     for (int s = 0; s < shape->size; s++) {
         struct ech_worker_member *member = &w->member[shape->list[s]];
         double cost = 0;
+        member->sharers = sharers;
         member->layer_first = s ? ends[s - 1] : 0;
         member->layer_end = ends[s];
         member->bytes = ech_split_bytes(split, s, member->layer_first, member->layer_end);
@@ -155,7 +157,7 @@ static int cut_cell(struct ech_workers *w, const struct ech_workers_model *m, co
     if (!code)
         code = ech_split(&split, ends, &slowest, err);
     for (int i = 0; !code && i < count; i++)
-        take_cut(w, m, &split, ends, &shapes[i]);
+        take_cut(w, m, &split, ends, &shapes[i], count);
     ech_free(speeds);
     ech_free(budgets);
     ech_free(ends);

@@ -14,10 +14,11 @@
 #include <stdint.h>
 
 struct ech_worker_member {
-    int worker,
-        stage; /* stage 0 is the worker's head: it claims rows, embeds them and gets the vectors back */
+    int worker;
+    int stage; /* 0: the worker's head, that claims rows, embeds them and gets the vectors back */
     int layer_first, layer_end; /* none: the rank is a spare, out of the pipeline (but for a head) */
     int64_t bytes;              /* of its weights */
+    int sharers;                /* ranks of its node that hold the same weights in common, itself too */
 };
 struct ech_workers {
     int ranks, count;

@@ -201,6 +201,7 @@ static void nodes_share_a_stage(void **state)
         assert_int_equal(w.member[r].stage, node_of[r]);
         assert_int_equal(w.member[r].layer_first, node_of[r] ? 2 : 0);
         assert_int_equal(w.member[r].bytes, node_of[r] ? 20 : 24);
+        assert_int_equal(w.member[r].sharers, 2);
     }
     assert_true(w.speed[0] == 0.5 && ech_workers_next(&w, 0) == 2 && ech_workers_next(&w, 2) == -1);
     assert_true(ech_workers_head(&w, 3) == 1 && ech_workers_needs(&w, 3));
