@@ -284,6 +284,8 @@ int ech_engine_pack(struct ech_engine *e, void *base, int64_t part, int64_t part
                         (long long)part, (long long)parts, base);
     int code = ech_packing_pack(&e->net.packing, &e->net.spec, &e->bound, e->net.ops, base, part, parts, err);
     if (code == ECH_OK)
+        code = ech_weights_check(e->weights, err);
+    if (code == ECH_OK)
         e->net.packed = base;
     return code;
 }

@@ -3,6 +3,8 @@
 
 #include "model/stage.h"
 
+#include <unistd.h>
+
 enum { ROWS = 40, STAGES_MOST = 3 };
 
 struct cut {
@@ -213,7 +215,25 @@ static void what_cannot_be_is_refused(void **state)
     ech_free(packed);
 }
 
+/* Weights cut short between loading and packing: a named error, no SIGBUS, no vectors of zeros. */
+static void lost_weights_are_named(void **state)
+{
+    (void)state;
+    struct ech_err err = ECH_ERR_NONE;
+    struct ech_engine *engine;
+    struct ech_engine_options o = {.model = "m", .backend = "auto", .threads = 1};
+    put_model("m");
+    must(ech_engine_load(&o, &engine, &err), &err);
+    void *packed = ech_alloc_aligned(ech_engine_packed_bytes(engine), &err);
+    assert_int_equal(truncate("m/model.safetensors", 6000), 0);
+    expect(ech_engine_pack(engine, packed, 0, 1, &err), ECH_IO, &err,
+           "model.safetensors was cut short while it was read: it has 6000 bytes");
+    ech_engine_close(engine);
+    ech_free(packed);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(lost_weights_are_named),
     cmocka_unit_test(cuts_change_no_bit),
     cmocka_unit_test(bytes_add_up),
     cmocka_unit_test(what_cannot_be_is_refused),
