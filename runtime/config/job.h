@@ -14,7 +14,7 @@ enum ech_backend {
     ECH_BACKEND_CUDA
 };
 enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU, ECH_DEVICE_CUDA };
-enum ech_staging { ECH_STAGING_NONE, ECH_STAGING_BROADCAST, ECH_STAGING_NODE };
+enum ech_staging_way { ECH_STAGING_NONE, ECH_STAGING_BROADCAST, ECH_STAGING_NODE };
 enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 
 struct ech_job {
@@ -23,7 +23,7 @@ struct ech_job {
     char *name;  /* default: the file's name without ending; [A-Za-z0-9._-]+ */
     char *model; /* model.path */
     struct {
-        int how;      /* enum ech_staging */
+        int how;      /* enum ech_staging_way */
         char *folder; /* on each node; NULL: $TMPDIR or /tmp */
         int64_t most; /* bytes that are kept there */
     } staging;        /* model.stage, .folder, .most */

@@ -7,6 +7,7 @@
 #include "job/dispatch.h"
 #include "job/run.h"
 #include "job/seal.h"
+#include "job/staging.h"
 #include "job/worker.h"
 #include "plan/shares.h"
 
@@ -23,6 +24,7 @@ struct ech_attempt {
     struct ech_events *events;
     struct ech_dataset *input;
     struct ech_source *source;
+    struct ech_staging *staging; /* until the model is loaded; NULL: read where it lies */
     const struct ech_kind_ops *kind;
     struct ech_stream *stream;
     int threads;

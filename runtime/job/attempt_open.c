@@ -150,9 +150,32 @@ static int open_kind(struct ech_attempt *a, struct ech_err *err)
                                  .threads = a->threads,
                                  .device = ech_comm_node_rank(a->comm),
                                  .memory = a->job->resources.memory / ech_comm_node_size(a->comm),
+                                 .model = a->staging ? ech_staging_folder(a->staging) : NULL,
                                  .index = index};
     int code = index ? a->kind->open(&env, &a->stream, err) : ECH_UNAVAILABLE;
     ech_free(index);
+    return code;
+}
+
+/* The model's files on the nodes, where the job asks for it. Collective. */
+static int stage_model(struct ech_attempt *a, struct ech_err *err)
+{
+    const struct ech_job *job = a->job;
+    if (!job->model || job->staging.how == ECH_STAGING_NONE)
+        return ECH_OK;
+    struct ech_staging_options options = {.comm = a->comm,
+                                          .model = job->model,
+                                          .folder = job->staging.folder,
+                                          .keep = job->staging.how == ECH_STAGING_NODE,
+                                          .most = job->staging.most};
+    ech_attempt_phase(a, "stage");
+    int code = ech_staging_open(&options, &a->staging, err);
+    struct ech_str *s = code ? NULL : ech_event_begin(a->events, "stage");
+    if (s) {
+        ech_json_add_str(s, "folder", ech_staging_folder(a->staging));
+        ech_json_add_int(s, "read_bytes", ech_staging_read_bytes(a->staging));
+        ech_event_end(a->events);
+    }
     return code;
 }
 
@@ -289,6 +312,8 @@ int ech_attempt_open(struct ech_attempt *a, struct ech_err *err)
     int code = ech_agree(a->comm, err);
     if (code)
         return code;
+    if ((code = stage_model(a, err)))
+        return code;
     if (open_input(a, err) == ECH_OK)
         open_kind(a, err);
     if ((code = ech_agree(a->comm, err)))
@@ -362,13 +387,17 @@ int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
         return code;
     a->kind->start(a->stream, err);
     model_event(a);
-    return ech_agree(a->comm, err);
+    code = ech_agree(a->comm, err);
+    ech_staging_close(a->staging); /* all have loaded, or the job ends */
+    a->staging = NULL;
+    return code;
 }
 
 void ech_attempt_close(struct ech_attempt *a)
 {
     if (a->stream)
         a->kind->close(a->stream);
+    ech_staging_close(a->staging);
     ech_worker_close(a->worker);
     if (a->worker_comm)
         ech_comm_close(a->worker_comm);

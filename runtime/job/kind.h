@@ -20,6 +20,7 @@ struct ech_stream_env {
     int threads;
     int device;        /* which of the backend's: the rank's number within its node */
     int64_t memory;    /* bytes for this rank beyond shared weights, 0: unlimited */
+    const char *model; /* folder to open the model from: a copy of job->model; NULL: that itself */
     const char *index; /* manifest of options.index as the run keeps it; NULL: the dataset as it is */
 };
 

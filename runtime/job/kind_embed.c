@@ -9,7 +9,7 @@
 struct ech_stream {
     struct ech_engine *engine;
     struct ech_worker *worker; /* of several ranks, else NULL; borrowed */
-    const char *model;
+    const char *model, *copy;  /* the job's folder, and where it is read from; NULL: there */
     int threads;
 };
 
@@ -20,6 +20,7 @@ static int embed_open(const struct ech_stream_env *env, struct ech_stream **out,
         return ECH_UNAVAILABLE;
     s->threads = env->threads;
     s->model = env->job->model;
+    s->copy = env->model;
     int code = ech_encoder_load(env, env->job->options, &s->engine, err);
     if (code)
         ech_free(s);
@@ -59,7 +60,7 @@ static const char *embed_precision(const struct ech_stream *s)
 static int embed_identify(const struct ech_stream *s, struct ech_comm *comm, struct ech_identity *identity,
                           struct ech_err *err)
 {
-    return ech_encoder_identify(s->engine, s->model, comm, identity, err);
+    return ech_encoder_identify(s->engine, s->model, s->copy, comm, identity, err);
 }
 
 static size_t embed_shared_bytes(const struct ech_stream *s)
