@@ -44,7 +44,7 @@ static int refuse(const struct ech_split_view *v, struct ech_err *err)
     for (int l = 0; l < v->layers; l++)
         need += v->bytes[l];
     for (int s = 0; s < v->stages; s++)
-        have += ech_max64(v->budgets[s], 0);
+        have += ech_min64(ech_max64(v->budgets[s], 0), INT64_MAX - have);
     while (high < INT64_MAX / 4 && !fits(v, high))
         high *= 2;
     while (low + 1 < high) {

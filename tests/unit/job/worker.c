@@ -221,6 +221,8 @@ static void rounds_do_not_mix(void **state)
             submit(&t, ROWS, 100 + b);
         for (int n = 0; n < round % 7; n++)
             turn(&t);
+        for (struct ech_result *early; (early = ech_worker_poll(t.workers[0]));)
+            ech_result_destroy(early); /* it had ended */
         assert_true(ech_worker_serves(t.workers[1]) && !ech_worker_serves(t.workers[0]));
         for (int s = 0; s < 3; s++)
             ech_worker_cancel(t.workers[s]);
@@ -229,8 +231,7 @@ static void rounds_do_not_mix(void **state)
         assert_false(ech_worker_serves(t.workers[1]) || ech_worker_serves(t.workers[2]));
         for (int s = 0; s < 3; s++)
             ech_worker_begin(t.workers[s]);
-        while (ech_worker_poll(t.workers[0]))
-            fail_msg("a batch came back after it was dropped");
+        assert_null(ech_worker_poll(t.workers[0]));
         submit(&t, ROWS, round);
         struct ech_result *r = wait_result(&t);
         assert_int_equal(r->tag, round);
