@@ -12,8 +12,8 @@ enum { PROBE_TOKENS = 64 };
 
 /* What a rank tells the others. */
 struct telling {
-    int64_t budget;
-    double speed; /* tokens a second of one layer */
+    int64_t budget, pieces; /* bytes: for weights; for pieces on their way */
+    double speed;           /* tokens a second of one layer */
 };
 
 struct ground {
@@ -81,14 +81,24 @@ static int ground_init(struct ground *g, int ranks, const struct ech_engine *eng
     return code;
 }
 
-/* What this rank has left for weights. */
-static int64_t budget(const struct ech_attempt *a, const struct ech_engine *engine)
+static int64_t pieces_bytes(const struct ech_engine *engine)
+{
+    return (int64_t)ECH_WORKER_PIECES * (int64_t)ech_stage_piece_bytes(engine);
+}
+
+/* Without looking closer. On one node a cut makes no room: its ranks hold the weights in common as it is. */
+static bool stays_whole(const struct ech_engine *engine, int64_t asked, int64_t memory, int nodes)
+{
+    return asked == 1 || (asked == 0 && (memory <= 0 || (nodes == 1 && !ech_engine_on_device(engine))));
+}
+
+/* What this rank has left for weights, while it is a worker by itself. */
+static int64_t budget(const struct ech_attempt *a)
 {
     int64_t memory = a->job->resources.memory / ech_comm_node_size(a->comm);
     if (a->job->resources.memory <= 0)
         return INT64_MAX;
-    return memory - (int64_t)a->kind->workspace_bytes(a->stream) - ech_usage_rss() -
-           (int64_t)ECH_WORKER_PIECES * (int64_t)ech_stage_piece_bytes(engine);
+    return memory - (int64_t)a->kind->workspace_bytes(a->stream) - ech_usage_rss();
 }
 
 static int exchange(struct ech_attempt *a, struct ground *g, struct telling mine, struct ech_err *err)
@@ -101,15 +111,37 @@ static int exchange(struct ech_attempt *a, struct ground *g, struct telling mine
     return code;
 }
 
-/* Equal on all ranks: they decide from the same numbers. 1: nothing is split. */
-static int choose(struct ech_attempt *a, const struct ground *g, struct ech_workers_view *view,
-                  struct ech_err *err)
+/* Pieces on their way need memory as well. */
+static void count_pieces(struct ground *g, int ranks)
 {
-    int64_t asked = a->job->resources.ranks_per_worker;
+    for (int r = 0; r < ranks; r++)
+        if (g->budgets[r] != INT64_MAX)
+            g->budgets[r] -= g->all[r].pieces;
+}
+
+static bool fits_whole(const struct ground *g, const struct ech_workers_view *view)
+{
+    struct ech_workers_view one = *view;
+    struct ech_workers w;
+    one.per_worker = 1;
+    bool fits = ech_workers_group(&one, &w, NULL) == ECH_OK;
+    if (fits) {
+        fits = ech_workers_cut(&w, &g->model, NULL) == ECH_OK;
+        ech_workers_fini(&w);
+    }
+    return fits;
+}
+
+/* Equal on all ranks: they decide from the same numbers. 1: nothing is split. */
+static int choose(int64_t asked, struct ground *g, struct ech_workers_view *view, struct ech_err *err)
+{
     view->per_worker = (int)asked;
-    if (asked == 0)
-        return ech_workers_fit(view, &g->model, &view->per_worker, err);
-    return ECH_OK;
+    if (asked == 0 && fits_whole(g, view)) {
+        view->per_worker = 1;
+        return ECH_OK;
+    }
+    count_pieces(g, view->ranks);
+    return asked == 0 ? ech_workers_fit(view, &g->model, &view->per_worker, err) : ECH_OK;
 }
 
 static void tell(struct ech_attempt *a)
@@ -144,6 +176,7 @@ static int cut(struct ech_attempt *a, struct ground *g, const struct ech_workers
         code = exchange(a, g, mine, err);
     if (code)
         return code;
+    count_pieces(g, view->ranks);
     if (!ech_workers_group(view, &a->workers, err) && !ech_workers_cut(&a->workers, &g->model, err)) {
         int rank = ech_comm_rank(a->comm);
         const struct ech_worker_member *m = &a->workers.member[rank];
@@ -171,8 +204,8 @@ int ech_attempt_workers(struct ech_attempt *a, struct ech_err *err)
 {
     int64_t asked = a->job->resources.ranks_per_worker;
     struct ech_engine *engine = a->kind->engine ? a->kind->engine(a->stream) : NULL;
-    if (asked == 1 || !engine || ech_comm_size(a->comm) == 1 ||
-        (asked == 0 && a->job->resources.memory <= 0)) {
+    if (!engine || ech_comm_size(a->comm) == 1 ||
+        stays_whole(engine, asked, a->job->resources.memory, ech_comm_nodes(a->comm))) {
         if (asked > 1) /* the same on all ranks */
             return ech_fail(err, ECH_CONFIG,
                             engine ? "resources.ranks_per_worker is %d, the job has 1 rank"
@@ -182,7 +215,7 @@ int ech_attempt_workers(struct ech_attempt *a, struct ech_err *err)
         return ECH_OK;
     }
     struct ground g = {0};
-    struct telling mine = {.budget = budget(a, engine), .speed = 1};
+    struct telling mine = {.budget = budget(a), .pieces = pieces_bytes(engine), .speed = 1};
     struct ech_workers_view view = {.ranks = ech_comm_size(a->comm)};
     ground_init(&g, view.ranks, engine, err);
     int code = ech_agree(a->comm, err);
@@ -193,7 +226,7 @@ int ech_attempt_workers(struct ech_attempt *a, struct ech_err *err)
     if (!code) {
         view.node_of = g.node_of;
         view.across = !ech_engine_on_device(engine);
-        choose(a, &g, &view, err);
+        choose(asked, &g, &view, err);
         code = ech_agree(a->comm, err);
     }
     if (!code && view.per_worker > 1)
@@ -211,18 +244,19 @@ int ech_workers_imagine(const struct ech_engine *engine, const struct ech_worker
                                     .across = !ech_engine_on_device(engine)};
     int a_node = (wish->ranks + wish->nodes - 1) / wish->nodes;
     out->count = 0;
-    if (view.per_worker == 1 || (wish->ranks == 1 && view.per_worker == 0) ||
-        (view.per_worker == 0 && wish->memory <= 0))
+    if ((wish->ranks == 1 && view.per_worker == 0) ||
+        stays_whole(engine, wish->ranks_per_worker, wish->memory, wish->nodes))
         return ECH_OK;
     int code = ground_init(&g, wish->ranks, engine, err);
     for (int r = 0; !code && r < wish->ranks; r++) {
         g.node_of[r] = (int)((int64_t)r * wish->nodes / wish->ranks);
         g.speeds[r] = 1;
         g.budgets[r] = wish->memory > 0 ? wish->memory / a_node - wish->used : INT64_MAX;
+        g.all[r].pieces = pieces_bytes(engine);
     }
     view.node_of = g.node_of;
-    if (!code && view.per_worker == 0)
-        code = ech_workers_fit(&view, &g.model, &view.per_worker, err);
+    if (!code)
+        code = choose(wish->ranks_per_worker, &g, &view, err);
     if (!code && view.per_worker > 1)
         code = ech_workers_group(&view, out, err);
     if (!code && out->count)

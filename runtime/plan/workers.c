@@ -184,16 +184,20 @@ int ech_workers_cut(struct ech_workers *w, const struct ech_workers_model *m, st
 int ech_workers_fit(const struct ech_workers_view *view, const struct ech_workers_model *model,
                     int *per_worker, struct ech_err *err)
 {
-    int most = view->ranks < model->layers + 1 ? view->ranks : model->layers + 1;
+    int most = view->ranks < model->layers + 1 ? view->ranks : model->layers + 1, nodes = 0;
     struct ech_err last = ECH_ERR_NONE;
+    for (int r = 0; r < view->ranks; r++)
+        nodes = view->node_of[r] + 1 > nodes ? view->node_of[r] + 1 : nodes;
     for (int n = 1; n <= most; n++) {
         struct ech_workers w;
         struct ech_workers_view v = *view;
         v.per_worker = n;
-        ech_err_clear(&last);
         int code = ech_workers_group(&v, &w, err);
         if (code)
             return code;
+        /* A stage a node is the most that helps where a node's ranks share: its refusal says the most. */
+        if (n == 1 || !view->across || n <= nodes)
+            ech_err_clear(&last);
         code = ech_workers_cut(&w, model, &last);
         ech_workers_fini(&w);
         if (!code) {
