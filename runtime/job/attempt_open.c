@@ -176,6 +176,8 @@ static int stage_model(struct ech_attempt *a, struct ech_err *err)
         ech_json_add_int(s, "read_bytes", ech_staging_read_bytes(a->staging));
         ech_event_end(a->events);
     }
+    if (!code)
+        ech_attempt_phase(a, "open");
     return code;
 }
 
