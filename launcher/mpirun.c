@@ -4,7 +4,9 @@
  *   --enable-recovery                     a dead rank leaves the others running
  *   --quiet                               (without it) a rank's status is not explained over ours
  *   sharedfp ^sm                          parallel I/O after a death does not complain about a shared pointer
- *   *_backing_directory, orte_tmpdir_base all files of one start lie in one folder, removed after it */
+ *   *_backing_directory, orte_local_tmpdir_base
+ *                                         all files of one start lie in one folder, removed after it (on
+ * other hosts MPI's daemon has a folder of its own until the ranks come) */
 #include "launcher/mpirun.h"
 
 #include "base/cores.h"
@@ -83,10 +85,14 @@ static void mca(struct ech_argv *out, const char *name, const char *value)
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
 {
     static const char *const exported[] = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "ECH_RUN_DIR",
-                                           "ECH_START_SECONDS"};
+                                           "ECH_NODE_DIR", "ECH_START_SECONDS"};
     ech_argv_add(out, m->mpirun);
     ech_argv_add(out, "-n");
     ech_argv_addf(out, "%lld", (long long)m->layout->ranks);
+    if (m->hosts_file) {
+        ech_argv_add(out, "--hostfile");
+        ech_argv_add(out, m->hosts_file);
+    }
     ech_argv_add(out, m->recovery ? "--enable-recovery" : "--quiet");
     ech_argv_add(out, "--oversubscribe");
     ech_argv_add(out, "--bind-to");
@@ -100,7 +106,7 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
     if (m->shm_dir) {
         mca(out, "btl_vader_backing_directory", m->shm_dir);
         mca(out, "osc_sm_backing_directory", m->shm_dir);
-        mca(out, "orte_tmpdir_base", m->shm_dir);
+        mca(out, "orte_local_tmpdir_base", m->shm_dir);
     }
     for (size_t i = 0; i < sizeof exported / sizeof exported[0]; i++) {
         ech_argv_add(out, "-x");

@@ -33,7 +33,8 @@ void ech_place_find(struct ech_place *out);
 struct ech_mpirun {
     const char *mpirun, *program; /* absolute paths */
     const struct ech_layout *layout;
-    const char *shm_dir; /* folder of this start for what MPI maps, NULL: MPI's own choice */
+    const char *shm_dir;    /* folder of this start for what MPI maps, NULL: MPI's own choice */
+    const char *hosts_file; /* NULL: mpirun's own default */
     bool allocation;
     bool recovery;          /* the others go on when a rank dies */
     char *const *arguments; /* of the program, NULL-terminated */

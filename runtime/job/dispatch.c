@@ -1,6 +1,7 @@
 #include "job/dispatch.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -32,10 +33,23 @@ struct loop {
     struct ech_err *err;
 };
 
+/* A rank that lacks something (memory, its device) leaves as if it had died: others take its rows. Where all
+ * lack it, the coordinator is the last to fail, and says so. */
+static bool leaves_alone(struct loop *l, int code)
+{
+    struct ech_dispatch *d = l->d;
+    if (code != ECH_UNAVAILABLE || d->coord || ech_comm_size(d->comm) == 1)
+        return false;
+    ech_log(ECH_LOG_WARN, "job", "rank %d on %s cannot go on and leaves, its rows go to others: %s",
+            ech_comm_rank(d->comm), ech_comm_host(d->comm), l->err ? l->err->text : "");
+    d->fenced = true;
+    return true;
+}
+
 /* The first failure of this rank ends the job for all; the text travels by the agreement after the loop. */
 static void failed(struct loop *l, int code)
 {
-    if (!code)
+    if (!code || l->d->fenced || leaves_alone(l, code))
         return;
     if (!l->code)
         l->code = code;
@@ -279,6 +293,8 @@ static bool idle(struct loop *l)
 static bool turn(struct loop *l, bool *finished)
 {
     struct ech_dispatch *d = l->d;
+    if (ech_fault(ECH_FAULT_TURN))
+        failed(l, ech_fail(l->err, ECH_UNAVAILABLE, "out of memory (injected)"));
     bool any = collect(l);
     any |= tell_safe(l);
     any |= claim(l);
