@@ -50,10 +50,10 @@ bool ech_cluster_excludes(const struct ech_cluster *cluster, const char *host);
 /* Nodes of a class less those left out (a class that is only counted loses none). */
 int64_t ech_cluster_nodes(const struct ech_cluster *cluster, const struct ech_node_class *node_class);
 
-/* "n[01-03,7],m1" -> n01 n02 n03 n7 m1, appended; the order is kept, what is there already is not repeated.
+/* "n[01-03,7],m1" -> n01 n02 n03 n7 m1, appended in this order.
  * Errors  ECH_CONFIG says what is wrong with the pattern; ECH_UNAVAILABLE (memory). */
-int ech_hosts_expand(const char *pattern, struct ech_list *out, struct ech_err *err);
-void ech_hosts_fini(struct ech_list *hosts);
+int ech_host_names_expand(const char *pattern, struct ech_list *out, struct ech_err *err);
+void ech_host_names_fini(struct ech_list *hosts);
 
 /* YAML that loads again; JSON of the same. */
 int ech_cluster_print(const struct ech_cluster *cluster, struct ech_str *out, struct ech_err *err);
