@@ -183,12 +183,20 @@ static void attempt_close(struct attempt *a)
 
 /* --- hosts --- */
 
-/* Outside of an allocation, mpirun's default host file names them. */
+/* Those of --hosts and --cluster; else, outside of an allocation, mpirun's default host file names them. */
 static int read_hosts(struct attempt *a, struct ech_err *err)
 {
     const char *path = getenv("OMPI_MCA_orte_default_hostfile");
     char *text = NULL;
-    if (a->ready->place.allocation || !path || !*path)
+    const struct ech_nodes *nodes = &a->ready->nodes;
+    for (size_t i = 0; i < nodes->hosts.count; i++) {
+        int grown =
+            ech_grow((void **)&a->hosts.items, &a->hosts.capacity, i + 1, sizeof *a->hosts.items, err);
+        if (grown != ECH_OK)
+            return grown;
+        a->hosts.items[a->hosts.count++] = nodes->hosts.items[i];
+    }
+    if (a->hosts.count || a->ready->place.allocation || !path || !*path)
         return ECH_OK;
     int code = ech_read_file(path, HOSTS_BYTES, &text, NULL, err);
     if (code == ECH_OK)
@@ -199,9 +207,11 @@ static int read_hosts(struct attempt *a, struct ech_err *err)
 
 static int probe_hosts(struct attempt *a, struct ech_err *err)
 {
-    const char *agent = getenv("OMPI_MCA_plm_rsh_agent");
-    return a->hosts.count ? ech_hosts_probe(&a->hosts, agent && *agent ? agent : "ssh", PROBE_S, err)
-                          : ECH_OK;
+    const char *agent =
+        a->ready->nodes.launch.length ? a->ready->nodes.launch.data : getenv("OMPI_MCA_plm_rsh_agent");
+    return a->hosts.count && !a->ready->place.allocation
+               ? ech_hosts_probe(&a->hosts, agent && *agent ? agent : "ssh", PROBE_S, err)
+               : ECH_OK;
 }
 
 /* Who is in is written down for mpirun, who is out is named, and the ranks are fewer by their part. */
@@ -371,6 +381,9 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
     struct ech_session session = {.mpirun = ready->mpirun,
                                   .program = ready->rank_program,
                                   .layout = &a.layout,
+                                  .launch = ready->place.allocation ? NULL : ready->nodes.launch.data,
+                                  .mpi_prefix =
+                                      ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
                                   .arguments = arguments,

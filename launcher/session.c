@@ -71,6 +71,8 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
                            .layout = session->layout,
                            .shm_dir = shm_dir,
                            .hosts_file = session->hosts_file,
+                           .launch = session->launch,
+                           .mpi_prefix = session->mpi_prefix,
                            .allocation = session->allocation,
                            .recovery = session->recovery,
                            .arguments = session->arguments};

@@ -9,7 +9,8 @@ struct ech_session {
     const char *mpirun, *program; /* absolute paths */
     const struct ech_layout *layout;
     bool allocation, recovery;
-    const char *hosts_file; /* NULL: mpirun's own default */
+    const char *launch, *mpi_prefix; /* as struct ech_mpirun has them */
+    const char *hosts_file;          /* NULL: mpirun's own default */
     char *const *arguments;
     const char *marker; /* value of ECH_RUN_DIR; NULL: the shared memory folder */
     double start_s;     /* for the ranks to find each other; 0: their default */

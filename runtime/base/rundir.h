@@ -2,6 +2,7 @@
  *
  *   runs/<job>-<YYYYMMDD-HHMMSS>[-N]/
  *     job.yaml                 effective configuration with origins; absolute paths (launcher, first attempt)
+ *     hosts, cluster.yaml      of --hosts and --cluster, where given: "name slots=N" a line, node classes
  *     lock                     flock: one launcher at a time
  *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
  *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
@@ -63,6 +64,8 @@
 #define ECH_RUN_INDEX    "index.yaml"
 #define ECH_RUN_REPORT   "report.html"
 #define ECH_RUN_NODES    "nodes"
+#define ECH_RUN_HOSTS    "hosts"
+#define ECH_RUN_CLUSTER  "cluster.yaml"
 #define ECH_RUN_STARTED  "started-%d"
 
 /* RUN/name with printf arguments; owner: the caller, ech_free. NULL on failure. */
