@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/nodedir.h"
 #include "base/num.h"
+#include "base/place.h"
 #include "base/rundir.h"
 #include "base/sweep.h"
 #include "comm/nodeguard.h"
@@ -193,6 +194,8 @@ int main(int argc, char **argv)
         take_signals();
         leave_trace(argc, argv);
     }
+    if (runs)
+        ech_place_apply(0);
     int code = ech_fault_arm_from_env();
     if (code)
         ech_fail(&err, ECH_USAGE, "ECH_FAULT cannot be read");

@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/place.h"
 #include "comm/watchdog.h"
+#include "config/cluster.h"
 #include "config/kinds/retrieve.h"
 #include "job/check.h"
 #include "job/usage.h"
@@ -70,6 +72,23 @@ static int open_files(struct ech_attempt *a, struct ech_err *err)
     return code;
 }
 
+/* What the cluster file says of this node's class goes before what the job says of all. */
+static int class_threads(struct ech_attempt *a, struct ech_err *err)
+{
+    struct ech_cluster *cluster = NULL;
+    char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_CLUSTER);
+    int code = path ? ECH_OK : ECH_UNAVAILABLE;
+    a->threads = (int)a->job->resources.threads;
+    if (path && ech_path_exists(path))
+        code = ech_cluster_load(path, &cluster, err);
+    const struct ech_node_class *c = cluster ? ech_cluster_class_of(cluster, ech_comm_host(a->comm)) : NULL;
+    if (c && c->threads)
+        a->threads = (int)c->threads;
+    ech_cluster_destroy(cluster);
+    ech_free(path);
+    return code;
+}
+
 static int load_config(struct ech_attempt *a, struct ech_err *err)
 {
     char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_JOB);
@@ -82,7 +101,8 @@ static int load_config(struct ech_attempt *a, struct ech_err *err)
         return code;
     a->job = ech_config_job(a->config);
     ech_watchdog_phase("open", a->job->limits.phase); /* until here its value was not known */
-    a->threads = (int)a->job->resources.threads;
+    if ((code = class_threads(a, err)))
+        return code;
     if (a->threads == 0) { /* auto: this rank's part of what the node's ranks may use */
         a->threads = ech_usage_cores() / ech_comm_node_size(a->comm);
         a->threads = a->threads < 1 ? 1 : a->threads;
@@ -193,6 +213,11 @@ static void start_event(struct ech_attempt *a)
         ech_json_add_str(s, "precision", a->kind->precision(a->stream));
         ech_json_add_str(s, "numerics", a->kind->numerics(a->stream));
         ech_json_add_str(s, "cpu", ech_usage_cpu_name(cpu, sizeof cpu));
+        const struct ech_placement *place = ech_place_get();
+        if (place) {
+            ech_json_add_str(s, "cores", place->bound ? place->text : "not bound");
+            ech_json_add_int(s, "numa", place->numa);
+        }
         ech_json_add_str(s, "version", a->o->version);
     }
     ech_event_end(a->events);
