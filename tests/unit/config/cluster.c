@@ -1,8 +1,11 @@
 /* Cluster files: patterns of hosts, values, problems with their place, printing that loads again. */
 #include "tests/harness.h"
 
+#include "base/io.h"
+#include "base/mem.h"
 #include "config/cluster.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct ech_cluster *load(const char *text)
@@ -94,6 +97,13 @@ static void reference(void **state)
     ech_str_init(&text);
     assert_int_equal(ech_cluster_reference(&text, NULL), ECH_OK);
     ech_cluster_destroy(load(text.data));
+    char path[4096], *file = NULL;
+    snprintf(path, sizeof path, "%s/configs/cluster-reference.yaml", getenv("ECH_SOURCE"));
+    if (getenv("ECH_UPDATE"))
+        assert_int_equal(ech_write_file(path, text.data, text.length, NULL), ECH_OK);
+    assert_int_equal(ech_read_file(path, 1 << 20, &file, NULL, NULL), ECH_OK);
+    assert_string_equal(file, text.data);
+    ech_free(file);
     ech_str_fini(&text);
 }
 
