@@ -94,9 +94,6 @@ static void cpuset(void **state)
     assert_string_equal(p.text, "0");
 }
 
-int main(int argc, char **argv)
-{
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(machines), cmocka_unit_test(not_bound),
-                                              cmocka_unit_test(cpuset)};
-    return ech_run_tests(argc, argv, tests, sizeof tests / sizeof tests[0]);
-}
+static const struct CMUnitTest tests[] = {cmocka_unit_test(machines), cmocka_unit_test(not_bound),
+                                          cmocka_unit_test(cpuset)};
+ECH_TEST_MAIN(tests)
