@@ -16,6 +16,7 @@ enum ech_backend {
 enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU, ECH_DEVICE_CUDA };
 enum ech_numerics { ECH_NUMERICS_STRICT, ECH_NUMERICS_MIXED };
 enum ech_staging_way { ECH_STAGING_NONE, ECH_STAGING_BROADCAST, ECH_STAGING_NODE };
+enum ech_overrun { ECH_OVERRUN_REFUSE, ECH_OVERRUN_ALLOW };
 enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 
 struct ech_job {
@@ -69,6 +70,7 @@ struct ech_job {
         double spool_sync;        /* 2 s */
         int64_t spool_sync_bytes; /* 64MiB */
         double stop_margin;       /* 30 s before `time`: no new leases */
+        int overrun;              /* enum ech_overrun: a job that cannot end within `time` */
     } limits;
     char *runs; /* folder of run directories, default "runs" */
 };

@@ -17,6 +17,7 @@ static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "op
 /* enum ech_precision; int4 is a way to keep weights alone. */
 static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
 static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
+static const char *const overrun_choices[] = {"refuse", "allow", NULL};
 static const char *const numerics_choices[] = {"strict", "mixed", NULL};
 static const char *const policy_choices[] = {"adaptive", "equal", NULL};
 
@@ -109,6 +110,9 @@ static const struct ech_field tail[] = {
      .most = TIB, .doc = "Results are on disk at the latest after this many bytes"},
     {"limits.stop_margin", ECH_F_TIME, AT(limits.stop_margin), .fallback = "30s", .most = YEAR,
      .doc = "No new leases this long before the end of resources.time"},
+    {"limits.overrun", ECH_F_CHOICE, AT(limits.overrun), .fallback = "refuse", .choices = overrun_choices,
+     .doc = "A first attempt that cannot end in resources.time, outside Slurm and without retries; allow: "
+            "--force"},
     {"runs", ECH_F_PATH, AT(runs), .fallback = "runs", .doc = "Folder of the run directories"},
 };
 

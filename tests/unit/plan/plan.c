@@ -157,6 +157,37 @@ static void shares_follow_speed(void **state)
     assert_true(fabs(ech_plan_makespan(&plan) - 20) < 1e-9);
 }
 
+static void who_rests_gets_nothing(void **state)
+{
+    (void)state;
+    struct ech_plan_rank ranks[3] = {{.speed = 100}, {.speed = 300}, {.rests = true}};
+    struct ech_plan plan = {.rows = 400, .tokens = 4000, .ranks_count = 3, .ranks = ranks};
+    ech_plan_fill(&plan, false);
+    assert_true(ranks[0].rows == 100 && ranks[1].rows == 300 && ranks[2].rows == 0);
+    ech_plan_fill(&plan, true);
+    assert_true(ranks[0].rows == 200 && ranks[1].rows == 200 && ranks[2].rows == 0);
+}
+
+static void chance_to_end_in_time(void **state)
+{
+    (void)state;
+    struct ech_plan_rank ranks[1] = {{.speed = 100}};
+    struct ech_plan plan = {.rows = 10, .tokens = 1000, .ranks_count = 1, .ranks = ranks, .time_limit = 60};
+    ech_plan_fill(&plan, false); /* 10 s */
+    assert_true(fabs(ech_plan_chance(&plan, 10) - 0.5) < 1e-9);
+    assert_true(fabs(ech_plan_chance(&plan, 11.5) - 0.8413) < 1e-3);
+    assert_true(ech_plan_chance(&plan, 0) == 1);
+    struct ech_err err = ECH_ERR_NONE;
+    plan.time_left = 7; /* two deviations */
+    assert_int_equal(ech_plan_check(&plan, &err), ECH_OK);
+    plan.time_left = 6;
+    assert_int_equal(ech_plan_check(&plan, &err), ECH_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "--force"));
+    ranks[0].speed = 0;
+    ech_plan_fill(&plan, false); /* nothing is known */
+    assert_int_equal(ech_plan_check(&plan, NULL), ECH_OK);
+}
+
 static void shares_without_speeds(void **state)
 {
     (void)state;
@@ -180,6 +211,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(copies_are_worth_it_or_not),
     cmocka_unit_test(memory_goes_to_as_many_as_fit),
     cmocka_unit_test(shares_follow_speed),
+    cmocka_unit_test(who_rests_gets_nothing),
+    cmocka_unit_test(chance_to_end_in_time),
     cmocka_unit_test(shares_without_speeds),
 };
 
