@@ -226,10 +226,13 @@ int main(int argc, char **argv)
     if (code && (rank == 0 || leave))
         say(&err);
     fflush(stdout);
-    if (leave)
+    if (leave) {
+        ech_nodedir_leave();
         _exit(code ? code : 0);
+    }
     ech_watchdog_phase("finalise", 30);
     ech_comm_close(comm);
+    ech_nodedir_leave();
     ech_watchdog_stop();
     return code;
 }

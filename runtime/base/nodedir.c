@@ -147,6 +147,9 @@ void ech_nodedir_remove_stale(void)
 
 /* --- a rank --- */
 
+static char held_path[640];
+static int held_lock = -1;
+
 static bool be_first(const char *path)
 {
     char guarded[640];
@@ -173,8 +176,20 @@ int ech_nodedir_join(const char *path, bool *first, struct ech_err *err)
     }
     if (lock < 0)
         return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot hold %s", path);
+    snprintf(held_path, sizeof held_path, "%.600s", path);
+    held_lock = lock;
     *first = be_first(path);
     return ECH_OK;
+}
+
+void ech_nodedir_leave(void)
+{
+    if (held_lock < 0)
+        return;
+    if (flock(held_lock, LOCK_EX | LOCK_NB) == 0) /* no other rank holds it */
+        ech_remove_all(held_path, NULL);
+    close(held_lock);
+    held_lock = -1;
 }
 
 bool ech_nodedir_wait(const char *path)

@@ -29,6 +29,9 @@ void ech_nodedir_remove_stale(void);
 /* A rank: the folder `path` (made where it is not there), held as long as this process lives. *first: nobody
  * else looks after it here, neither a launcher nor an earlier rank; the caller should (comm/nodeguard.h). */
 int ech_nodedir_join(const char *path, bool *first, struct ech_err *err);
+/* The rank ends: the last one of this host removes the folder, also where the one who looked after it was
+ * killed. */
+void ech_nodedir_leave(void);
 /* Waits until no rank holds it: true. false: it is gone or cannot be waited for. */
 bool ech_nodedir_wait(const char *path);
 

@@ -15,6 +15,9 @@
  *     nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
  *                  log-<attempt>-<slot>            ech_log lines, info and above
  *                  spool-<attempt>-<slot>          results (job/spool.h)
+ *                  word-<attempt>-<slot>           how far a rank was, of phases that last too long
+ * (base/words.h) over-<attempt>           a phase of all ranks did not end: the attempt has no result
+ * (watchdog) hosts-<attempt>          mpirun's host file, less the hosts left out (launcher; several hosts)
  *     result-<attempt>.json    the ranks' agreed end: {attempt, code, text, state, dataset, rows, errors,
  *                              seconds}; state: "sealed", "stopped" (75), "failed". Written by rank 0
  *                              (temporary file + rename) as the last act; absent: the attempt died.
@@ -24,8 +27,8 @@
  *
  * Event types (who writes; members beyond the common ones):
  *
- *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa}; cores: "0-3", or
- *                         "not bound"; numa: -1 where they lie in several domains
+ *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa}; cores: "0-3",
+ * or "not bound"; numa: -1 where they lie in several domains
  *
  *   phase     every rank  {name}: open, verify, memory, plan, probe, run, verify, seal
  *

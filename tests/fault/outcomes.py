@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "mpi", "hosts")]
 import hosts, loop
 
-ROWS = 2000
+ROWS = 1200
 ORPHANS_S = 30
 
 
@@ -182,11 +182,11 @@ def coordinator_retry(lab, where):
 
 
 def mpirun(lab, where):
-    Run(lab, where, "mpirun", retries=1).start(launcher="turn:12").end(0).says("mpirun was killed").clean().same()
+    Run(lab, where, "mpirun", retries=1).start(launcher="turn:7").end(0).says("mpirun was killed").clean().same()
 
 
 def launcher(lab, where):
-    run = Run(lab, where, "launcher").start(launcher="turn:12:kill").end((-9, 137)).clean()
+    run = Run(lab, where, "launcher").start(launcher="turn:7:kill").end((-9, 137)).clean()
     run.start(resume=True).end(0).clean().same()
 
 
@@ -223,7 +223,7 @@ def full(lab, where):
 def readonly(lab, where):
     """Read-only for 20 s: waited for like a full disk, no row is lost, nobody dies."""
     began = time.time()
-    run = Run(lab, where, "readonly").start("write:40:readonly=20s@1").end(0, 90).dead([]).clean().same()
+    run = Run(lab, where, "readonly").start("write:20:readonly=20s@1").end(0, 90).dead([]).clean().same()
     if time.time() - began < 15:
         run.fail("it ended too early to have been read-only")
 
