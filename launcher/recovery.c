@@ -83,6 +83,19 @@ static bool has(const struct ech_asking *ask, const char *words)
     return ask->text && strstr(ask->text, words);
 }
 
+/* mpirun's words without its rules, in one line. */
+static void one_line(const struct ech_asking *ask, char *out, size_t bytes)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (const char *p = ask->text ? ask->text : ""; *p;) {
+        size_t length = strcspn(p, "\n");
+        if (n < bytes && length && strspn(p, "-") < length)
+            n += (size_t)snprintf(out + n, bytes - n, "%s%.*s", n ? " " : "", (int)length, p);
+        p += length + (p[length] == '\n');
+    }
+}
+
 int ech_recovery_try(enum ech_recovery *out, char *mpi, size_t mpi_bytes, struct ech_err *err)
 {
     char *mpirun = NULL, *rank = NULL;
@@ -98,10 +111,12 @@ int ech_recovery_try(enum ech_recovery *out, char *mpi, size_t mpi_bytes, struct
     }
     if (code == ECH_OK)
         code = ech_gather(&ask, 1, 1, SECONDS, err);
-    if (code == ECH_OK && !has(&ask, "selftest: started"))
-        code =
-            ech_fail(err, ECH_UNAVAILABLE, "three ranks cannot be started with %s --enable-recovery: %.300s",
-                     mpirun, ask.text ? ask.text : "");
+    if (code == ECH_OK && !has(&ask, "selftest: started")) {
+        char words[400];
+        one_line(&ask, words, sizeof words);
+        code = ech_fail(err, ECH_UNAVAILABLE, "three ranks cannot be started with %s --enable-recovery: %s",
+                        mpirun, words);
+    }
     if (code == ECH_OK) {
         bool survives = has(&ask, "selftest: survived");
         *out = survives ? ECH_RECOVERY_SURVIVES : ECH_RECOVERY_DIES;

@@ -2,6 +2,7 @@
 # doctor --cluster and --selftest, with the real rank program; the launch command runs it on this machine.
 . "$(dirname "$0")/lib.sh"
 export ECHELON_RANK=$ECH_BIN/echelon-rank XDG_CACHE_HOME=$PWD/cache
+[ "$(id -u)" = 0 ] && export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 cat >agent <<'END'
 #!/bin/sh
@@ -86,9 +87,14 @@ says out "mpirun (Open MPI) 9.0 ends all ranks when one dies: a death means 75 +
 make_job
 expect 0 "$echelon" run job.yaml --dry-run
 says err "a death means 75 + resume"
+ECHELON_RANK=$1 expect 0 "$echelon" plan job.yaml
+says err "a death means 75 + resume"
+ECHELON_RANK=$1 expect 0 "$echelon" doctor
+says out "warn     selftest"
 FAKE_MPI=9.1 expect 0 "$echelon" run job.yaml --dry-run
 grep -q "75 + resume" err && fail "a record of another version counts"
-printf '#!/bin/sh\n[ "$1" = --version ] && echo "mpirun (Open MPI) 9.0" || { echo "no slots"; exit 1; }\n' >bin/mpirun
+printf '#!/bin/sh\n[ "$1" = --version ] && echo "mpirun (Open MPI) 9.0" || { echo ----; echo "no slots"; echo here; exit 1; }\n' >bin/mpirun
 expect 69 "$echelon" doctor --selftest
-says err "no slots"
+one_line err
+says err "enable-recovery: no slots here"
 done_testing
