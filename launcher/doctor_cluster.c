@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,22 @@
 #endif
 
 enum { AT_ONCE = 64, TOKEN_BYTES = 256, NAMED = 8 };
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    stopped = number;
+}
+
+/* So that the folder of the check is removed in any case. */
+static void take_signals(void)
+{
+    const int asks[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal};
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++)
+        sigaction(asks[i], &action, NULL);
+}
 
 struct check {
     struct ech_cluster *cluster;
@@ -226,7 +243,7 @@ static int ask_all(struct check *c, int64_t seconds, struct ech_err *err)
     for (size_t i = 0; code == ECH_OK && i <= c->count; i++)
         code = make_command(c, i, err);
     if (code == ECH_OK)
-        code = ech_gather(c->asks, c->count + 1, AT_ONCE, (double)seconds, err);
+        code = ech_gather(c->asks, c->count + 1, AT_ONCE, (double)seconds, &stopped, err);
     double until = ech_mono_s() + 3;
     for (size_t i = 0; code == ECH_OK && i <= c->count; i++) {
         struct ech_asking *ask = &c->asks[i];
@@ -358,6 +375,7 @@ int ech_doctor_cluster(const char *path, int64_t seconds, bool json, struct ech_
         code = ech_find_rank_program(&c.rank, err);
     if (code == ECH_OK)
         code = list_nodes(&c, err);
+    take_signals();
     if (code == ECH_OK)
         code = make_folder(&c, err);
     if (code == ECH_OK)

@@ -110,7 +110,7 @@ int ech_recovery_try(enum ech_recovery *out, char *mpi, size_t mpi_bytes, struct
         code = ech_argv_check(&ask.argv, err);
     }
     if (code == ECH_OK)
-        code = ech_gather(&ask, 1, 1, SECONDS, err);
+        code = ech_gather(&ask, 1, 1, SECONDS, NULL, err);
     if (code == ECH_OK && !has(&ask, "selftest: started")) {
         char words[400];
         one_line(&ask, words, sizeof words);

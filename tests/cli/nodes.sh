@@ -55,6 +55,18 @@ says out "flood: lacking: reach: it did not answer within 3 s"
 LC_ALL=C grep -q '[^ -~]' out && fail "what a node says reaches the terminal as it is"
 pgrep -f '^sleep 73.125' >/dev/null && fail "the one that hangs is left behind"
 
+# A signal: nothing stays.
+cluster 'n1, slow'
+"$echelon" doctor --cluster c.yaml >out 2>err &
+pid=$!
+wait_for 5 pgrep -f '^sleep 73.125'
+kill -TERM $pid
+wait $pid
+[ $? = 69 ] || fail "a signal ends the check with 69"
+says err "stopped by a signal"
+pgrep -f '^sleep 73.125' >/dev/null && fail "a signal leaves what was asked behind"
+[ -e runs ] && fail "a signal leaves the folder of the check behind"
+
 cluster 'n1' ', cores: 4000, memory: 1000TiB'
 expect 69 "$echelon" doctor --cluster c.yaml
 says out "n1: lacking: cores: class a has 4000"
