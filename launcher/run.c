@@ -1,6 +1,7 @@
 /* The verbs `run` and `resume`. */
 #include "launcher/attempt.h"
 #include "launcher/origins.h"
+#include "launcher/recovery.h"
 #include "launcher/rundirs.h"
 #include "launcher/verbs.h"
 
@@ -207,6 +208,7 @@ int ech_verb_run(int argc, char **argv, struct ech_err *err)
         (code = ech_job_check_inputs(ready.job, err)) != ECH_OK ||
         (code = ech_job_check_output(ready.job, err)) != ECH_OK)
         goto out;
+    ech_recovery_say();
     code = ech_args_given(&args, "dry-run") ? dry_run(&ready, err) : start(&ready, err);
 out:
     ech_free(sets);
@@ -310,6 +312,7 @@ static int go_on(const char *run_dir, const struct ech_args *args, int64_t ranks
     if (code == ECH_OK) {
         printf("%s\n", run_dir);
         fflush(stdout);
+        ech_recovery_say();
         code = ech_attempts_run(&ready, run_dir, attempts + 1, err);
         if (saved && (code == ECH_CONFIG || code == ECH_NOINPUT)) /* what was refused does not stay */
             ech_write_file(job_path, saved, strlen(saved), NULL);

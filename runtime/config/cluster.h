@@ -55,7 +55,8 @@ int64_t ech_cluster_nodes(const struct ech_cluster *cluster, const struct ech_no
 int ech_host_names_expand(const char *pattern, struct ech_list *out, struct ech_err *err);
 void ech_host_names_fini(struct ech_list *hosts);
 
-/* YAML that loads again; JSON of the same. */
+/* YAML that loads again (hosts are spelled out: up to the 100,000 values that a file may have); JSON of the
+ * same. */
 int ech_cluster_print(const struct ech_cluster *cluster, struct ech_str *out, struct ech_err *err);
 int ech_cluster_print_json(const struct ech_cluster *cluster, struct ech_str *out, struct ech_err *err);
 int ech_cluster_schema_json(struct ech_str *out, struct ech_err *err);

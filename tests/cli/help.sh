@@ -14,6 +14,8 @@ for verb in run resume cancel clean plan status logs report data model config do
 done
 expect 0 "$echelon" run --help
 same out <"$ECH_SOURCE/tests/cli/golden/run-help.txt"
+expect 0 "$echelon" doctor --help
+same out <"$ECH_SOURCE/tests/cli/golden/doctor-help.txt"
 
 expect 0 "$echelon" --version
 grep -qE '^echelon [0-9]+\.[0-9]+\.[0-9]+ \(([0-9a-f]{12}|no commit)\)$' out || fail "version line: $(head -1 out)"
@@ -67,6 +69,7 @@ says err "host x9 is in no class"
 expect 0 "$echelon" --man
 says out ".TH ECHELON 1"
 says out ".SS \"echelon resume RUN"
+says out ".B \\-\\-selftest"
 if command -v groff >/dev/null; then
     groff -man -Tascii -ww out >page.txt 2>warnings.txt || fail "groff does not read the manual page"
     [ -s warnings.txt ] && fail "groff warns: $(head -3 warnings.txt)"
