@@ -1,6 +1,7 @@
 /* What Slurm's programs print, and the batch script: texts in, structs and texts out. */
 #include "tests/harness.h"
 
+#include "launcher/advice.h"
 #include "launcher/slurm_script.h"
 #include "launcher/slurm_site.h"
 
@@ -203,9 +204,40 @@ static void script_says(void **state)
     assert_int_equal(ech_batch_notice(&job), 60);
 }
 
+static void advice(void **state)
+{
+    (void)state;
+    struct ech_str out;
+    struct ech_advice much = {.time_s = 7200,
+                              .used_s = 1368,
+                              .memory = 16LL << 30,
+                              .memory_at = 3LL << 30,
+                              .idle_rank = 3,
+                              .idle_share = 0.22};
+    ech_str_init(&out);
+    ech_advice_print(&much, &out);
+    assert_string_equal(
+        out.data, "advice: used 19 % of the requested time: next time ask for resources.time=0:31:00\n"
+                  "advice: used at most 3.0 of 16.0 GiB of a node: next time ask for resources.memory=4GiB\n"
+                  "advice: rank 3 was idle for 22 % of the computing time: next time ask for fewer ranks or "
+                  "smaller leases (balance.lease_rows)\n");
+    struct ech_advice fits = {.time_s = 7200,
+                              .used_s = 4000,
+                              .memory = 4LL << 30,
+                              .memory_at = 3LL << 30,
+                              .idle_rank = 1,
+                              .idle_share = 0.05};
+    ech_str_clear(&out);
+    ech_advice_print(&fits, &out);
+    struct ech_advice nothing = {.used_s = 5, .memory_at = 100, .idle_rank = -1};
+    ech_advice_print(&nothing, &out);
+    assert_int_equal(out.length, 0);
+    ech_str_fini(&out);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(partition_by_limits), cmocka_unit_test(times),   cmocka_unit_test(hostile_tables),
     cmocka_unit_test(queue_lines),         cmocka_unit_test(answers), cmocka_unit_test(checks),
-    cmocka_unit_test(script_says),
+    cmocka_unit_test(script_says),         cmocka_unit_test(advice),
 };
 ECH_TEST_MAIN(tests)
