@@ -1,10 +1,10 @@
 /* An attempt: see attempt.h. */
 #include "launcher/attempt.h"
 
+#include "launcher/hosts.h"
 #include "launcher/progress.h"
 #include "launcher/report.h"
 #include "launcher/rundirs.h"
-#include "launcher/sweep.h"
 #include "launcher/tail.h"
 #include "launcher/verbs.h"
 
@@ -12,6 +12,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/sweep.h"
+#include "base/words.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -21,7 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WARNINGS_SHOWN = 10, TAIL_LINES = 12 };
+enum { WARNINGS_SHOWN = 10, TAIL_LINES = 12, HOSTS_BYTES = 16 << 20 };
+#define QUIET_S 20
+#define PROBE_S 10 /* a host that runs nothing within this is not there */
 
 int ech_outcome_code(const struct ech_outcome *o, bool *retry)
 {
@@ -35,7 +39,7 @@ int ech_outcome_code(const struct ech_outcome *o, bool *retry)
     }
     if (o->stopped_by_us)
         return ECH_REQUEUE;
-    if (o->begun == 0 && o->mpirun_ended && WIFEXITED(o->mpirun_status)) {
+    if (o->begun == 0 && !o->hosts_lost && o->mpirun_ended && WIFEXITED(o->mpirun_status)) {
         int status = WEXITSTATUS(o->mpirun_status);
         if (status != ECH_REQUEUE) /* it could not start: another attempt would not either */
             return status >= ECH_USAGE && status <= ECH_CONFIG ? status : ECH_UNAVAILABLE;
@@ -49,13 +53,18 @@ struct attempt {
     const struct ech_ready *ready;
     const char *run_dir;
     int number;
-    char *result_path, *log_path;
+    struct ech_layout layout;
+    struct ech_hosts hosts; /* none: mpirun's own choice */
+    char *hosts_path, *result_path, *log_path;
     int log; /* descriptor, -1: could not be made */
     struct ech_follower follower;
     struct ech_progress progress;
     struct ech_tail tail;
     struct ech_lines lines;
     int warnings;
+    double coordinator_seen,
+        heard_at; /* the wall clock of rank 0's last event, and when it was seen to move */
+    bool given_up;
 };
 
 /* Warnings of the ranks reach the user at once; errors come at the end, once, from the result. */
@@ -107,13 +116,34 @@ static bool on_begun(void *context)
 {
     struct attempt *a = context;
     ech_follower_poll(&a->follower, NULL);
-    return ranks_begun(a) >= a->ready->layout.ranks;
+    return ranks_begun(a) >= a->layout.ranks;
+}
+
+/* While rows run no watchdog ends an attempt whose coordinator is stopped: the others leave, and mpirun waits
+ * for ever. Rank 0 tells its progress each second, but for a disk that is full. */
+static bool coordinator_fell_silent(struct attempt *a)
+{
+    const struct ech_run_view *view = &a->follower.view;
+    const struct ech_rank_view *zero = view->rank_count ? &view->ranks[0] : NULL;
+    double now = ech_mono_s();
+    double most = 2 * a->ready->job->limits.heartbeat + a->ready->job->limits.disk_full + QUIET_S;
+    if (!zero || strcmp(zero->phase, "run") != 0 || zero->last_seen != a->coordinator_seen) {
+        a->coordinator_seen = zero ? zero->last_seen : 0;
+        a->heard_at = now;
+    }
+    if (now - a->heard_at <= most || a->given_up)
+        return a->given_up;
+    ech_progress_clear(&a->progress);
+    ech_say("rank 0 on %s, the coordinator, has told nothing for %.0f s: this attempt is ended", zero->host,
+            now - a->heard_at);
+    return a->given_up = true;
 }
 
 static bool on_finished(void *context)
 {
-    const struct attempt *a = context;
-    return ech_path_exists(a->result_path);
+    struct attempt *a = context;
+    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) ||
+           coordinator_fell_silent(a);
 }
 
 static void on_stopping(void *context, int signal_number, bool again)
@@ -145,8 +175,86 @@ static void attempt_close(struct attempt *a)
         ech_follower_close(&a->follower);
     if (a->log >= 0)
         close(a->log);
+    ech_hosts_fini(&a->hosts);
+    ech_free(a->hosts_path);
     ech_free(a->result_path);
     ech_free(a->log_path);
+}
+
+/* --- hosts --- */
+
+/* Those of --hosts and --cluster; else, outside of an allocation, mpirun's default host file names them. */
+static int read_hosts(struct attempt *a, struct ech_err *err)
+{
+    const char *path = getenv("OMPI_MCA_orte_default_hostfile");
+    char *text = NULL;
+    const struct ech_nodes *nodes = &a->ready->nodes;
+    for (size_t i = 0; i < nodes->hosts.count; i++) {
+        int grown =
+            ech_grow((void **)&a->hosts.items, &a->hosts.capacity, i + 1, sizeof *a->hosts.items, err);
+        if (grown != ECH_OK)
+            return grown;
+        a->hosts.items[a->hosts.count++] = nodes->hosts.items[i];
+    }
+    if (a->hosts.count || a->ready->place.allocation || !path || !*path)
+        return ECH_OK;
+    int code = ech_read_file(path, HOSTS_BYTES, &text, NULL, err);
+    if (code == ECH_OK)
+        code = ech_hosts_parse(text, &a->hosts, err);
+    ech_free(text);
+    return code != ECH_OK ? ech_prefix(err, "host file %s", path) : ECH_OK;
+}
+
+static int probe_hosts(struct attempt *a, struct ech_err *err)
+{
+    const char *agent =
+        a->ready->nodes.launch.length ? a->ready->nodes.launch.data : getenv("OMPI_MCA_plm_rsh_agent");
+    return a->hosts.count && !a->ready->place.allocation
+               ? ech_hosts_probe(&a->hosts, agent && *agent ? agent : "ssh", PROBE_S, err)
+               : ECH_OK;
+}
+
+/* Who is in is written down for mpirun, who is out is named, and the ranks are fewer by their part. */
+static int use_hosts(struct attempt *a, struct ech_err *err)
+{
+    struct ech_str out;
+    ech_str_init(&out);
+    ech_hosts_tell_out(&a->hosts, &out);
+    int code = ech_str_check(&out, err);
+    a->layout.ranks = ech_hosts_ranks(&a->hosts, a->layout.ranks);
+    if (code == ECH_OK && a->layout.ranks == 0)
+        code = ech_fail(err, ECH_REQUEUE, "no host is left: %s", out.data);
+    if (code == ECH_OK && out.length)
+        ech_say("attempt %d leaves out %s: %lld rank%s", a->number, out.data, (long long)a->layout.ranks,
+                a->layout.ranks == 1 ? "" : "s");
+    a->hosts_path = code == ECH_OK ? ech_run_path(err, a->run_dir, "hosts-%d", a->number) : NULL;
+    if (code == ECH_OK)
+        code = a->hosts_path ? ech_hosts_write(&a->hosts, a->hosts_path, err) : ECH_UNAVAILABLE;
+    ech_str_fini(&out);
+    return code;
+}
+
+static int choose_hosts(struct attempt *a, struct ech_err *err)
+{
+    a->layout = a->ready->layout;
+    int code = read_hosts(a, err);
+    if (code != ECH_OK || a->hosts.count == 0)
+        return code;
+    code = ech_hosts_history(&a->hosts, a->run_dir, a->number - 1, err);
+    if (code == ECH_OK && a->number > 1)
+        code = probe_hosts(a, err);
+    return code == ECH_OK ? use_hosts(a, err) : code;
+}
+
+/* No rank came up: because a host does not answer? */
+static bool lost_hosts(struct attempt *a, int64_t begun)
+{
+    bool lost = false;
+    if (begun > 0 || probe_hosts(a, NULL) != ECH_OK)
+        return false;
+    for (size_t i = 0; i < a->hosts.count; i++)
+        lost = lost || a->hosts.items[i].silent;
+    return lost;
 }
 
 static int write_launch(const struct attempt *a, const struct ech_session *session, struct ech_err *err)
@@ -154,7 +262,7 @@ static int write_launch(const struct attempt *a, const struct ech_session *sessi
     struct ech_launch launch = {.attempt = a->number,
                                 .pid = getpid(),
                                 .pid_start = (int64_t)ech_process_start(getpid()),
-                                .ranks = a->ready->layout.ranks};
+                                .ranks = a->layout.ranks};
     struct ech_argv command;
     gethostname(launch.host, sizeof launch.host - 1);
     ech_wall_iso(launch.started, sizeof launch.started);
@@ -183,11 +291,25 @@ static void say_sealed(const struct attempt *a, const struct ech_run_result *r)
             ech_print_count(r->errors, errors, sizeof errors), r->errors == 1 ? "" : "s", r->dataset);
 }
 
+/* Who was silent when a phase did not end, in words; nothing where that is not known. */
+static void add_silent(const struct attempt *a, struct ech_str *out)
+{
+    int ranks = (int)a->layout.ranks;
+    struct ech_word *words = ech_calloc((size_t)ranks, sizeof *words, NULL);
+    if (words) {
+        ech_words_read(a->run_dir, a->number, ranks, 0, words);
+        ech_words_tell(words, ranks, out);
+    }
+    ech_free(words);
+}
+
 /* The words for an attempt without a result; what the ranks said last goes before it. */
 static void explain_death(const struct attempt *a, const struct ech_outcome *o, int code, struct ech_err *err)
 {
-    struct ech_str tail;
+    struct ech_str tail, silent;
     ech_str_init(&tail);
+    ech_str_init(&silent);
+    add_silent(a, &silent);
     ech_tail_useful(&a->tail, TAIL_LINES, &tail);
     if (!tail.failed && tail.length && !o->stopped_by_us)
         fprintf(stderr, "echelon: the last lines of %s:\n%s", a->log_path, tail.data);
@@ -197,16 +319,17 @@ static void explain_death(const struct attempt *a, const struct ech_outcome *o, 
                  a->run_dir);
     else if (code == ECH_REQUEUE)
         ech_fail(err, code,
-                 "attempt %d ended without a result%s; nothing that was saved is lost: echelon resume %s",
+                 "attempt %d ended without a result%s%s%s; nothing that was saved is lost: echelon resume %s",
                  a->number,
                  !o->mpirun_ended                     ? ""
                  : WIFSIGNALED(o->mpirun_status)      ? " (mpirun was killed)"
                  : WEXITSTATUS(o->mpirun_status) != 0 ? " (ranks were lost)"
                                                       : "",
-                 a->run_dir);
+                 silent.length ? ": " : "", silent.length && !silent.failed ? silent.data : "", a->run_dir);
     else
         ech_fail(err, code, "no rank has started, mpirun ended with status %d (its words: %s)",
                  WEXITSTATUS(o->mpirun_status), a->log_path);
+    ech_str_fini(&silent);
 }
 
 /* What the end of mpirun means; err is filled unless the run is sealed. */
@@ -221,6 +344,7 @@ static int conclude(struct attempt *a, const struct ech_session_end *end, bool *
                             .begun = ranks_begun(a),
                             .mpirun_ended = end->ended,
                             .mpirun_status = end->status};
+    o.hosts_lost = !o.has_result && !o.stopped_by_us && lost_hosts(a, o.begun);
     o.result_code = result.code;
     o.result_state = result.state;
     int code = ech_outcome_code(&o, retry);
@@ -256,7 +380,10 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
     char *arguments[] = {"run", (char *)(uintptr_t)run_dir, "--attempt", attempt_text, NULL};
     struct ech_session session = {.mpirun = ready->mpirun,
                                   .program = ready->rank_program,
-                                  .layout = &ready->layout,
+                                  .layout = &a.layout,
+                                  .launch = ready->place.allocation ? NULL : ready->nodes.launch.data,
+                                  .mpi_prefix =
+                                      ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
                                   .arguments = arguments,
@@ -271,7 +398,10 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                   .stopping = on_stopping};
     *retry = false;
     ech_progress_init(&a.progress, ech_mono_s(), ech_quiet());
-    int code = write_launch(&a, &session, err);
+    int code = choose_hosts(&a, err);
+    session.hosts_file = a.hosts_path;
+    if (code == ECH_OK)
+        code = write_launch(&a, &session, err);
     if (code == ECH_OK)
         code = attempt_open(&a, err);
     if (code == ECH_OK)

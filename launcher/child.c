@@ -4,17 +4,13 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,105 +107,4 @@ char *ech_child_output(char *const *argv, int *status)
     if (code == ECH_OK)
         *status = wait_status(pid);
     return text;
-}
-
-/* ---- the folder under /dev/shm ---- */
-
-/* Where such folders are made, in this order; ECH_SHM names the only one. */
-static const char *const *shm_roots(void)
-{
-    static const char *roots[] = {"/dev/shm", "/tmp", NULL};
-    const char *named = getenv("ECH_SHM");
-    if (named && *named) {
-        roots[0] = named;
-        roots[1] = NULL;
-    }
-    return roots;
-}
-#define SHM_PREFIX "echelon-"
-#define SHM_LOCK   "launcher"
-
-static int take_lock(const char *folder, int flags)
-{
-    char path[640];
-    snprintf(path, sizeof path, "%.600s/%s", folder, SHM_LOCK);
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-/* With less than this, mpirun itself waits for ever for what it could not write. */
-static bool has_room(const char *root)
-{
-    const uint64_t least = 8 << 20;
-    struct statvfs fs;
-    if (statvfs(root, &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize >= least)
-        return true; /* what is wrong otherwise, mkdtemp tells */
-    errno = ENOSPC;
-    return false;
-}
-
-int ech_shm_create(struct ech_shm *shm, struct ech_err *err)
-{
-    const char *const *roots = shm_roots();
-    for (int i = 0; roots[i]; i++) {
-        if (!has_room(roots[i]))
-            continue;
-        snprintf(shm->path, sizeof shm->path, "%s/" SHM_PREFIX "XXXXXX", roots[i]);
-        if (!mkdtemp(shm->path))
-            continue;
-        shm->lock = take_lock(shm->path, O_CREAT);
-        if (shm->lock >= 0)
-            return ECH_OK;
-        ech_remove_all(shm->path, NULL);
-    }
-    shm->path[0] = '\0';
-    return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot create a folder for shared memory under %s",
-                          roots[0]);
-}
-
-void ech_shm_remove(struct ech_shm *shm)
-{
-    if (!shm->path[0])
-        return;
-    ech_remove_all(shm->path, NULL);
-    close(shm->lock);
-    shm->path[0] = '\0';
-}
-
-/* A folder of ours whose lock nobody holds. One without the lock file is never touched. */
-static bool is_stale(const char *path, int *lock)
-{
-    struct stat st;
-    *lock = -1;
-    if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
-        return false;
-    *lock = take_lock(path, 0);
-    return *lock >= 0;
-}
-
-void ech_shm_remove_stale(void)
-{
-    const char *const *roots = shm_roots();
-    for (int i = 0; roots[i]; i++) {
-        DIR *dir = opendir(roots[i]);
-        struct dirent *entry;
-        while (dir && (entry = readdir(dir))) {
-            char path[640];
-            int lock;
-            if (strncmp(entry->d_name, SHM_PREFIX, strlen(SHM_PREFIX)) != 0 ||
-                strlen(entry->d_name) != strlen(SHM_PREFIX) + 6)
-                continue;
-            snprintf(path, sizeof path, "%.300s/%.255s", roots[i], entry->d_name);
-            if (is_stale(path, &lock))
-                ech_remove_all(path, NULL);
-            if (lock >= 0)
-                close(lock);
-        }
-        if (dir)
-            closedir(dir);
-    }
 }

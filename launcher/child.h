@@ -1,4 +1,4 @@
-/* Starting programs without a shell, and the folder that one start may fill under /dev/shm. */
+/* Starting programs without a shell. */
 #ifndef ECH_LAUNCHER_CHILD_H
 #define ECH_LAUNCHER_CHILD_H
 
@@ -20,16 +20,5 @@ int ech_child_start(const struct ech_child_spec *spec, pid_t *pid, struct ech_er
 int ech_child_wait(const struct ech_child_spec *spec, struct ech_err *err);
 /* Its stdout and stderr together (at most 64 KiB), NULL where it could not be run. Owner: the caller. */
 char *ech_child_output(char *const *argv, int *status);
-
-/* A folder of our own under /dev/shm (where that is missing: /tmp; or under ECH_SHM), held by a lock in it as
- * long as this process or one forked from it lives. */
-struct ech_shm {
-    char path[320];
-    int lock;
-};
-int ech_shm_create(struct ech_shm *shm, struct ech_err *err);
-void ech_shm_remove(struct ech_shm *shm);
-/* Remove the folders of launchers that died with nobody left to clean up. */
-void ech_shm_remove_stale(void);
 
 #endif

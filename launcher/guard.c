@@ -1,7 +1,7 @@
 /* The guardian: see guard.h. */
 #include "launcher/guard.h"
 
-#include "launcher/sweep.h"
+#include "base/sweep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 /* mpirun is told to end by the kernel when the launcher dies; its ranks get this long. */
 #define GUARD_GRACE_S 1.5
 
-static void watch(int line, const char *marker, const struct ech_shm *shm)
+static void watch(int line, const char *marker, const struct ech_nodedir *shm)
 {
     char word;
     ssize_t got;
@@ -22,12 +22,12 @@ static void watch(int line, const char *marker, const struct ech_shm *shm)
     while (got < 0 && errno == EINTR);
     if (got > 0)
         return;
-    struct ech_shm own = *shm;
+    struct ech_nodedir own = *shm;
     ech_sweep_end(marker, GUARD_GRACE_S);
-    ech_shm_remove(&own);
+    ech_nodedir_remove(&own);
 }
 
-static void become_guard(int line, const char *marker, const struct ech_shm *shm)
+static void become_guard(int line, const char *marker, const struct ech_nodedir *shm)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGTSTP};
     setsid(); /* out of reach of the terminal */
@@ -41,7 +41,8 @@ static void become_guard(int line, const char *marker, const struct ech_shm *shm
     _exit(0);
 }
 
-int ech_guard_start(const char *marker, const struct ech_shm *shm, struct ech_guard *out, struct ech_err *err)
+int ech_guard_start(const char *marker, const struct ech_nodedir *shm, struct ech_guard *out,
+                    struct ech_err *err)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)

@@ -4,7 +4,9 @@
 #ifndef ECH_LAUNCHER_GUARD_H
 #define ECH_LAUNCHER_GUARD_H
 
-#include "launcher/child.h"
+#include "base/nodedir.h"
+
+#include <sys/types.h>
 
 struct ech_guard {
     pid_t pid;
@@ -12,7 +14,7 @@ struct ech_guard {
 };
 
 /* marker: the value of ECH_RUN_DIR of the processes of this start. */
-int ech_guard_start(const char *marker, const struct ech_shm *shm, struct ech_guard *out,
+int ech_guard_start(const char *marker, const struct ech_nodedir *shm, struct ech_guard *out,
                     struct ech_err *err);
 /* Everything is cleaned up: it may go. */
 void ech_guard_leave(struct ech_guard *guard);

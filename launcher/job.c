@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,13 +15,14 @@
 void ech_ready_fini(struct ech_ready *ready)
 {
     ech_config_destroy(ready->config);
+    ech_nodes_fini(&ready->nodes);
     ech_free(ready->mpirun);
     ech_free(ready->rank_program);
     *ready = (struct ech_ready){0};
 }
 
-int ech_ready_make(const struct ech_config_request *request, int64_t ranks, struct ech_ready *out,
-                   struct ech_err *err)
+int ech_ready_make(const struct ech_config_request *request, int64_t ranks, const char *hosts,
+                   const char *cluster, struct ech_ready *out, struct ech_err *err)
 {
     struct ech_ready ready = {0};
     int code = ech_config_load(request, &ready.config, err);
@@ -32,7 +34,14 @@ int ech_ready_make(const struct ech_config_request *request, int64_t ranks, stru
                               .nodes = ready.job->resources.nodes,
                               .ranks_per_node = ready.job->resources.ranks_per_node,
                               .threads = ready.job->resources.threads};
-    code = ech_layout_decide(&ready.place, &asked, &ready.layout, err);
+    struct ech_nodes_request nodes = {.hosts_path = hosts,
+                                      .cluster_path = cluster,
+                                      .node_list =
+                                          ready.place.allocation ? getenv("SLURM_JOB_NODELIST") : NULL,
+                                      .nodes_given = ech_config_given(ready.config, "resources.nodes")};
+    code = ech_nodes_find(&nodes, &ready.place, &asked, &ready.nodes, &ready.layout, err);
+    if (code == ECH_OK && ready.nodes.hosts.count == 0)
+        code = ech_layout_decide(&ready.place, &asked, &ready.layout, err);
     if (code == ECH_OK)
         code = ech_find_rank_program(&ready.rank_program, err);
     if (code == ECH_OK)

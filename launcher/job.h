@@ -3,7 +3,7 @@
 #define ECH_LAUNCHER_JOB_H
 
 #include "config/config.h"
-#include "launcher/mpirun.h"
+#include "launcher/nodes.h"
 
 struct ech_ready {
     struct ech_config *config;
@@ -11,11 +11,13 @@ struct ech_ready {
     char *mpirun, *rank_program;
     struct ech_place place;
     struct ech_layout layout;
+    struct ech_nodes nodes;
 };
 
-/* Load, find programs, decide the layout. `ranks`: --ranks, -1 where not given. */
-int ech_ready_make(const struct ech_config_request *request, int64_t ranks, struct ech_ready *out,
-                   struct ech_err *err);
+/* Load, find programs, decide the nodes and the layout. `ranks`: --ranks, -1 where not given; hosts, cluster:
+ * --hosts, --cluster, NULL where not given. */
+int ech_ready_make(const struct ech_config_request *request, int64_t ranks, const char *hosts,
+                   const char *cluster, struct ech_ready *out, struct ech_err *err);
 void ech_ready_fini(struct ech_ready *ready);
 
 /* Model and datasets are there (ECH_NOINPUT), the output is not and can be made (ECH_EXISTS). Nothing is

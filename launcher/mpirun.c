@@ -4,7 +4,10 @@
  *   --enable-recovery                     a dead rank leaves the others running
  *   --quiet                               (without it) a rank's status is not explained over ours
  *   sharedfp ^sm                          parallel I/O after a death does not complain about a shared pointer
- *   *_backing_directory, orte_tmpdir_base all files of one start lie in one folder, removed after it */
+ *   plm_rsh_no_tree_spawn   the launch command is needed on this host alone
+ *   *_backing_directory, orte_local_tmpdir_base
+ *                                         all files of one start lie in one folder, removed after it (on
+ * other hosts MPI's daemon has a folder of its own until the ranks come) */
 #include "launcher/mpirun.h"
 
 #include "base/cores.h"
@@ -12,6 +15,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MOST_RANKS = 1000000 };
 
@@ -80,18 +84,47 @@ static void mca(struct ech_argv *out, const char *name, const char *value)
     ech_argv_add(out, value);
 }
 
+/* What was set for us here counts on every host: ssh brings nothing along. */
+static void export_settings(struct ech_argv *out)
+{
+    static const char *const own[] = {"ECH_RUN_DIR=", "ECH_NODE_DIR=", "ECH_START_SECONDS="};
+    for (char **e = environ; *e; e++) {
+        size_t name = strcspn(*e, "=");
+        bool ours = strncmp(*e, "ECH_", 4) == 0 || strncmp(*e, "ECHELON_", 8) == 0 ||
+                    strncmp(*e, "LD_LIBRARY_PATH=", 16) == 0 || strncmp(*e, "XDG_CACHE_HOME=", 15) == 0;
+        for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+            ours = ours && strncmp(*e, own[i], strlen(own[i])) != 0;
+        if (!ours)
+            continue;
+        ech_argv_add(out, "-x");
+        ech_argv_addf(out, "%.*s", (int)name, *e);
+    }
+}
+
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
 {
     static const char *const exported[] = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "ECH_RUN_DIR",
-                                           "ECH_START_SECONDS"};
+                                           "ECH_NODE_DIR", "ECH_START_SECONDS"};
     ech_argv_add(out, m->mpirun);
     ech_argv_add(out, "-n");
     ech_argv_addf(out, "%lld", (long long)m->layout->ranks);
+    if (m->hosts_file) {
+        ech_argv_add(out, "--hostfile");
+        ech_argv_add(out, m->hosts_file);
+    }
+    if (m->launch && m->launch[0]) {
+        mca(out, "plm_rsh_agent", m->launch);
+        mca(out, "plm_rsh_no_tree_spawn", "1");
+    }
+    if (m->mpi_prefix) {
+        ech_argv_add(out, "--prefix");
+        ech_argv_add(out, m->mpi_prefix);
+    }
     ech_argv_add(out, m->recovery ? "--enable-recovery" : "--quiet");
     ech_argv_add(out, "--oversubscribe");
     ech_argv_add(out, "--bind-to");
     ech_argv_add(out, "none");
-    if (m->allocation) {
+    if (m->allocation && !m->hosts_file) {
         ech_argv_add(out, "--map-by");
         ech_argv_addf(out, "ppr:%lld:node", (long long)m->layout->per_node);
     }
@@ -100,12 +133,14 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
     if (m->shm_dir) {
         mca(out, "btl_vader_backing_directory", m->shm_dir);
         mca(out, "osc_sm_backing_directory", m->shm_dir);
-        mca(out, "orte_tmpdir_base", m->shm_dir);
+        mca(out, "orte_local_tmpdir_base", m->shm_dir);
     }
     for (size_t i = 0; i < sizeof exported / sizeof exported[0]; i++) {
         ech_argv_add(out, "-x");
         ech_argv_add(out, exported[i]);
     }
+    if (m->hosts_file)
+        export_settings(out);
     ech_argv_add(out, m->program);
     ech_argv_add_all(out, m->arguments);
 }

@@ -33,7 +33,10 @@ void ech_place_find(struct ech_place *out);
 struct ech_mpirun {
     const char *mpirun, *program; /* absolute paths */
     const struct ech_layout *layout;
-    const char *shm_dir; /* folder of this start for what MPI maps, NULL: MPI's own choice */
+    const char *shm_dir;    /* folder of this start for what MPI maps, NULL: MPI's own choice */
+    const char *launch;     /* what starts a program on a host (plm_rsh_agent), NULL or "": MPI's own */
+    const char *mpi_prefix; /* of MPI on the hosts, NULL: as here */
+    const char *hosts_file; /* NULL: mpirun's own default */
     bool allocation;
     bool recovery;          /* the others go on when a rank dies */
     char *const *arguments; /* of the program, NULL-terminated */

@@ -21,6 +21,7 @@ static const char *phase(const struct ech_run_view *view)
         const char *name, *text;
     } phases[] = {{"", "starting"},
                   {"open", "opening model and data"},
+                  {"stage", "copying the model to the nodes"},
                   {"memory", "packing weights"},
                   {"plan", "counting tokens"},
                   {"probe", "measuring speeds"},

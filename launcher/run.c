@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/rundir.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,12 +16,17 @@ extern char **environ;
 
 enum { JOB_BYTES = 32 << 20 };
 
+#define CLUSTER_OPTIONS                                                                                      \
+    {"hosts", "FILE", false, "hosts to run on: names or patterns, slots=N behind them; or a cluster file"},  \
+    {                                                                                                        \
+        "cluster", "FILE", false, "cluster file: classes of nodes, their ranks, what is left out"            \
+    }
+
 static const struct ech_option run_options[] = {
     {"set", "KEY=VALUE", true, "overrides a value of the job file"},
     {"ranks", "N", false, "MPI ranks (default: resources.nodes x resources.ranks_per_node)"},
     {"dry-run", NULL, false, "check everything and print the command; nothing is made or started"},
-    {"cluster", "FILE", false, "comes in a later version"},
-    {"hosts", "FILE", false, "comes in a later version"},
+    CLUSTER_OPTIONS,
     {NULL, NULL, false, NULL}};
 
 static const struct ech_exit run_exits[] = {
@@ -38,11 +44,12 @@ static const struct ech_exit run_exits[] = {
 
 const struct ech_command ech_run_command = {
     .name = "echelon run",
-    .usage = "JOB.yaml [--set KEY=VALUE]... [--ranks N] [--dry-run]",
+    .usage = "JOB.yaml [--set KEY=VALUE]... [--ranks N] [--hosts FILE] [--cluster C.yaml] [--dry-run]",
     .summary =
         "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
         "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
-        "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.",
+        "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.\n"
+        "--hosts and --cluster start ranks on other hosts, by ssh or the cluster file's launch command.",
     .options = run_options,
     .operands_least = 1,
     .operands_most = 1,
@@ -50,13 +57,14 @@ const struct ech_command ech_run_command = {
     .exits = run_exits};
 
 static const struct ech_option resume_options[] = {
+    CLUSTER_OPTIONS,
     {"ranks", "N", false, "MPI ranks; any number goes on with what others began"},
     {"set", "KEY=VALUE", true, "changes a value that does not affect the result"},
     {NULL, NULL, false, NULL}};
 
 const struct ech_command ech_resume_command = {
     .name = "echelon resume",
-    .usage = "RUN [--ranks N] [--set KEY=VALUE]...",
+    .usage = "RUN [--ranks N] [--set KEY=VALUE]... [--hosts FILE] [--cluster C.yaml]",
     .summary =
         "Goes on with a run after any stop: a signal, a crash, a lost machine. RUN is a run directory or\n"
         "its name below runs/. A sealed run is left as it is.",
@@ -70,16 +78,6 @@ static int get_ranks(const struct ech_args *args, int64_t *ranks, struct ech_err
 {
     *ranks = -1;
     return ech_args_get_int(args, "ranks", 1, 1000000, ranks, err);
-}
-
-static int later(const struct ech_args *args, const char *name, struct ech_err *err)
-{
-    if (!ech_args_given(args, name))
-        return ECH_OK;
-    return ech_fail(err, ECH_USAGE,
-                    "--%s comes in a later version; inside a Slurm allocation the nodes of the "
-                    "allocation are used",
-                    name);
 }
 
 /* job.yaml of a run directory: effective values with their origins. `saved`: the text it had before, whose
@@ -119,6 +117,10 @@ static int dry_run(const struct ech_ready *ready, struct ech_err *err)
                                   .layout = &ready->layout,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
+                                  .launch = ready->place.allocation ? NULL : ready->nodes.launch.data,
+                                  .mpi_prefix =
+                                      ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
+                                  .hosts_file = ready->nodes.hosts.count ? "RUN/hosts-1" : NULL,
                                   .arguments = arguments};
     struct ech_argv command;
     ech_argv_init(&command);
@@ -128,6 +130,9 @@ static int dry_run(const struct ech_ready *ready, struct ech_err *err)
         printf("%s%s", i ? " " : "", command.items[i]);
     if (code == ECH_OK) {
         putchar('\n');
+        for (size_t i = 0; i < ready->nodes.hosts.count; i++)
+            ech_say("RUN/hosts-1: %s slots=%lld", ready->nodes.hosts.items[i].name,
+                    (long long)ready->nodes.hosts.items[i].slots);
         ech_say("dry run: %s, %lld rank%s x %lld thread%s, output %s; nothing was started", ready->job->name,
                 (long long)ready->layout.ranks, ready->layout.ranks == 1 ? "" : "s",
                 (long long)ready->layout.threads, ready->layout.threads == 1 ? "" : "s",
@@ -147,6 +152,8 @@ static int start(const struct ech_ready *ready, struct ech_err *err)
         code = ech_rundir_lock(run_dir, &lock, err);
     if (code == ECH_OK)
         code = write_job(run_dir, ready->config, NULL, err);
+    if (code == ECH_OK)
+        code = ech_nodes_save(&ready->nodes, run_dir, err);
     if (code == ECH_OK)
         code = ech_job_make_parent(ready->job, err);
     nodes = code == ECH_OK ? ech_run_path(err, run_dir, "%s", ECH_RUN_NODES) : NULL;
@@ -174,12 +181,12 @@ int ech_verb_run(int argc, char **argv, struct ech_err *err)
     int code = ech_verb_args(&ech_run_command, argc, argv, &args, &done, err);
     if (code != ECH_OK || done)
         goto out;
-    if ((code = later(&args, "cluster", err)) != ECH_OK || (code = later(&args, "hosts", err)) != ECH_OK ||
-        (code = get_ranks(&args, &ranks, err)) != ECH_OK)
+    if ((code = get_ranks(&args, &ranks, err)) != ECH_OK)
         goto out;
     struct ech_config_request request = {
         .path = args.operands[0], .sets = ech_args_all(&args, "set"), .env = (const char *const *)environ};
-    if ((code = ech_ready_make(&request, ranks, &ready, err)) != ECH_OK ||
+    if ((code = ech_ready_make(&request, ranks, ech_args_get(&args, "hosts"), ech_args_get(&args, "cluster"),
+                               &ready, err)) != ECH_OK ||
         (code = ech_job_check_inputs(ready.job, err)) != ECH_OK ||
         (code = ech_job_check_output(ready.job, err)) != ECH_OK)
         goto out;
@@ -229,8 +236,32 @@ static int change_job(const char *run_dir, const char *job_path, const struct ec
     return code;
 }
 
-static int go_on(const char *run_dir, const char *const *sets, int64_t ranks, struct ech_err *err)
+/* Without --hosts and --cluster a resume goes where the run was, unless an allocation says where it is now.
+ */
+static int make_ready(const char *run_dir, const struct ech_config_request *request,
+                      const struct ech_args *args, int64_t ranks, struct ech_ready *ready,
+                      struct ech_err *err)
 {
+    const char *hosts = ech_args_get(args, "hosts"), *cluster = ech_args_get(args, "cluster");
+    char *old_hosts = ech_run_path(err, run_dir, "%s", ECH_RUN_HOSTS);
+    char *old_cluster = ech_run_path(err, run_dir, "%s", ECH_RUN_CLUSTER);
+    int code = old_hosts && old_cluster ? ECH_OK : ECH_UNAVAILABLE;
+    struct ech_place place;
+    ech_place_find(&place);
+    if (code == ECH_OK && !hosts && !cluster) {
+        hosts = !place.allocation && ech_path_exists(old_hosts) ? old_hosts : NULL;
+        cluster = ech_path_exists(old_cluster) ? old_cluster : NULL;
+    }
+    if (code == ECH_OK)
+        code = ech_ready_make(request, ranks, hosts, cluster, ready, err);
+    ech_free(old_hosts);
+    ech_free(old_cluster);
+    return code;
+}
+
+static int go_on(const char *run_dir, const struct ech_args *args, int64_t ranks, struct ech_err *err)
+{
+    const char *const *sets = ech_args_all(args, "set");
     struct ech_ready ready = {0};
     struct ech_run_result result;
     int lock = -1, attempts = 0;
@@ -251,7 +282,9 @@ static int go_on(const char *run_dir, const char *const *sets, int64_t ranks, st
     if (!job_path)
         goto out;
     struct ech_config_request request = {.path = job_path, .sets = sets, .saved = true};
-    code = ech_ready_make(&request, ranks, &ready, err);
+    code = make_ready(run_dir, &request, args, ranks, &ready, err);
+    if (code == ECH_OK && (ech_args_given(args, "hosts") || ech_args_given(args, "cluster")))
+        code = ech_nodes_save(&ready.nodes, run_dir, err);
     if (code == ECH_OK)
         code = ech_job_check_inputs(ready.job, err);
     if (code == ECH_OK && sets[0])
@@ -285,7 +318,7 @@ int ech_verb_resume(int argc, char **argv, struct ech_err *err)
     if (code == ECH_OK && !done)
         code = ech_rundir_find(args.operands[0], &run_dir, err);
     if (code == ECH_OK && !done)
-        code = go_on(run_dir, ech_args_all(&args, "set"), ranks, err);
+        code = go_on(run_dir, &args, ranks, err);
     ech_free(run_dir);
     ech_args_fini(&args);
     return code;

@@ -1,12 +1,11 @@
 /* Run directories: see rundirs.h. */
 #include "launcher/rundirs.h"
 
-#include "launcher/sweep.h"
-
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/sweep.h"
 
 #include <dirent.h>
 #include <errno.h>

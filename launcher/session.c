@@ -4,9 +4,10 @@
 #include "launcher/child.h"
 #include "launcher/ending.h"
 #include "launcher/guard.h"
-#include "launcher/sweep.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
+#include "base/sweep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,11 +66,13 @@ int ech_session_pending_signal(void)
 
 void ech_session_command(const struct ech_session *session, const char *shm_dir, struct ech_argv *out)
 {
-    bool local = !session->allocation || session->layout->nodes == 1; /* elsewhere the folder is not there */
     struct ech_mpirun m = {.mpirun = session->mpirun,
                            .program = session->program,
                            .layout = session->layout,
-                           .shm_dir = local ? shm_dir : NULL,
+                           .shm_dir = shm_dir,
+                           .hosts_file = session->hosts_file,
+                           .launch = session->launch,
+                           .mpi_prefix = session->mpi_prefix,
                            .allocation = session->allocation,
                            .recovery = session->recovery,
                            .arguments = session->arguments};
@@ -80,7 +83,7 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
 struct live {
     const struct ech_session *session;
     const char *marker;
-    struct ech_shm shm;
+    struct ech_nodedir shm;
     struct ech_guard guard;
     pid_t pid;
     int signals, log; /* descriptors, -1 closed */
@@ -92,13 +95,15 @@ struct live {
 static int start_mpirun(struct live *l, struct ech_err *err)
 {
     struct ech_argv argv;
-    char run_env[4200], threads_env[64], start_env[64];
+    char run_env[4200], node_env[400], threads_env[64], start_env[64];
     int ends[2] = {-1, -1};
     snprintf(run_env, sizeof run_env, ECH_RUN_ENV "=%s", l->marker);
+    snprintf(node_env, sizeof node_env, ECH_NODEDIR_ENV "=%s", l->shm.path);
     snprintf(threads_env, sizeof threads_env, "OMP_NUM_THREADS=%lld", (long long)l->session->layout->threads);
     snprintf(start_env, sizeof start_env, "ECH_START_SECONDS=%.0f", l->session->start_s);
     bool root = geteuid() == 0;
     const char *env[] = {run_env, /* the list ends early where we are not root */
+                         node_env,
                          threads_env,
                          start_env,
                          "OMP_WAIT_POLICY=passive",
@@ -199,6 +204,8 @@ static void follow(struct live *l)
         if (s->tick)
             s->tick(s->context, now);
         take_step(l, now);
+        if (ech_fault(ECH_FAULT_TURN))
+            kill(l->pid, SIGKILL);
     }
 }
 
@@ -217,8 +224,8 @@ int ech_session_run(const struct ech_session *session, struct ech_session_end *o
     sigset_t set = taken_signals();
     struct live l = {.session = session, .log = -1, .ending.grace_s = session->grace_s};
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* ranks whose mpirun was killed become ours to wait for */
-    ech_shm_remove_stale();
-    int code = ech_shm_create(&l.shm, err);
+    ech_nodedir_remove_stale();
+    int code = ech_nodedir_create(&l.shm, err);
     if (code != ECH_OK)
         return code;
     l.marker = session->marker ? session->marker : l.shm.path;
@@ -236,7 +243,7 @@ int ech_session_run(const struct ech_session *session, struct ech_session_end *o
     }
     if (l.signals >= 0)
         close(l.signals);
-    ech_shm_remove(&l.shm);
+    ech_nodedir_remove(&l.shm);
     ech_guard_leave(&l.guard);
     return code;
 }

@@ -9,6 +9,8 @@ struct ech_session {
     const char *mpirun, *program; /* absolute paths */
     const struct ech_layout *layout;
     bool allocation, recovery;
+    const char *launch, *mpi_prefix; /* as struct ech_mpirun has them */
+    const char *hosts_file;          /* NULL: mpirun's own default */
     char *const *arguments;
     const char *marker; /* value of ECH_RUN_DIR; NULL: the shared memory folder */
     double start_s;     /* for the ranks to find each other; 0: their default */
@@ -19,7 +21,7 @@ struct ech_session {
                    size_t bytes);            /* NULL: mpirun writes to our own streams */
     void (*tick)(void *context, double now); /* five times a second */
     bool (*begun)(void *context);            /* the ranks can be asked to stop (SIGUSR1) */
-    bool (*finished)(void *context);         /* the result is published */
+    bool (*finished)(void *context);         /* the result is published, or there will be none */
     void (*stopping)(void *context, int signal_number, bool again);
 };
 

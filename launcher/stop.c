@@ -3,13 +3,13 @@
 #include "launcher/child.h"
 #include "launcher/rundirs.h"
 #include "launcher/slurm.h"
-#include "launcher/sweep.h"
 #include "launcher/verbs.h"
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/sweep.h"
 
 #include <dirent.h>
 #include <errno.h>

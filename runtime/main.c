@@ -6,8 +6,12 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/nodedir.h"
 #include "base/num.h"
+#include "base/place.h"
 #include "base/rundir.h"
+#include "base/sweep.h"
+#include "comm/nodeguard.h"
 #include "comm/watchdog.h"
 #include "data/verbs.h"
 #include "job/run.h"
@@ -48,6 +52,9 @@ static void set_environment(char **argv)
     static const char *const wanted[][2] = {
         {"OPENBLAS_NUM_THREADS", "1"}, {"OMP_NUM_THREADS", "1"}, {"OMP_WAIT_POLICY", "passive"}};
     bool missing = false;
+    /* Open MPI's mpirun hands it on to the ranks beside orte_tmpdir_base, and its library refuses both at
+     * once. */
+    unsetenv("OMPI_MCA_orte_local_tmpdir_base");
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (!getenv(wanted[i][0])) {
             setenv(wanted[i][0], wanted[i][1], 1);
@@ -122,12 +129,55 @@ static struct ech_comm_options comm_options(void)
     return (struct ech_comm_options){.ranks_a_node = given ? (int)ranks : 0};
 }
 
+/* A number that MPI's launcher (or Slurm's) gives before MPI_Init; -1: none. */
+static int given(const char *const *names)
+{
+    int64_t number;
+    for (; *names; names++)
+        if (getenv(*names) && ech_parse_int(getenv(*names), &number) && number >= 0 && number <= 1000000)
+            return (int)number;
+    return -1;
+}
+
+/* Until MPI has told them, rank and size are what the environment says. */
+static void word_place(int argc, char **argv)
+{
+    static const char *const rank_names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID",
+                                             NULL};
+    static const char *const size_names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS", NULL};
+    int rank = given(rank_names), size = given(size_names);
+    int64_t attempt;
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    if (argc == 5 && ech_parse_int(argv[4], &attempt) && rank >= 0 && size > rank) {
+        ech_watchdog_rank(rank);
+        ech_watchdog_words(argv[2], (int)attempt, host, size);
+    }
+}
+
 /* How long the ranks may take to find each other; the launcher says limits.phase. */
 static double start_seconds(void)
 {
     const char *text = getenv("ECH_START_SECONDS");
     double seconds = 0;
     return text && ech_parse_time(text, &seconds) && seconds > 0 ? seconds : 120;
+}
+
+/* Who falls silent is told in the run directory; other verbs, whose ranks share no folder, tell it where all
+ * run on one host. They may take as long as their work goes on. */
+static void watch_verb(bool runs, int argc, char **argv, const struct ech_comm *comm)
+{
+    const char *node_dir = getenv(ECH_NODEDIR_ENV);
+    int ranks = ech_comm_size(comm);
+    if (runs && argc == 5)
+        ech_watchdog_words(argv[2], atoi(argv[4]), ech_comm_host(comm), ranks);
+    else if (ech_comm_nodes(comm) == 1 && node_dir)
+        ech_watchdog_words(node_dir, 1, ech_comm_host(comm), ranks);
+    if (!runs && ranks > 1) {
+        ech_watchdog_phase(argv[1], start_seconds());
+        ech_watchdog_patient();
+    } else if (!runs)
+        ech_watchdog_clear();
 }
 
 int main(int argc, char **argv)
@@ -144,11 +194,17 @@ int main(int argc, char **argv)
         take_signals();
         leave_trace(argc, argv);
     }
+    if (runs)
+        ech_place_apply(0);
     int code = ech_fault_arm_from_env();
     if (code)
         ech_fail(&err, ECH_USAGE, "ECH_FAULT cannot be read");
+    if (!code && !solo)
+        code = ech_nodeguard_start(getenv(ECH_NODEDIR_ENV), getenv(ECH_RUN_ENV), &err);
     if (!code)
         code = ech_watchdog_start(0, NULL, &err);
+    if (runs)
+        word_place(argc, argv);
     ech_watchdog_phase("start", start_seconds());
     if (!code) {
         struct ech_comm_options options = comm_options();
@@ -162,16 +218,19 @@ int main(int argc, char **argv)
     int rank = ech_comm_rank(comm);
     ech_log_init(rank);
     ech_watchdog_rank(rank);
-    if (!runs)
-        ech_watchdog_clear();
+    ech_fault_place(rank, runs && argc == 5 ? atoi(argv[4]) : 0);
+    watch_verb(runs, argc, argv, comm);
     code = call_verb(argc - skip, argv + skip, comm, &leave, &err);
     if (code && (rank == 0 || leave))
         say(&err);
     fflush(stdout);
-    if (leave)
+    if (leave) {
+        ech_nodedir_leave();
         _exit(code ? code : 0);
+    }
     ech_watchdog_phase("finalise", 30);
     ech_comm_close(comm);
+    ech_nodedir_leave();
     ech_watchdog_stop();
     return code;
 }

@@ -1,6 +1,8 @@
 /* Time: see clock.h. */
 #include "base/clock.h"
 
+#include "base/fault.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -22,6 +24,7 @@ const char *ech_wall_iso(char *out, size_t bytes)
     struct tm utc;
     char date[32];
     clock_gettime(CLOCK_REALTIME, &now);
+    now.tv_sec += (time_t)ech_fault_jump();
     gmtime_r(&now.tv_sec, &utc);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(out, bytes, "%s.%03dZ", date, (int)(now.tv_nsec / 1000000));

@@ -49,6 +49,8 @@ static const char *advice(int saved_errno)
         return " (the file system is read-only)";
     case EACCES:
         return " (check the permissions of the folder and the file)";
+    case ESTALE:
+        return " (it was replaced or removed on its server while it was in use: resume opens it anew)";
     default:
         return "";
     }

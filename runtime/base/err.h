@@ -40,7 +40,7 @@ int ech_fail_at(struct ech_err *err, int code, const char *file, int line, int c
     __attribute__((format(printf, 6, 7)));
 
 /* As ech_fail, with ": " and the text of `saved_errno` behind the message. ENOSPC, EDQUOT, EROFS, EACCES,
- * ENOENT, EEXIST say in words what to do. The code is the caller's; errno is saved_errno afterwards. */
+ * ESTALE say in words what to do. The code is the caller's; errno is saved_errno afterwards. */
 int ech_fail_errno(struct ech_err *err, int code, int saved_errno, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

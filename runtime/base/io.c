@@ -15,18 +15,10 @@
 /* Largest single read or write: below Linux's own limit of 2 GiB. */
 enum { PIECE = 1 << 30 };
 
-static bool injected(enum ech_fault_site site)
-{
-    if (!ech_fault(site))
-        return false;
-    errno = EIO;
-    return true;
-}
-
 int ech_open(const char *path, int flags, int *fd, struct ech_err *err)
 {
     bool writes = (flags & O_ACCMODE) != O_RDONLY;
-    int opened = injected(ECH_FAULT_OPEN) ? -1 : open(path, flags | O_CLOEXEC, 0666);
+    int opened = ech_fault(ECH_FAULT_OPEN) ? -1 : open(path, flags | O_CLOEXEC, 0666);
     if (opened < 0) {
         int code = errno == EIO || errno == ENOSPC || errno == EDQUOT      ? ECH_IO
                    : errno == EMFILE || errno == ENFILE || errno == ENOMEM ? ECH_UNAVAILABLE
@@ -49,9 +41,9 @@ static int put(int fd, const char *path, const char *data, size_t bytes, int64_t
 {
     while (bytes > 0) {
         size_t piece = bytes < PIECE ? bytes : PIECE;
-        ssize_t done = injected(ECH_FAULT_WRITE) ? -1
-                       : offset < 0              ? write(fd, data, piece)
-                                                 : pwrite(fd, data, piece, offset);
+        ssize_t done = ech_fault(ECH_FAULT_WRITE) ? -1
+                       : offset < 0               ? write(fd, data, piece)
+                                                  : pwrite(fd, data, piece, offset);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
@@ -79,7 +71,7 @@ int ech_read_some(int fd, const char *path, void *data, size_t bytes, size_t *go
     size_t total = 0;
     while (total < bytes) {
         size_t piece = bytes - total < PIECE ? bytes - total : PIECE;
-        ssize_t done = injected(ECH_FAULT_READ) ? -1 : read(fd, (char *)data + total, piece);
+        ssize_t done = ech_fault(ECH_FAULT_READ) ? -1 : read(fd, (char *)data + total, piece);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
@@ -98,7 +90,7 @@ int ech_pread_all(int fd, const char *path, void *data, size_t bytes, int64_t of
     int64_t end = offset + (int64_t)bytes;
     while (bytes > 0) {
         size_t piece = bytes < PIECE ? bytes : PIECE;
-        ssize_t done = injected(ECH_FAULT_READ) ? -1 : pread(fd, to, piece, offset);
+        ssize_t done = ech_fault(ECH_FAULT_READ) ? -1 : pread(fd, to, piece, offset);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
@@ -117,7 +109,7 @@ int ech_pread_all(int fd, const char *path, void *data, size_t bytes, int64_t of
 
 int ech_fdatasync(int fd, const char *path, struct ech_err *err)
 {
-    if (injected(ECH_FAULT_FSYNC) || fdatasync(fd) != 0)
+    if (ech_fault(ECH_FAULT_FSYNC) || fdatasync(fd) != 0)
         return ech_fail_errno(err, ECH_IO, errno, "syncing %s", path);
     return ECH_OK;
 }
@@ -127,7 +119,7 @@ int ech_fsync_dir(const char *path, struct ech_err *err)
     int fd, code = ech_open(path, O_RDONLY | O_DIRECTORY, &fd, err);
     if (code != ECH_OK)
         return code;
-    if (injected(ECH_FAULT_FSYNC) || (fsync(fd) != 0 && errno != EINVAL))
+    if (ech_fault(ECH_FAULT_FSYNC) || (fsync(fd) != 0 && errno != EINVAL))
         code = ech_fail_errno(err, ECH_IO, errno, "syncing folder %s", path);
     close(fd);
     return code;
@@ -135,14 +127,14 @@ int ech_fsync_dir(const char *path, struct ech_err *err)
 
 int ech_rename(const char *from, const char *to, struct ech_err *err)
 {
-    if (injected(ECH_FAULT_RENAME) || rename(from, to) != 0)
+    if (ech_fault(ECH_FAULT_RENAME) || rename(from, to) != 0)
         return ech_fail_errno(err, ECH_IO, errno, "renaming %s to %s", from, to);
     return ECH_OK;
 }
 
 int ech_rename_new(const char *from, const char *to, struct ech_err *err)
 {
-    if (!injected(ECH_FAULT_RENAME) && renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+    if (!ech_fault(ECH_FAULT_RENAME) && renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
         return ECH_OK;
     if (errno == EEXIST || errno == ENOTEMPTY)
         return ech_fail(err, ECH_EXISTS, "%s exists already: remove it or name another output", to);
@@ -156,7 +148,7 @@ int ech_rename_new(const char *from, const char *to, struct ech_err *err)
 
 static int make_one(const char *path, struct ech_err *err)
 {
-    if (injected(ECH_FAULT_RENAME) || (mkdir(path, 0777) != 0 && errno != EEXIST))
+    if (ech_fault(ECH_FAULT_RENAME) || (mkdir(path, 0777) != 0 && errno != EEXIST))
         return ech_fail_errno(err, errno == EIO || errno == ENOSPC ? ECH_IO : ECH_EXISTS, errno,
                               "cannot create folder %s", path);
     struct stat st;

@@ -2,6 +2,7 @@
  *
  *   runs/<job>-<YYYYMMDD-HHMMSS>[-N]/
  *     job.yaml                 effective configuration with origins; absolute paths (launcher, first attempt)
+ *     hosts, cluster.yaml      of --hosts and --cluster, where given: "name slots=N" a line, node classes
  *     lock                     flock: one launcher at a time
  *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
  *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
@@ -14,6 +15,9 @@
  *     nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
  *                  log-<attempt>-<slot>            ech_log lines, info and above
  *                  spool-<attempt>-<slot>          results (job/spool.h)
+ *                  word-<attempt>-<slot>           how far a rank was, of phases that last too long
+ * (base/words.h) over-<attempt>           a phase of all ranks did not end: the attempt has no result
+ * (watchdog) hosts-<attempt>          mpirun's host file, less the hosts left out (launcher; several hosts)
  *     result-<attempt>.json    the ranks' agreed end: {attempt, code, text, state, dataset, rows, errors,
  *                              seconds}; state: "sealed", "stopped" (75), "failed". Written by rank 0
  *                              (temporary file + rename) as the last act; absent: the attempt died.
@@ -23,7 +27,8 @@
  *
  * Event types (who writes; members beyond the common ones):
  *
- *   start     every rank  {host, pid, threads, backend, numerics, cpu, version}
+ *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa}; cores: "0-3",
+ * or "not bound"; numa: -1 where they lie in several domains
  *
  *   phase     every rank  {name}: open, verify, memory, plan, probe, run, verify, seal
  *
@@ -60,6 +65,8 @@
 #define ECH_RUN_INDEX    "index.yaml"
 #define ECH_RUN_REPORT   "report.html"
 #define ECH_RUN_NODES    "nodes"
+#define ECH_RUN_HOSTS    "hosts"
+#define ECH_RUN_CLUSTER  "cluster.yaml"
 #define ECH_RUN_STARTED  "started-%d"
 
 /* RUN/name with printf arguments; owner: the caller, ech_free. NULL on failure. */

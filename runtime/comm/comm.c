@@ -2,7 +2,9 @@
  * what is built from other collectives (agreement, gathers of unequal lengths). */
 #include "comm/internal.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
+#include "comm/watchdog.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -87,9 +89,26 @@ void ech_comm_map_nodes(struct ech_comm *comm, int *leaders)
     comm->node = leaders[comm->rank];
 }
 
+/* Collectives of the whole job are counted, so that the watchdog can tell who has not come. */
+static void enter(const struct ech_comm *comm)
+{
+    if (!comm->job)
+        return;
+    ech_fault(ECH_FAULT_COLLECTIVE);
+    ech_watchdog_enter();
+}
+
+static int leave(const struct ech_comm *comm, int code)
+{
+    if (comm->job)
+        ech_watchdog_leave();
+    return code;
+}
+
 int ech_barrier(struct ech_comm *comm, struct ech_err *err)
 {
-    return comm->ops->barrier(comm, err);
+    enter(comm);
+    return leave(comm, comm->ops->barrier(comm, err));
 }
 
 int ech_node_barrier(struct ech_comm *comm, struct ech_err *err)
@@ -99,7 +118,8 @@ int ech_node_barrier(struct ech_comm *comm, struct ech_err *err)
 
 int ech_bcast(struct ech_comm *comm, void *data, size_t bytes, int root, struct ech_err *err)
 {
-    return comm->ops->bcast(comm, data, bytes, root, err);
+    enter(comm);
+    return leave(comm, comm->ops->bcast(comm, data, bytes, root, err));
 }
 
 /* Collective; *block is set on every rank or on none. */
@@ -120,7 +140,8 @@ static int allocate(struct ech_comm *comm, size_t count, size_t size, void **blo
 
 int ech_allgather(struct ech_comm *comm, const void *mine, size_t bytes, void *all, struct ech_err *err)
 {
-    return comm->ops->gather(comm, mine, bytes, all, NULL, err);
+    enter(comm);
+    return leave(comm, comm->ops->gather(comm, mine, bytes, all, NULL, err));
 }
 
 int ech_allgatherv(struct ech_comm *comm, const void *mine, size_t bytes, void **all, size_t *counts,
@@ -136,7 +157,8 @@ int ech_allgatherv(struct ech_comm *comm, const void *mine, size_t bytes, void *
         code = allocate(comm, total, 1, (void **)&joined, err);
     if (code != ECH_OK)
         return code;
-    code = comm->ops->gather(comm, mine, bytes, joined, counts, err);
+    enter(comm);
+    code = leave(comm, comm->ops->gather(comm, mine, bytes, joined, counts, err));
     if (code != ECH_OK) {
         ech_free(joined);
         return code;
@@ -147,17 +169,20 @@ int ech_allgatherv(struct ech_comm *comm, const void *mine, size_t bytes, void *
 
 int ech_sum_i64(struct ech_comm *comm, int64_t *values, int count, struct ech_err *err)
 {
-    return comm->ops->reduce(comm, values, count, ECH_REDUCE_SUM, err);
+    enter(comm);
+    return leave(comm, comm->ops->reduce(comm, values, count, ECH_REDUCE_SUM, err));
 }
 
 int ech_max_i64(struct ech_comm *comm, int64_t *values, int count, struct ech_err *err)
 {
-    return comm->ops->reduce(comm, values, count, ECH_REDUCE_MAX, err);
+    enter(comm);
+    return leave(comm, comm->ops->reduce(comm, values, count, ECH_REDUCE_MAX, err));
 }
 
 int ech_exscan_i64(struct ech_comm *comm, int64_t *values, int count, struct ech_err *err)
 {
-    return comm->ops->exscan(comm, values, count, err);
+    enter(comm);
+    return leave(comm, comm->ops->exscan(comm, values, count, err));
 }
 
 /* One reduction where nobody failed; else the winner sends its whole error. The key orders by code, then by
@@ -190,13 +215,18 @@ int ech_agree(struct ech_comm *comm, struct ech_err *err)
 
 int ech_comm_split(struct ech_comm *comm, int color, struct ech_comm **out, struct ech_err *err)
 {
-    return comm->ops->split(comm, color, out, err);
+    enter(comm);
+    return leave(comm, comm->ops->split(comm, color, out, err));
 }
 
 int ech_comm_survivors(struct ech_comm *comm, const bool *alive, struct ech_comm **out, struct ech_err *err)
 {
     ECH_ASSERT(alive[comm->rank], "rank %d declares itself dead", comm->rank);
-    return comm->ops->survivors(comm, alive, out, err);
+    enter(comm);
+    int code = leave(comm, comm->ops->survivors(comm, alive, out, err));
+    if (code == ECH_OK)
+        (*out)->job = true;
+    return code;
 }
 
 int ech_msg_send(struct ech_comm *comm, int to, int tag, const void *data, size_t bytes, struct ech_err *err)

@@ -30,6 +30,7 @@ struct ech_comm {
     int node, nodes, node_rank, node_size;
     int *node_of;           /* [size]; NULL: all on node 0 */
     struct ech_comm *local; /* this node's ranks; NULL: this communicator is the node */
+    bool job;               /* all (living) ranks: its collectives are counted for the watchdog */
     size_t piece;           /* most bytes of one underlying collective call; equal on all ranks */
     char host[256];
 };

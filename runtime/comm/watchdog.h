@@ -11,6 +11,18 @@ int ech_watchdog_start(int rank, void (*hook)(const char *phase, double seconds)
 void ech_watchdog_stop(void);
 /* The rank it speaks of, where that was not known at the start. */
 void ech_watchdog_rank(int rank);
+/* Where this rank tells how far it is (base/words.h), so that the message names who fell silent. `dir`: a
+ * folder that all ranks see, NULL: none; borrowed. */
+void ech_watchdog_words(const char *dir, int attempt, const char *host, int ranks);
+/* For work of unknown length (import, bench): the phase begins again as long as this rank's own work goes on,
+ * or it waits for one whose does. It ends where a rank is silent, where this one's own work stands still, and
+ * where all wait for nobody. */
+void ech_watchdog_patient(void);
+/* A collective of the whole job begins, has ended. */
+void ech_watchdog_enter(void);
+void ech_watchdog_leave(void);
+/* The phase in which the others go on without a rank that died: its end on one rank is not the attempt's. */
+#define ECH_PHASE_ALONE "run"
 /* Phases nest at depth one: a new phase replaces the last. `name` is borrowed. */
 void ech_watchdog_phase(const char *name, double seconds);
 void ech_watchdog_clear(void);

@@ -95,13 +95,27 @@ static int check_device(struct check *c)
     return ECH_OK;
 }
 
+static int check_workers(struct check *c)
+{
+    const struct ech_kind *kind = c->job->kind;
+    int64_t ranks = c->job->resources.ranks_per_worker;
+    if (ranks > 1 && !kind->splits)
+        NOTE(c, "resources.ranks_per_worker",
+             "resources.ranks_per_worker is %lld: kind %s runs its model whole on each rank",
+             (long long)ranks, kind->name);
+    else if (ranks > 1 && c->job->balance.policy == ECH_POLICY_EQUAL)
+        NOTE(c, "balance.policy",
+             "balance.policy equal speaks of ranks: workers of several ranks are balanced by speed");
+    return ECH_OK;
+}
+
 static int check_needs(struct check *c)
 {
     const struct ech_kind *kind = c->job->kind;
     if (kind->needs_input && !c->job->input.dataset)
         NOTE(c, "input.dataset", "input.dataset is missing: kind %s reads a dataset", kind->name);
     if (kind->needs_model && !c->job->model)
-        NOTE(c, "model", "model is missing: kind %s needs the folder of a model", kind->name);
+        NOTE(c, "model.path", "model is missing: kind %s needs the folder of a model", kind->name);
     return ECH_OK;
 }
 
@@ -156,7 +170,7 @@ static void check_apart(struct check *c, const char *path, const char *place)
 static int check_places(struct check *c)
 {
     check_apart(c, "input.dataset", c->job->input.dataset);
-    check_apart(c, "model", c->job->model);
+    check_apart(c, "model.path", c->job->model);
     check_apart(c, "runs", c->job->runs);
     return ECH_OK;
 }
@@ -239,13 +253,14 @@ static int check_retrieve(struct check *c)
     if (!c->job->input.dataset && !options->query.count)
         NOTE(c, "options.query", "there are no queries: give input.dataset or options.query");
     if (options->query.count && !c->job->model)
-        NOTE(c, "model", "model is missing: options.query are texts, a model turns them into vectors");
+        NOTE(c, "model.path", "model is missing: options.query are texts, a model turns them into vectors");
     check_apart(c, "options.index", options->index);
     return ECH_OK;
 }
 
-static int (*const rules[])(struct check *) = {check_name,  check_input,  check_precision, check_device,
-                                               check_needs, check_places, check_keep,      check_numbers};
+static int (*const rules[])(struct check *) = {check_name,   check_input, check_precision,
+                                               check_device, check_needs, check_workers,
+                                               check_places, check_keep,  check_numbers};
 
 static const struct {
     const char *kind;

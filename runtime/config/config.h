@@ -24,6 +24,9 @@ int ech_config_load(const struct ech_config_request *request, struct ech_config 
 void ech_config_destroy(struct ech_config *config);
 const struct ech_job *ech_config_job(const struct ech_config *config); /* borrowed */
 
+/* Somebody set the key (a path of the schema): it is not at its default. */
+bool ech_config_given(const struct ech_config *config, const char *path);
+
 /* Effective values as YAML that loads again; with origins: a comment behind each ("# default",
  * "# job.yaml:12", "# --set", "# ECHELON_..."). */
 int ech_config_print(const struct ech_config *config, bool origins, struct ech_str *out, struct ech_err *err);

@@ -79,6 +79,8 @@ static int gather_key(struct ech_loader *l, const struct ech_node *node)
         return note_later_map(l, path, node) ? ECH_OK : add_given(l, path, node, &place);
     if (ech_node_is_null(node))
         return ECH_OK;
+    if (node->kind == ECH_NODE_SCALAR && ech_schema_scalar(path))
+        return add_given(l, ech_schema_scalar(path), node, &place);
     if (node->kind == ECH_NODE_SCALAR && ech_schema_words(path))
         return gather_word(l, path, node, &place);
     if (node->kind != ECH_NODE_MAP) {
@@ -133,6 +135,8 @@ static int gather_value(struct ech_loader *l, const char *path, const char *valu
         return code;
     if (!ech_schema_is_section(path))
         return add_given(l, path, doc->root, place);
+    if (doc->root->kind == ECH_NODE_SCALAR && ech_schema_scalar(path))
+        return add_given(l, ech_schema_scalar(path), doc->root, place);
     if (doc->root->kind == ECH_NODE_SCALAR && ech_schema_words(path))
         return gather_word(l, path, doc->root, place);
     ech_setting_problem(place, &l->problems, "%s is a section: set its keys by name, %s", path,

@@ -14,13 +14,19 @@ enum ech_backend {
     ECH_BACKEND_CUDA
 };
 enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU, ECH_DEVICE_CUDA };
+enum ech_staging_way { ECH_STAGING_NONE, ECH_STAGING_BROADCAST, ECH_STAGING_NODE };
 enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 
 struct ech_job {
     char *kind_name; /* kind */
     const struct ech_kind *kind;
-    char *name; /* default: the file's name without ending; [A-Za-z0-9._-]+ */
-    char *model;
+    char *name;  /* default: the file's name without ending; [A-Za-z0-9._-]+ */
+    char *model; /* model.path */
+    struct {
+        int how;      /* enum ech_staging_way */
+        char *folder; /* on each node; NULL: $TMPDIR or /tmp */
+        int64_t most; /* bytes that are kept there */
+    } staging;        /* model.stage, .folder, .most */
     struct {
         char *dataset, *column; /* column: default "text" */
         char *template_;        /* input.template: "{title} {text}"; instead of column */
@@ -38,6 +44,7 @@ struct ech_job {
         int64_t threads;               /* a rank; auto = the node's usable cores / ranks_per_node */
         int device;                    /* enum ech_device */
         int backend;                   /* enum ech_backend; cuda where the device is */
+        int64_t ranks_per_worker;      /* ranks that share one copy of the model; auto = as few as fit */
         double time;                   /* walltime, 0: none */
         int64_t memory;                /* of a node, 0: none */
         char *partition, *account, *qos, *constraint, *gres; /* for the scheduler; NULL: its default */

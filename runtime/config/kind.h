@@ -23,6 +23,7 @@ struct ech_kind {
     size_t options_bytes;                           /* of the struct that the fields fill */
     bool needs_input;                               /* input.dataset is required */
     bool needs_model;
+    bool splits; /* its model can run on several ranks a worker */
 };
 
 /* NULL-terminated. */

@@ -320,6 +320,11 @@ void ech_config_destroy(struct ech_config *config)
     ech_free(config);
 }
 
+bool ech_config_given(const struct ech_config *config, const char *path)
+{
+    return ech_setting_given(config, path);
+}
+
 const struct ech_job *ech_config_job(const struct ech_config *config)
 {
     return &config->job;

@@ -67,7 +67,8 @@ static void put_section(const char *path, size_t length, const struct ech_kind *
 
 static bool is_live(const struct ech_field *field, const struct ech_kind *kind)
 {
-    return field->required || field->fallback || (kind->needs_model && strcmp(field->path, "model") == 0) ||
+    return field->required || field->fallback ||
+           (kind->needs_model && strcmp(field->path, "model.path") == 0) ||
            (kind->needs_input && strcmp(field->path, "input.dataset") == 0);
 }
 

@@ -9,6 +9,7 @@
 
 #define AT(member) offsetof(struct ech_job, member)
 
+static const char *const stage_choices[] = {"none", "broadcast", "node", NULL};
 static const char *const exists_choices[] = {"error", "replace", NULL};
 static const char *const device_choices[] = {"auto", "cpu", "cuda", NULL};
 static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "openblas",
@@ -29,8 +30,14 @@ static const struct ech_field head[] = {
      .doc = "What the job does"},
     {"name", ECH_F_STRING, AT(name), .example = "reviews",
      .doc = "Name of the job, part of its run directory's name; default: the file's name without ending"},
-    {"model", ECH_F_PATH, AT(model), .example = "models/all-MiniLM-L6-v2",
+    {"model.path", ECH_F_PATH, AT(model), .example = "models/all-MiniLM-L6-v2",
      .doc = "Folder of the model (Hugging Face layout)"},
+    {"model.stage", ECH_F_CHOICE, AT(staging.how), .fallback = "none", .choices = stage_choices,
+     .doc = "none: each node reads it; broadcast: rank 0 alone; node: that, and kept on the nodes"},
+    {"model.folder", ECH_F_PATH, AT(staging.folder), .example = "/local/scratch",
+     .doc = "Where staged files lie on a node; not given: $TMPDIR, or /tmp"},
+    {"model.most", ECH_F_BYTES, AT(staging.most), .fallback = "64GiB", .most = 1024 * TIB,
+     .doc = "Bytes of models that stage node keeps on a node; the longest unused go first"},
     {"input.dataset", ECH_F_PATH, AT(input.dataset), .example = "data/reviews",
      .doc = "Dataset to read (a folder with dataset.yaml)"},
     {"input.column", ECH_F_STRING, AT(input.column), .fallback = "text", .affects = true,
@@ -61,6 +68,9 @@ static const struct ech_field tail[] = {
      .doc = "Where kernels run; auto: the processor (cuda must be asked for)"},
     {"resources.backend", ECH_F_CHOICE, AT(resources.backend), .fallback = "auto", .choices = backend_choices,
      .doc = "Kernels; a named one that cannot be had is an error"},
+    {"resources.ranks_per_worker", ECH_F_AUTO, AT(resources.ranks_per_worker), .fallback = "auto",
+     .most = 4096,
+     .doc = "Ranks that run a model together, each some of its layers; auto: 1, more where memory forces it"},
     {"resources.time", ECH_F_TIME, AT(resources.time), .most = YEAR, .example = "1:30:00",
      .doc = "Walltime; the job stops in time and can be resumed; not given: no limit"},
     {"resources.memory", ECH_F_BYTES, AT(resources.memory), .most = 1024 * TIB, .example = "16GiB",
@@ -115,6 +125,7 @@ enum { HEAD = sizeof head / sizeof head[0], TAIL = sizeof tail / sizeof tail[0] 
 static const struct {
     const char *name, *doc;
 } sections[] = {
+    {"model", "The model; one word is its path (model: FOLDER)"},
     {"input", "What is read"},
     {"output", "What is written"},
     {"options", "Options of the kind"},
@@ -130,7 +141,6 @@ static const struct {
     {"steps", NULL, "pipelines (steps) come in a later version: write one file a step"},
     {"after", NULL, "pipelines (after) come in a later version"},
     {"cluster", NULL, "cluster files come in a later version: use resources.nodes"},
-    {"model.path", NULL, "a model with options comes in a later version: write model: FOLDER"},
     {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
     {"numerics", "mixed", "numerics mixed comes in a later version"},
     {"output.exists", "append", "exists append comes in a later version"},
@@ -206,6 +216,11 @@ const char *ech_schema_word(const char *section, const char *word, const char *k
 const char *ech_schema_words(const char *section)
 {
     return strcmp(section, "precision") == 0 ? "auto, f32, bf16, f16, int8, int4" : NULL;
+}
+
+const char *ech_schema_scalar(const char *section)
+{
+    return strcmp(section, "model") == 0 ? "model.path" : NULL;
 }
 
 bool ech_schema_is_section(const char *path)

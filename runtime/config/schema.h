@@ -25,6 +25,9 @@ const char *ech_schema_section_doc(const char *section);
 const char *ech_schema_words(const char *section);
 const char *ech_schema_word(const char *section, const char *word, const char *key);
 
+/* Key that a single value in place of a section stands for ("model": "model.path"); NULL: none. */
+const char *ech_schema_scalar(const char *section);
+
 /* Keys and values of the design that this version does not have; NULL: none such. The text ends a sentence
  * ("steps: ..."). */
 const char *ech_schema_later_key(const char *path);

@@ -91,7 +91,7 @@ static void put_object(const struct ech_kind *kind, const char *section, const c
     bool any = false;
     const char *words = ech_schema_words(section);
     ech_str_addf(out, "{\"type\":[\"object\",%s\"null\"],\"additionalProperties\":false",
-                 words ? "\"string\"," : "");
+                 words || ech_schema_scalar(section) ? "\"string\"," : "");
     if (words) {
         ech_str_adds(out, ",\"pattern\":\"^(");
         for (const char *p = words; *p; p++)

@@ -2,6 +2,7 @@
 #include "config/verbs.h"
 
 #include "base/verb.h"
+#include "config/cluster.h"
 #include "config/state.h"
 
 #include <string.h>
@@ -11,11 +12,17 @@
     {                                                                                                        \
         "set", "KEY=VALUE", true, "a value that wins over the environment and the file"                      \
     }
+#define CLUSTER_OPTION                                                                                       \
+    {                                                                                                        \
+        "cluster", NULL, false, "of cluster files"                                                           \
+    }
+static const struct ech_option cluster_options[] = {CLUSTER_OPTION, {0}};
 static const struct ech_option show_options[] = {
     SET_OPTION,
+    CLUSTER_OPTION,
     {"json", NULL, false, "a list of {key, value, origin}; times in seconds, sizes in bytes"},
     {0}};
-static const struct ech_option check_options[] = {SET_OPTION, {0}};
+static const struct ech_option check_options[] = {SET_OPTION, CLUSTER_OPTION, {0}};
 
 static const struct ech_exit job_exits[] = {
     {ECH_OK, "every file is right"}, {ECH_USAGE, NULL}, {ECH_NOINPUT, NULL}, {ECH_CONFIG, NULL}, {0}};
@@ -28,9 +35,40 @@ static int load(const char *path, const struct ech_args *args, struct ech_config
     return ech_config_load(&request, out, err);
 }
 
+static int show_cluster(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
+{
+    struct ech_cluster *cluster = NULL;
+    int code = ech_cluster_load(args->operands[0], &cluster, err);
+    if (code == ECH_OK)
+        code = ech_args_given(args, "json") ? ech_cluster_print_json(cluster, &call->text, err)
+                                            : ech_cluster_print(cluster, &call->text, err);
+    ech_cluster_destroy(cluster);
+    return code;
+}
+
+/* One line that a file is right, or its error. */
+static int check_file(const struct ech_args *args, const char *path, struct ech_str *text,
+                      struct ech_err *err)
+{
+    struct ech_config *config = NULL;
+    struct ech_cluster *cluster = NULL;
+    bool is_cluster = ech_args_given(args, "cluster");
+    int code = is_cluster ? ech_cluster_load(path, &cluster, err) : load(path, args, &config, err);
+    if (code == ECH_OK && is_cluster)
+        ech_str_addf(text, "%s: ok, %d class%s of nodes\n", path, cluster->classes_count,
+                     cluster->classes_count == 1 ? "" : "es");
+    else if (code == ECH_OK)
+        ech_str_addf(text, "%s: ok, %s, %d values\n", path, config->job.kind_name, config->count);
+    ech_cluster_destroy(cluster);
+    ech_config_destroy(config);
+    return code;
+}
+
 static int do_show(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
     struct ech_config *config;
+    if (ech_args_given(args, "cluster"))
+        return show_cluster(args, call, err);
     int code = load(args->operands[0], args, &config, err);
     if (code != ECH_OK)
         return code;
@@ -45,15 +83,10 @@ static int do_check(const struct ech_args *args, struct ech_verb_call *call, str
 {
     int worst = ECH_OK;
     for (int i = 0; i < args->count; i++) {
-        struct ech_config *config;
         struct ech_err why = ECH_ERR_NONE;
-        int code = load(args->operands[i], args, &config, &why);
-        if (code == ECH_OK) {
-            ech_str_addf(&call->text, "%s: ok, %s, %d values\n", args->operands[i], config->job.kind_name,
-                         config->count);
-            ech_config_destroy(config);
+        int code = check_file(args, args->operands[i], &call->text, &why);
+        if (code == ECH_OK)
             continue;
-        }
         ech_str_addf(&call->text, "%s: wrong\n", args->operands[i]);
         if (worst == ECH_OK) {
             *err = why;
@@ -70,14 +103,14 @@ static int do_check(const struct ech_args *args, struct ech_verb_call *call, str
 
 static int do_schema(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
-    (void)args;
-    return ech_config_schema_json(&call->text, err);
+    return ech_args_given(args, "cluster") ? ech_cluster_schema_json(&call->text, err)
+                                           : ech_config_schema_json(&call->text, err);
 }
 
 static int do_reference(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
-    (void)args;
-    return ech_config_reference(&call->text, err);
+    return ech_args_given(args, "cluster") ? ech_cluster_reference(&call->text, err)
+                                           : ech_config_reference(&call->text, err);
 }
 
 static const struct ech_verb_spec verbs[] = {
@@ -85,7 +118,7 @@ static const struct ech_verb_spec verbs[] = {
      .run = do_show,
      .command =
          {.name = "echelon config show",
-          .usage = "JOB.yaml [--set KEY=VALUE]... [--json]",
+          .usage = "JOB.yaml [--set KEY=VALUE]... [--json] [--cluster]",
           .summary =
               "Print the effective values of a job, each with its origin. What is printed is a job file.",
           .options = show_options,
@@ -96,7 +129,7 @@ static const struct ech_verb_spec verbs[] = {
     {.name = "check",
      .run = do_check,
      .command = {.name = "echelon config check",
-                 .usage = "JOB.yaml... [--set KEY=VALUE]...",
+                 .usage = "JOB.yaml... [--set KEY=VALUE]... [--cluster]",
                  .summary = "Check job files: one line a file, every error with file:line:column.",
                  .options = check_options,
                  .operands_least = 1,
@@ -106,14 +139,16 @@ static const struct ech_verb_spec verbs[] = {
     {.name = "schema",
      .run = do_schema,
      .command = {.name = "echelon config schema",
-                 .usage = "",
+                 .usage = "[--cluster]",
+                 .options = cluster_options,
                  .summary = "Print the JSON Schema of job files (draft 2020-12), for editors.",
                  .example = "echelon config schema > job.schema.json",
                  .exits = plain_exits}},
     {.name = "reference",
      .run = do_reference,
      .command = {.name = "echelon config reference",
-                 .usage = "",
+                 .usage = "[--cluster]",
+                 .options = cluster_options,
                  .summary = "Print a job file with all keys, their meaning and their defaults.",
                  .example = "echelon config reference > job.yaml",
                  .exits = plain_exits}},

@@ -7,6 +7,8 @@
 #include "job/dispatch.h"
 #include "job/run.h"
 #include "job/seal.h"
+#include "job/staging.h"
+#include "job/worker.h"
 #include "plan/shares.h"
 
 #include <stdatomic.h>
@@ -22,6 +24,7 @@ struct ech_attempt {
     struct ech_events *events;
     struct ech_dataset *input;
     struct ech_source *source;
+    struct ech_staging *staging; /* until the model is loaded; NULL: read where it lies */
     const struct ech_kind_ops *kind;
     struct ech_stream *stream;
     int threads;
@@ -37,6 +40,9 @@ struct ech_attempt {
     void *shared, *pool_memory;
     size_t shared_bytes, pool_bytes;
     struct ech_pool *pool;
+    struct ech_workers workers;   /* of several ranks; count 0: each rank runs the whole model */
+    struct ech_comm *worker_comm; /* this rank's worker */
+    struct ech_worker *worker;
     struct ech_dispatch dispatch;
     char (*hosts)[64]; /* of all ranks; on rank 0, else NULL */
     _Atomic double beat_at;
@@ -50,6 +56,30 @@ int ech_attempt_open(struct ech_attempt *a, struct ech_err *err);   /* files, mo
 int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err); /* node-shared weights, pool, budget */
 int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err);   /* sample, probe, plan.json */
 void ech_attempt_close(struct ech_attempt *a);
+
+/* Collective, before memory is shared: are workers of several ranks needed or asked for, and who holds which
+ * layers? Then the stream's engine is one of its stage, and joined to the worker. */
+int ech_attempt_workers(struct ech_attempt *a, struct ech_err *err);
+/* The node's segment of weights: one block for each stage that lies on the node; this rank's begins at offset
+ * and is packed in `parts` parts. */
+struct ech_segment {
+    size_t bytes, offset;
+    int64_t part, parts;
+};
+void ech_attempt_segment(const struct ech_attempt *a, struct ech_segment *out);
+/* Layers' costs and bytes (arrays of ech_engine_layers) and the sizes of the model, for plan/workers.h. */
+int ech_workers_layers(const struct ech_engine *engine, double *costs, int64_t *bytes,
+                       struct ech_workers_model *model, struct ech_err *err);
+
+/* The same decisions for ranks that are not there (`echelon plan`): all alike and as roomy as this process
+ * says. out->count 0: each rank runs the whole model. */
+struct ech_workers_wish {
+    int64_t ranks_per_worker, memory; /* resources: 0 auto; of a node, 0 none */
+    int ranks, nodes;
+    int64_t used; /* of a rank, beside weights */
+};
+int ech_workers_imagine(const struct ech_engine *engine, const struct ech_workers_wish *wish,
+                        struct ech_workers *out, struct ech_err *err);
 
 /* The living ranks' communicator, and a phase: event, watchdog. */
 struct ech_comm *ech_attempt_comm(const struct ech_attempt *a);

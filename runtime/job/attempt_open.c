@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/place.h"
 #include "comm/watchdog.h"
+#include "config/cluster.h"
 #include "config/kinds/retrieve.h"
 #include "job/check.h"
 #include "job/usage.h"
@@ -70,6 +72,23 @@ static int open_files(struct ech_attempt *a, struct ech_err *err)
     return code;
 }
 
+/* What the cluster file says of this node's class goes before what the job says of all. */
+static int class_threads(struct ech_attempt *a, struct ech_err *err)
+{
+    struct ech_cluster *cluster = NULL;
+    char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_CLUSTER);
+    int code = path ? ECH_OK : ECH_UNAVAILABLE;
+    a->threads = (int)a->job->resources.threads;
+    if (path && ech_path_exists(path))
+        code = ech_cluster_load(path, &cluster, err);
+    const struct ech_node_class *c = cluster ? ech_cluster_class_of(cluster, ech_comm_host(a->comm)) : NULL;
+    if (c && c->threads)
+        a->threads = (int)c->threads;
+    ech_cluster_destroy(cluster);
+    ech_free(path);
+    return code;
+}
+
 static int load_config(struct ech_attempt *a, struct ech_err *err)
 {
     char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_JOB);
@@ -82,7 +101,8 @@ static int load_config(struct ech_attempt *a, struct ech_err *err)
         return code;
     a->job = ech_config_job(a->config);
     ech_watchdog_phase("open", a->job->limits.phase); /* until here its value was not known */
-    a->threads = (int)a->job->resources.threads;
+    if ((code = class_threads(a, err)))
+        return code;
     if (a->threads == 0) { /* auto: this rank's part of what the node's ranks may use */
         a->threads = ech_usage_cores() / ech_comm_node_size(a->comm);
         a->threads = a->threads < 1 ? 1 : a->threads;
@@ -150,9 +170,34 @@ static int open_kind(struct ech_attempt *a, struct ech_err *err)
                                  .threads = a->threads,
                                  .device = ech_comm_node_rank(a->comm),
                                  .memory = a->job->resources.memory / ech_comm_node_size(a->comm),
+                                 .model = a->staging ? ech_staging_folder(a->staging) : NULL,
                                  .index = index};
     int code = index ? a->kind->open(&env, &a->stream, err) : ECH_UNAVAILABLE;
     ech_free(index);
+    return code;
+}
+
+/* The model's files on the nodes, where the job asks for it. Collective. */
+static int stage_model(struct ech_attempt *a, struct ech_err *err)
+{
+    const struct ech_job *job = a->job;
+    if (!job->model || job->staging.how == ECH_STAGING_NONE)
+        return ECH_OK;
+    struct ech_staging_options options = {.comm = a->comm,
+                                          .model = job->model,
+                                          .folder = job->staging.folder,
+                                          .keep = job->staging.how == ECH_STAGING_NODE,
+                                          .most = job->staging.most};
+    ech_attempt_phase(a, "stage");
+    int code = ech_staging_open(&options, &a->staging, err);
+    struct ech_str *s = code ? NULL : ech_event_begin(a->events, "stage");
+    if (s) {
+        ech_json_add_str(s, "folder", ech_staging_folder(a->staging));
+        ech_json_add_int(s, "read_bytes", ech_staging_read_bytes(a->staging));
+        ech_event_end(a->events);
+    }
+    if (!code)
+        ech_attempt_phase(a, "open");
     return code;
 }
 
@@ -168,6 +213,11 @@ static void start_event(struct ech_attempt *a)
         ech_json_add_str(s, "precision", a->kind->precision(a->stream));
         ech_json_add_str(s, "numerics", a->kind->numerics(a->stream));
         ech_json_add_str(s, "cpu", ech_usage_cpu_name(cpu, sizeof cpu));
+        const struct ech_placement *place = ech_place_get();
+        if (place) {
+            ech_json_add_str(s, "cores", place->bound ? place->text : "not bound");
+            ech_json_add_int(s, "numa", place->numa);
+        }
         ech_json_add_str(s, "version", a->o->version);
     }
     ech_event_end(a->events);
@@ -289,6 +339,8 @@ int ech_attempt_open(struct ech_attempt *a, struct ech_err *err)
     int code = ech_agree(a->comm, err);
     if (code)
         return code;
+    if ((code = stage_model(a, err)))
+        return code;
     if (open_input(a, err) == ECH_OK)
         open_kind(a, err);
     if ((code = ech_agree(a->comm, err)))
@@ -337,11 +389,16 @@ int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
 {
     int place = ech_comm_node_rank(a->comm), places = ech_comm_node_size(a->comm);
     ech_attempt_phase(a, "memory");
-    check_budget(a, err);
-    int code = ech_agree(a->comm, err);
+    int code = ech_attempt_workers(a, err);
+    if (!code && !a->worker)
+        check_budget(a, err);
+    code = ech_agree(a->comm, err);
     if (code)
         return code;
-    a->shared_bytes = a->kind->shared_bytes(a->stream);
+    struct ech_segment segment = {.bytes = a->kind->shared_bytes(a->stream), .part = place, .parts = places};
+    if (a->worker)
+        ech_attempt_segment(a, &segment);
+    a->shared_bytes = segment.bytes;
     a->pool_bytes = ech_pool_bytes(places, ech_comm_size(a->comm));
     /* Two collectives of the node; a failure in one is agreed before the next. */
     ech_shm_open(a->comm, a->shared_bytes ? a->shared_bytes : 64, &a->shared, err);
@@ -352,18 +409,26 @@ int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
         return code;
     code = ech_pool_open(a->pool_memory, places, ech_comm_size(a->comm), place, &a->pool, err);
     if (!code)
-        code = a->kind->pack(a->stream, a->shared, place, places, err);
+        code = a->kind->pack(a->stream, (char *)a->shared + segment.offset, segment.part, segment.parts, err);
     if ((code = ech_agree(a->comm, err))) /* also the barrier behind which all parts are packed */
         return code;
     a->kind->start(a->stream, err);
     model_event(a);
-    return ech_agree(a->comm, err);
+    code = ech_agree(a->comm, err);
+    ech_staging_close(a->staging); /* all have loaded, or the job ends */
+    a->staging = NULL;
+    return code;
 }
 
 void ech_attempt_close(struct ech_attempt *a)
 {
     if (a->stream)
         a->kind->close(a->stream);
+    ech_staging_close(a->staging);
+    ech_worker_close(a->worker);
+    if (a->worker_comm)
+        ech_comm_close(a->worker_comm);
+    ech_workers_fini(&a->workers);
     ech_source_close(a->source);
     if (a->input)
         ech_dataset_close(a->input);

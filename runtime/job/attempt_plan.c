@@ -19,9 +19,11 @@ struct rank_speed {
 static int probe_local(struct ech_attempt *a, struct rank_speed *mine, struct ech_err *err)
 {
     double speed = 0;
-    int code = a->job->balance.probe
-                   ? a->kind->probe(a->stream, a->dispatch.tokens_a_row, PROBE_S, &speed, err)
-                   : ECH_OK;
+    int code = ECH_OK, rank = ech_comm_rank(a->comm);
+    if (a->job->balance.probe && a->worker) /* its layers were probed when they were cut */
+        speed = ech_worker_heads(a->worker) ? a->workers.speed[a->workers.member[rank].worker] : 0;
+    else if (a->job->balance.probe)
+        code = a->kind->probe(a->stream, a->dispatch.tokens_a_row, PROBE_S, &speed, err);
     *mine = (struct rank_speed){.speed = speed, .node = ech_comm_node(a->comm)};
     mine->memory =
         (int64_t)a->kind->workspace_bytes(a->stream) + (int64_t)a->shared_bytes / ech_comm_node_size(a->comm);
@@ -68,17 +70,18 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
                             .rows_done = a->done.rows,
                             .tokens = a->dispatch.tokens_job,
                             .time_limit = a->job->resources.time,
-                            .ranks_count = size,
+                            .workers = a->worker ? &a->workers : NULL,
                             .nodes = ech_comm_nodes(a->comm)};
     plan.ranks = ech_calloc((size_t)size, sizeof *plan.ranks, err);
     if (!plan.ranks)
         return ECH_UNAVAILABLE;
     for (int r = 0; r < size; r++)
-        plan.ranks[r] = (struct ech_plan_rank){.rank = r,
-                                               .node = all[r].node,
-                                               .host = all[r].host,
-                                               .speed = all[r].speed,
-                                               .memory = all[r].memory};
+        if (!a->worker || a->workers.member[r].stage == 0) /* heads stand for their workers */
+            plan.ranks[plan.ranks_count++] = (struct ech_plan_rank){.rank = r,
+                                                                    .node = all[r].node,
+                                                                    .host = all[r].host,
+                                                                    .speed = all[r].speed,
+                                                                    .memory = all[r].memory};
     ech_plan_fill(&plan, a->job->balance.policy == ECH_POLICY_EQUAL);
     struct ech_str text;
     ech_str_init(&text);

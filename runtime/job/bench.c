@@ -22,7 +22,7 @@ static const struct ech_option options[] = {
     {"threads", "N", false, "kernels, embed: threads of a rank (all usable cores divided among the ranks)"},
     {"seconds", "N", false, "embed: how long each length is measured (3)"},
     {"mib", "N", false, "io: size of the dataset in MiB (256)"},
-    {"rows", "N", false, "dispatch: leases of one row (200000)"},
+    {"rows", "N", false, "dispatch: leases of one row (2000000)"},
     {"folder", "PATH", false, "io, dispatch: where files are written ($TMPDIR or /tmp)"},
     {"ops", "LIST", false,
      "kernels: of linear, attention, convert, norm, embed, pool, gate, rotary, topk, activate, softmax, "
@@ -64,7 +64,7 @@ static int read_options(const struct ech_args *args, struct ech_bench *b, struct
     b->dataset = ech_args_get(args, "dataset");
     b->column = ech_args_get(args, "column") ? ech_args_get(args, "column") : "text";
     b->mib = 256;
-    b->rows = 200000;
+    b->rows = 2000000;
     b->threads = ech_usage_cores() / ech_comm_node_size(b->comm);
     b->threads = b->threads > 0 ? b->threads : 1;
     int code = ech_args_get_int(args, "mib", 1, 1 << 20, &b->mib, err);

@@ -1,12 +1,14 @@
 #include "job/dispatch.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/lead.h"
 #include "job/usage.h"
+#include "job/worker.h"
 #include "plan/lease.h"
 
 #include <inttypes.h>
@@ -20,8 +22,8 @@ enum { LEASES_OPEN_MOST = 48, TOKENS_IN_FLIGHT = 1200, SPOOL_SYNCS_PENDING = 4 }
 
 struct loop {
     struct ech_dispatch *d;
-    struct ech_spooled told; /* safe, not yet in the ring */
-    bool untold, flushed;
+    struct ech_spooled told;    /* safe, not yet in the ring */
+    bool untold, flushed, lost; /* lost: this rank's worker is broken */
     int64_t in_flight_leases, in_flight_rows;
     int64_t least, most;
     double started, progress_at, busy_before, stop_at, last_turn;
@@ -32,14 +34,33 @@ struct loop {
     struct ech_err *err;
 };
 
+/* A rank that lacks something (memory, its device) leaves as if it had died: others take its rows. Where all
+ * lack it, the coordinator is the last to fail, and says so. */
+static bool leaves_alone(struct loop *l, int code)
+{
+    struct ech_dispatch *d = l->d;
+    if (code != ECH_UNAVAILABLE || d->coord || ech_comm_size(d->comm) == 1)
+        return false;
+    ech_log(ECH_LOG_WARN, "job", "rank %d on %s cannot go on and leaves, its rows go to others: %s",
+            ech_comm_rank(d->comm), ech_comm_host(d->comm), l->err ? l->err->text : "");
+    d->fenced = true;
+    return true;
+}
+
 /* The first failure of this rank ends the job for all; the text travels by the agreement after the loop. */
 static void failed(struct loop *l, int code)
 {
-    if (!code)
+    if (!code || l->d->fenced || leaves_alone(l, code))
         return;
     if (!l->code)
         l->code = code;
     ech_pool_fail(l->d->pool, code);
+}
+
+/* Threads that compute for this rank's leases: of all stages of its worker. */
+static int64_t lanes(const struct ech_dispatch *d)
+{
+    return d->worker ? (int64_t)d->threads * ech_worker_stages(d->worker) : d->threads;
 }
 
 static void set_bounds(struct loop *l)
@@ -49,7 +70,7 @@ static void set_bounds(struct loop *l)
                                          .rows_most_asked = d->job->balance.lease_rows_max,
                                          .tokens_a_row = d->tokens_a_row,
                                          .speed = d->speed,
-                                         .threads = d->threads,
+                                         .threads = lanes(d),
                                          .rows_cap = d->kind->rows_most ? d->kind->rows_most(d->stream) : 0};
     ech_lease_bounds(&view, &l->least, &l->most);
     ech_pool_set_speed(d->pool, d->speed, d->tokens_a_row > 0 ? d->speed / d->tokens_a_row : 0);
@@ -59,13 +80,15 @@ static bool wants_lease(const struct loop *l)
 {
     if (l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
         return false;
+    if (l->d->worker && (l->lost || !ech_worker_heads(l->d->worker)))
+        return false;
     /* A disk that cannot keep up: results wait in memory, so no more are made. */
     int64_t most = SPOOL_SYNCS_PENDING * l->d->job->limits.spool_sync_bytes;
     if (most > 0 && ech_spooler_pending_bytes(l->d->spooler) > most)
         return false;
     double tokens = (double)l->in_flight_rows * l->d->tokens_a_row;
     return l->in_flight_leases < 2 ||
-           (l->in_flight_leases < LEASES_OPEN_MOST && tokens < (double)(TOKENS_IN_FLIGHT * l->d->threads));
+           (l->in_flight_leases < LEASES_OPEN_MOST && tokens < (double)(TOKENS_IN_FLIGHT * lanes(l->d)));
 }
 
 static void took(struct loop *l, struct ech_range range)
@@ -165,6 +188,29 @@ static bool collect(struct loop *l)
         }
         failed(l, ech_spooler_put(d->spooler, f.block, ech_pool_epoch(d->pool), l->err));
     }
+}
+
+/* A rank that this worker needs is dead: what it held goes back (job/lead.c), this rank stays without rows.
+ */
+static void check_worker(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    int worker = d->worker ? d->workers->member[ech_comm_rank(d->comm)].worker : 0;
+    if (d->worker && !ech_worker_heads(d->worker))
+        d->busy_s = ech_worker_busy(d->worker);
+    if (!d->worker || l->lost || ech_worker_whole(d->workers, worker, d->pool))
+        return;
+    l->lost = true;
+    ech_log(ECH_LOG_WARN, "job", "worker %d has lost a rank: it takes no more rows, its own go to others",
+            worker);
+    ech_feeder_cancel(d->feeder);
+    ech_worker_break(d->worker);
+    l->in_flight_leases = l->in_flight_rows = 0;
+    ech_pool_set_speed(d->pool, 0, 0);
+    if (d->coord && !ech_workers_any_whole(d->workers, d->pool))
+        failed(l, ech_fail(l->err, ECH_REQUEUE,
+                           "no worker has all its ranks any more: resume the run, it groups "
+                           "those that are left anew"));
 }
 
 static bool tell_safe(struct loop *l)
@@ -279,8 +325,11 @@ static bool idle(struct loop *l)
 static bool turn(struct loop *l, bool *finished)
 {
     struct ech_dispatch *d = l->d;
+    if (ech_fault(ECH_FAULT_TURN))
+        failed(l, ech_fail(l->err, ECH_UNAVAILABLE, "out of memory (injected)"));
     bool any = collect(l);
     any |= tell_safe(l);
+    check_worker(l);
     any |= claim(l);
     check_threads(l);
     if (!l->flushed && (idle(l) || ech_pool_claims(d->pool) > ECH_POOL_CLAIMS / 2)) {
@@ -304,7 +353,8 @@ static void drain(struct loop *l)
 {
     struct ech_dispatch *d = l->d;
     double until = ech_mono_s() + (ech_pool_state(d->pool) == ECH_STATE_STOP ? DRAIN_S : 0);
-    while (!l->code && l->in_flight_leases > 0 && ech_mono_s() < until) {
+    while (!l->code && (l->in_flight_leases > 0 || (d->worker && ech_worker_serves(d->worker))) &&
+           ech_mono_s() < until) {
         d->kind->step(d->stream, 0.01);
         collect(l);
         check_threads(l);
@@ -312,6 +362,8 @@ static void drain(struct loop *l)
     }
     ech_feeder_cancel(l->d->feeder);
     d->kind->cancel(d->stream);
+    if (d->worker)
+        failed(l, ech_worker_end(d->worker, l->err));
     double quiet =
         ech_mono_s() + DRAIN_S; /* a range that is being read is submitted still: cancel it as well */
     while (!ech_feeder_idle(l->d->feeder) && ech_mono_s() < quiet)
@@ -321,8 +373,12 @@ static void drain(struct loop *l)
 
 int ech_dispatch_open(struct ech_dispatch *d, struct ech_err *err)
 {
-    struct ech_lead_options lead = {d->comm, d->pool, d->coord, d->job->limits.heartbeat,
-                                    d->job->balance.policy == ECH_POLICY_EQUAL};
+    struct ech_lead_options lead = {d->comm,
+                                    d->pool,
+                                    d->coord,
+                                    d->job->limits.heartbeat,
+                                    d->job->balance.policy == ECH_POLICY_EQUAL && !d->worker,
+                                    d->workers};
     int code = ech_feeder_open(d->kind, d->stream, d->source, &d->feeder, err);
     return code ? code : ech_lead_open(&lead, &d->lead, err);
 }
@@ -350,6 +406,8 @@ int ech_dispatch_run(struct ech_dispatch *d, struct ech_err *err)
     if (d->coord && (l.living = ech_calloc((size_t)size, sizeof *l.living, NULL)))
         for (int r = 0; r < size; r++)
             l.living[r] = ech_coord_alive(d->coord, r);
+    if (d->worker)
+        ech_worker_begin(d->worker);
     set_bounds(&l);
     bool finished = false;
     ech_events_write_behind(d->events, true);

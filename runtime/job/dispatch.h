@@ -11,6 +11,9 @@
 
 #include <signal.h>
 
+struct ech_worker;
+struct ech_workers;
+
 struct ech_dispatch {
     /* set by the caller; all borrowed */
     struct ech_comm *comm;
@@ -19,6 +22,8 @@ struct ech_dispatch {
     const struct ech_kind_ops *kind;
     struct ech_stream *stream;
     const struct ech_source *source;
+    struct ech_worker *worker;         /* this rank's, where workers are of several ranks; else NULL */
+    const struct ech_workers *workers; /* all of them */
     struct ech_spooler *spooler;
     struct ech_events *events;
     const struct ech_job *job;

@@ -15,7 +15,7 @@ int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_op
                      struct ech_engine **out, struct ech_err *err)
 {
     struct ech_engine_options engine = {
-        .model = env->job->model,
+        .model = env->model ? env->model : env->job->model,
         .backend = ech_backend_name(env->job),
         .weights = ech_precision_name(env->job->precision.weights),
         .compute = ech_precision_name(env->job->precision.compute),
@@ -32,12 +32,12 @@ int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_op
     return ech_engine_load(&engine, out, err);
 }
 
-int ech_encoder_identify(const struct ech_engine *engine, const char *model, struct ech_comm *comm,
-                         struct ech_identity *identity, struct ech_err *err)
+int ech_encoder_identify(const struct ech_engine *engine, const char *model, const char *from,
+                         struct ech_comm *comm, struct ech_identity *identity, struct ech_err *err)
 {
     struct ech_hash hash;
     char hex[ECH_HASH_HEX];
-    int code = ech_files_hash(comm, model, ech_engine_files(engine), &hash, err);
+    int code = ech_files_hash(comm, model, from, ech_engine_files(engine), &hash, err);
     return code ? code : ech_identity_add(identity, "model", ech_hash_print(hash, hex), err);
 }
 

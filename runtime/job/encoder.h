@@ -8,8 +8,9 @@
 
 int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_options *options,
                      struct ech_engine **out, struct ech_err *err);
-int ech_encoder_identify(const struct ech_engine *engine, const char *model, struct ech_comm *comm,
-                         struct ech_identity *identity, struct ech_err *err);
+/* model: the job's folder; from: a copy of it that is read, or NULL. */
+int ech_encoder_identify(const struct ech_engine *engine, const char *model, const char *from,
+                         struct ech_comm *comm, struct ech_identity *identity, struct ech_err *err);
 int ech_encoder_count_tokens(const struct ech_engine *engine, const struct ech_cells *rows, int64_t *tokens,
                              struct ech_err *err);
 int ech_encoder_submit(struct ech_engine *engine, int64_t first, const struct ech_cells *rows,

@@ -24,26 +24,28 @@ struct work {
     struct ech_comm *comm;
     const char *const *names;
     int64_t count, blocks;
-    char **paths;
+    char **paths, **copies; /* copies: where blocks are read; paths where there are none */
     struct file *files;
     struct ech_file_state *states; /* rank 0 */
     struct ech_hash *mine, *all;   /* block hashes: own, and of all in order */
     int64_t mine_count;
 };
 
-static int open_local(struct work *w, const char *folder, struct ech_err *err)
+static int open_local(struct work *w, const char *folder, const char *from, struct ech_err *err)
 {
     size_t count = 0;
     while (w->names[count])
         count++;
     w->paths = ech_calloc(count, sizeof *w->paths, err);
+    w->copies = ech_calloc(count, sizeof *w->copies, err);
     w->files = ech_calloc(count, sizeof *w->files, err);
     w->states = ech_calloc(count, sizeof *w->states, err);
-    if (!w->paths || !w->files || !w->states)
+    if (!w->paths || !w->copies || !w->files || !w->states)
         return ECH_UNAVAILABLE;
     w->count = (int64_t)count;
     for (size_t i = 0; i < count; i++)
-        if (!(w->paths[i] = ech_path_join(folder, w->names[i], err)))
+        if (!(w->paths[i] = ech_path_join(folder, w->names[i], err)) ||
+            !(w->copies[i] = ech_path_join(from ? from : folder, w->names[i], err)))
             return ECH_UNAVAILABLE;
     for (size_t i = 0; ech_comm_rank(w->comm) == 0 && i < count; i++) {
         int code = ech_file_state_read(w->paths[i], &w->states[i], err);
@@ -73,13 +75,13 @@ static int hash_file(struct work *w, int64_t number, unsigned char *buffer, stru
     int64_t block = f->first_block + (rank - f->first_block % size + size) % size;
     if (block >= f->first_block + f->blocks)
         return ECH_OK;
-    int code = ech_open(w->paths[number], O_RDONLY, &fd, err);
+    int code = ech_open(w->copies[number], O_RDONLY, &fd, err);
     if (code != ECH_OK)
         return code;
     for (; code == ECH_OK && block < f->first_block + f->blocks; block += size) {
         int64_t at = (block - f->first_block) * ECH_HASH_BLOCK, left = f->bytes - at;
         size_t bytes = left < ECH_HASH_BLOCK ? (size_t)left : ECH_HASH_BLOCK;
-        code = ech_pread_all(fd, w->paths[number], buffer, bytes, at, err);
+        code = ech_pread_all(fd, w->copies[number], buffer, bytes, at, err);
         if (code == ECH_OK)
             w->mine[w->mine_count++] = ech_hash_bytes(buffer, bytes);
         ech_watchdog_beat();
@@ -150,6 +152,9 @@ static void close_work(struct work *w)
 {
     for (int64_t i = 0; w->paths && i < w->count; i++)
         ech_free(w->paths[i]);
+    for (int64_t i = 0; w->copies && i < w->count; i++)
+        ech_free(w->copies[i]);
+    ech_free(w->copies);
     ech_free(w->paths);
     ech_free(w->files);
     ech_free(w->states);
@@ -169,13 +174,13 @@ static void finish_files(struct work *w)
     }
 }
 
-int ech_files_hash(struct ech_comm *comm, const char *folder, const char *const *files, struct ech_hash *out,
-                   struct ech_err *err)
+int ech_files_hash(struct ech_comm *comm, const char *folder, const char *from, const char *const *files,
+                   struct ech_hash *out, struct ech_err *err)
 {
     struct work w = {.comm = comm, .names = files};
     struct ech_err local = ECH_ERR_NONE;
     const char **order = NULL;
-    open_local(&w, folder, &local);
+    open_local(&w, folder, from, &local);
     if (local.code == ECH_OK)
         order = ech_calloc((size_t)w.count, sizeof *order, &local);
     int code = ech_agree(comm, &local);

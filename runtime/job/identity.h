@@ -25,12 +25,12 @@ int ech_identity_load(const char *path, struct ech_identity *out, struct ech_err
 int ech_identity_compare(const struct ech_identity *saved, const struct ech_identity *now,
                          struct ech_err *err);
 
-/* Hash of files (relative to `folder`, NULL-terminated): blocks of 1 MiB are hashed by all ranks together
- * (block b by rank b mod size), root over all blocks, sizes and names. Cached in
- * $XDG_CACHE_HOME/echelon/hashes or ~/.cache/echelon/hashes by path, inode, size, mtime and ctime (rank 0
- * looks it up and tells the others; an unwritable cache is no error). Calls   Collective. Errors agreed by
- * all. */
-int ech_files_hash(struct ech_comm *comm, const char *folder, const char *const *files, struct ech_hash *out,
-                   struct ech_err *err);
+/* Hash of files (relative to `folder`, NULL-terminated; read from `from`, a copy of them, where it is not
+ * NULL): blocks of 1 MiB are hashed by all ranks together (block b by rank b mod size), root over all blocks,
+ * sizes and names. Cached in $XDG_CACHE_HOME/echelon/hashes or ~/.cache/echelon/hashes by path, inode, size,
+ * mtime and ctime (rank 0 looks it up and tells the others; an unwritable cache is no error). Calls
+ * Collective. Errors agreed by all. */
+int ech_files_hash(struct ech_comm *comm, const char *folder, const char *from, const char *const *files,
+                   struct ech_hash *out, struct ech_err *err);
 
 #endif

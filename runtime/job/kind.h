@@ -11,6 +11,8 @@
 #include "job/spool.h"
 
 struct ech_stream;
+struct ech_engine;
+struct ech_worker;
 
 struct ech_stream_env {
     const struct ech_job *job;
@@ -18,6 +20,7 @@ struct ech_stream_env {
     int threads;
     int device;        /* which of the backend's: the rank's number within its node */
     int64_t memory;    /* bytes for this rank beyond shared weights, 0: unlimited */
+    const char *model; /* folder to open the model from: a copy of job->model; NULL: that itself */
     const char *index; /* manifest of options.index as the run keeps it; NULL: the dataset as it is */
 };
 
@@ -58,6 +61,10 @@ struct ech_kind_ops {
     void (*cancel)(struct ech_stream *stream); /* drop what has not begun */
     /* Most rows of one submission that memory allows; NULL: any number. */
     int64_t (*rows_most)(const struct ech_stream *stream);
+    /* Kinds that can run on workers of several ranks, else NULL: the engine to be cut into stages (between
+     * open and pack), and the worker that stands for it from then on. */
+    struct ech_engine *(*engine)(struct ech_stream *stream);
+    void (*join)(struct ech_stream *stream, struct ech_worker *worker);
 };
 
 const struct ech_kind_ops *ech_kind_ops_find(const char *name);

@@ -1,5 +1,6 @@
 /* Kind embed: text in, one vector a row out. */
 #include "job/encoder.h"
+#include "job/worker.h"
 
 #include "base/mem.h"
 
@@ -7,7 +8,8 @@
 
 struct ech_stream {
     struct ech_engine *engine;
-    const char *model;
+    struct ech_worker *worker; /* of several ranks, else NULL; borrowed */
+    const char *model, *copy;  /* the job's folder, and where it is read from; NULL: there */
     int threads;
 };
 
@@ -18,6 +20,7 @@ static int embed_open(const struct ech_stream_env *env, struct ech_stream **out,
         return ECH_UNAVAILABLE;
     s->threads = env->threads;
     s->model = env->job->model;
+    s->copy = env->model;
     int code = ech_encoder_load(env, env->job->options, &s->engine, err);
     if (code)
         ech_free(s);
@@ -57,7 +60,7 @@ static const char *embed_precision(const struct ech_stream *s)
 static int embed_identify(const struct ech_stream *s, struct ech_comm *comm, struct ech_identity *identity,
                           struct ech_err *err)
 {
-    return ech_encoder_identify(s->engine, s->model, comm, identity, err);
+    return ech_encoder_identify(s->engine, s->model, s->copy, comm, identity, err);
 }
 
 static size_t embed_shared_bytes(const struct ech_stream *s)
@@ -95,12 +98,19 @@ static int embed_probe(struct ech_stream *s, double tokens_a_row, double seconds
 static int embed_submit(struct ech_stream *s, int64_t first, const struct ech_cells *rows,
                         struct ech_err *err)
 {
-    return ech_encoder_submit(s->engine, first, rows, err);
+    struct ech_batch *batch;
+    if (!s->worker)
+        return ech_encoder_submit(s->engine, first, rows, err);
+    int code = ech_engine_prepare(s->engine, rows->bytes, rows->offsets, rows->rows, &batch, err);
+    return code ? code : ech_worker_submit(s->worker, batch, first, err);
 }
 
 static void embed_step(struct ech_stream *s, double seconds)
 {
-    ech_engine_step(s->engine, seconds);
+    if (s->worker)
+        ech_worker_step(s->worker, seconds);
+    else
+        ech_engine_step(s->engine, seconds);
 }
 
 static int to_block(const struct ech_result *r, struct ech_block **out, struct ech_err *err)
@@ -126,10 +136,17 @@ static int to_block(const struct ech_result *r, struct ech_block **out, struct e
     return code;
 }
 
+static struct ech_result *next_result(struct ech_stream *s, struct ech_err *err)
+{
+    if (!s->worker)
+        return ech_engine_poll(s->engine, err);
+    return ech_worker_turn(s->worker, err) ? NULL : ech_worker_poll(s->worker);
+}
+
 static int embed_poll(struct ech_stream *s, struct ech_finished *out, struct ech_err *err)
 {
     struct ech_err failed = ECH_ERR_NONE;
-    struct ech_result *result = ech_engine_poll(s->engine, &failed);
+    struct ech_result *result = next_result(s, &failed);
     out->block = NULL;
     out->seconds = result ? result->seconds : 0;
     int code = failed.code;
@@ -143,7 +160,20 @@ static int embed_poll(struct ech_stream *s, struct ech_finished *out, struct ech
 
 static void embed_cancel(struct ech_stream *s)
 {
-    ech_engine_cancel(s->engine);
+    if (s->worker)
+        ech_worker_cancel(s->worker);
+    else
+        ech_engine_cancel(s->engine);
+}
+
+static struct ech_engine *embed_engine(struct ech_stream *s)
+{
+    return s->engine;
+}
+
+static void embed_join(struct ech_stream *s, struct ech_worker *worker)
+{
+    s->worker = worker;
 }
 
 const struct ech_kind_ops ech_kind_embed = {
@@ -165,4 +195,6 @@ const struct ech_kind_ops ech_kind_embed = {
     .step = embed_step,
     .poll = embed_poll,
     .cancel = embed_cancel,
+    .engine = embed_engine,
+    .join = embed_join,
 };

@@ -27,6 +27,7 @@ struct pending {
 struct ech_stream {
     const struct ech_job *job;
     const struct ech_retrieve_options *options;
+    const char *copy;          /* of the model; NULL: it is read where it lies */
     struct ech_engine *engine; /* NULL: the queries are vectors */
     struct ech_dataset *index;
     struct ech_search *search;
@@ -120,6 +121,7 @@ static int retrieve_open(const struct ech_stream_env *env, struct ech_stream **o
     if (!s)
         return ECH_UNAVAILABLE;
     s->job = env->job;
+    s->copy = env->model;
     s->options = env->job->options;
     s->threads = env->threads;
     int code = open_index(s, env->index, err);
@@ -195,7 +197,7 @@ static int retrieve_identify(const struct ech_stream *s, struct ech_comm *comm, 
     if (!code && s->job->input.verify)
         code = ech_check_dataset(comm, s->index, "options.index", err);
     if (!code && s->engine) /* equal on all ranks: either all have an engine or none */
-        code = ech_encoder_identify(s->engine, s->job->model, comm, identity, err);
+        code = ech_encoder_identify(s->engine, s->job->model, s->copy, comm, identity, err);
     return code;
 }
 

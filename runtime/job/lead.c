@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "job/wire.h"
+#include "job/worker.h"
 
 #include <string.h>
 
@@ -105,6 +106,50 @@ static int look_for_dead(struct ech_lead *l, struct ech_err *err)
     return code;
 }
 
+/* Does this place claim rows (is it the head of a whole worker)? */
+static bool claims(const struct ech_lead *l, int place)
+{
+    return !ech_pool_place_dead(l->o.pool, place) &&
+           ech_worker_claims(l->o.workers, ech_comm_rank_at(l->o.comm, l->node, place), l->o.pool);
+}
+
+static bool anybody_claims(const struct ech_lead *l)
+{
+    for (int p = 0; p < l->node_size; p++)
+        if (claims(l, p))
+            return true;
+    return false;
+}
+
+/* Rows of broken workers go back into the node's queue; where nobody here may claim them, to the coordinator.
+ */
+static int give_back(struct ech_lead *l, struct ech_err *err)
+{
+    int code = ECH_OK;
+    for (int p = 0; l->o.workers && !code && p < l->node_size; p++)
+        if (!ech_pool_place_dead(l->o.pool, p) && !claims(l, p))
+            code = ech_pool_claimed(l->o.pool, p, true, &l->todo, err);
+    if (code || !l->o.workers || anybody_claims(l))
+        return code;
+    int64_t rows = l->todo.rows;
+    code = ech_pool_take_back(l->o.pool, &l->todo, err);
+    l->new_leader = l->new_leader || rows || l->todo.rows; /* it holds nothing: all of it goes back */
+    ech_rowset_fini(&l->todo);
+    ech_rowset_init(&l->todo);
+    return code;
+}
+
+/* Has a rank of the node that may claim nothing to do? */
+static bool idle(const struct ech_lead *l, const struct ech_lead_view *view)
+{
+    if (!l->o.workers || claims(l, l->place))
+        return view->idle;
+    for (int p = 0; view->idle && p < l->node_size; p++)
+        if (claims(l, p) && !ech_pool_holds(l->o.pool, p))
+            return true;
+    return false;
+}
+
 /* Under policy equal each living place gets its own part of a granted range; else anybody may claim it. */
 static bool add_to_pool(struct ech_lead *l, struct ech_range range)
 {
@@ -192,7 +237,9 @@ static struct ech_report make_report(struct ech_lead *l, const struct ech_lead_v
     return (struct ech_report){
         .node = l->node,
         .epoch = l->epoch,
-        .room = l->todo.rows ? 0 : ech_pool_free_slots(l->o.pool) / (l->o.equal ? l->node_size : 1),
+        .room = l->todo.rows || !anybody_claims(l)
+                    ? 0
+                    : ech_pool_free_slots(l->o.pool) / (l->o.equal ? l->node_size : 1),
         .unclaimed = ech_pool_unclaimed(l->o.pool),
         .least = view->least * l->node_size,
         .most = view->most * l->node_size * 4,
@@ -343,15 +390,19 @@ static int watch_leader(struct ech_lead *l, bool *silent, struct ech_err *err)
 
 static int lead_node(struct ech_lead *l, const struct ech_lead_view *view, struct ech_err *err)
 {
+    struct ech_lead_view here = *view;
     int code = gather_done(l, err);
     if (!code)
         code = look_for_dead(l, err);
+    if (!code)
+        code = give_back(l, err);
+    here.idle = idle(l, view);
     /* Nothing left to do, and yet the job is not done: what the coordinator believes this node to hold is
      * compared with what it holds, in case a rank took rows to its grave. */
-    if (!code && view->idle && !l->awaiting && ech_mono_s() - l->listed_at > l->o.heartbeat)
+    if (!code && here.idle && !l->awaiting && ech_mono_s() - l->listed_at > l->o.heartbeat)
         l->new_leader = true;
-    if (!code && report_is_due(l, view))
-        code = send_report(l, view, err);
+    if (!code && report_is_due(l, &here))
+        code = send_report(l, &here, err);
     if (!code)
         code = fill_pool(l, err);
     return code;

@@ -13,6 +13,7 @@ struct ech_lead_options {
     struct ech_coord *coord; /* rank 0, else NULL */
     double heartbeat;        /* seconds of silence after which a rank of the node is dead */
     bool equal;
+    const struct ech_workers *workers; /* of several ranks; NULL: every rank claims for itself */
 };
 int ech_lead_open(const struct ech_lead_options *options, struct ech_lead **out, struct ech_err *err);
 void ech_lead_close(struct ech_lead *lead);

@@ -29,6 +29,7 @@ struct opened {
     const struct ech_kind_ops *kind;
     struct ech_stream *stream;
     void *weights;
+    struct ech_workers workers; /* of several ranks; count 0: each rank runs the whole model */
     int ranks, nodes, threads;
     double tokens, tokens_a_row, speed;
     int64_t memory;
@@ -65,6 +66,50 @@ static int open_all(struct opened *o, const struct ech_args *args, struct ech_er
     return code ? code : o->kind->open(&env, &o->stream, err);
 }
 
+/* Workers of several ranks: from a layer's speed; the model may not fit this machine as a whole. */
+static int measure_workers(struct opened *o, struct ech_engine *engine, struct ech_err *err)
+{
+    double speed = 0;
+    int64_t tokens = (int64_t)(o->tokens_a_row + 0.5);
+    int code = ech_stage_probe(engine, tokens, 0.5, &speed, err);
+    for (int w = 0; w < o->workers.count; w++)
+        o->workers.speed[w] *= speed;
+    o->memory = (int64_t)o->kind->workspace_bytes(o->stream);
+    return code;
+}
+
+static int plan_workers(struct opened *o, struct ech_engine *engine, struct ech_err *err)
+{
+    const struct ech_job *job = ech_config_job(o->config);
+    struct ech_workers_wish wish = {.ranks_per_worker = job->resources.ranks_per_worker,
+                                    .memory = job->resources.memory,
+                                    .ranks = o->ranks,
+                                    .nodes = o->nodes,
+                                    .used = (int64_t)o->kind->workspace_bytes(o->stream) + ech_usage_rss()};
+    return ech_workers_imagine(engine, &wish, &o->workers, err);
+}
+
+static void slow_down(struct opened *o, int a_node)
+{
+    double crowd = (double)ech_usage_cores() / (a_node * o->threads);
+    o->speed *= crowd < 1 ? crowd : 1; /* the probe had the machine to itself */
+    for (int w = 0; crowd < 1 && w < o->workers.count; w++)
+        o->workers.speed[w] *= crowd;
+}
+
+static int measure_whole(struct opened *o, int a_node, struct ech_err *err)
+{
+    size_t shared = o->kind->shared_bytes(o->stream);
+    o->weights = ech_alloc_aligned(shared ? shared : 64, err);
+    int code = o->weights ? o->kind->pack(o->stream, o->weights, 0, 1, err) : ECH_UNAVAILABLE;
+    if (!code)
+        code = o->kind->start(o->stream, err);
+    if (!code && ech_source_rows(o->source) > 0)
+        code = o->kind->probe(o->stream, o->tokens_a_row, 0.5, &o->speed, err);
+    o->memory = (int64_t)o->kind->workspace_bytes(o->stream) + (int64_t)shared / a_node;
+    return code;
+}
+
 static int measure(struct opened *o, struct ech_err *err)
 {
     struct ech_token_sums sums = {0};
@@ -72,21 +117,13 @@ static int measure(struct opened *o, struct ech_err *err)
     int code = ech_sample_tokens(o->kind, o->stream, o->source, 0, 1, &sums, err);
     o->tokens = ech_sample_estimate(&sums, o->source);
     o->tokens_a_row = total > 0 ? o->tokens / (double)total : 1;
-    size_t shared = o->kind->shared_bytes(o->stream);
-    o->weights = code ? NULL : ech_alloc_aligned(shared ? shared : 64, err);
-    if (!code && !o->weights)
-        code = ECH_UNAVAILABLE;
+    struct ech_engine *engine = o->kind->engine ? o->kind->engine(o->stream) : NULL;
+    int a_node = (o->ranks + o->nodes - 1) / o->nodes;
+    if (!code && engine)
+        code = plan_workers(o, engine, err);
     if (!code)
-        code = o->kind->pack(o->stream, o->weights, 0, 1, err);
-    if (!code)
-        code = o->kind->start(o->stream, err);
-    if (!code && total > 0)
-        code = o->kind->probe(o->stream, o->tokens_a_row, 0.5, &o->speed, err);
-    int a_node = (o->ranks + o->nodes - 1) / o->nodes, cores = ech_usage_cores();
-    if (!code && a_node * o->threads > cores) /* the probe had the machine to itself */
-        o->speed *= (double)cores / (a_node * o->threads);
-    if (!code)
-        o->memory = (int64_t)o->kind->workspace_bytes(o->stream) + (int64_t)shared / a_node;
+        code = o->workers.count ? measure_workers(o, engine, err) : measure_whole(o, a_node, err);
+    slow_down(o, a_node);
     return code;
 }
 
@@ -104,14 +141,22 @@ static int print_plan(struct opened *o, bool json, struct ech_str *text, struct 
                             .rows = ech_source_rows(o->source),
                             .tokens = o->tokens,
                             .time_limit = job->resources.time,
-                            .ranks_count = o->ranks,
+                            .workers = o->workers.count ? &o->workers : NULL,
                             .nodes = o->nodes};
     plan.ranks = ech_calloc((size_t)o->ranks, sizeof *plan.ranks, err);
     if (!plan.ranks)
         return ECH_UNAVAILABLE;
-    for (int r = 0; r < o->ranks; r++)
-        plan.ranks[r] = (struct ech_plan_rank){
-            .rank = r, .node = r * o->nodes / o->ranks, .host = host, .speed = o->speed, .memory = o->memory};
+    for (int r = 0; r < o->ranks; r++) {
+        const struct ech_worker_member *m = plan.workers ? &o->workers.member[r] : NULL;
+        if (m && m->stage > 0)
+            continue; /* its worker's head stands for it */
+        plan.ranks[plan.ranks_count++] =
+            (struct ech_plan_rank){.rank = r,
+                                   .node = (int)((int64_t)r * o->nodes / o->ranks),
+                                   .host = host,
+                                   .speed = m ? o->workers.speed[m->worker] : o->speed,
+                                   .memory = o->memory + (m ? m->bytes / m->sharers : 0)};
+    }
     ech_plan_fill(&plan, equal);
     if (json)
         ech_plan_print_json(&plan, text);
@@ -131,6 +176,7 @@ static void close_all(struct opened *o)
     if (o->config)
         ech_config_destroy(o->config);
     ech_free(o->weights);
+    ech_workers_fini(&o->workers);
 }
 
 static int plan(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)

@@ -361,6 +361,31 @@ int ech_pool_unclaimed_ranges(const struct ech_pool *p, struct ech_rowset *out, 
     return ECH_OK;
 }
 
+int ech_pool_take_back(struct ech_pool *p, struct ech_rowset *out, struct ech_err *err)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *s = &p->head->slots[i];
+        struct ech_range rest = slot_rest(s);
+        uint64_t word = atomic_load(&s->word), full = (word & ~(uint64_t)0xffffffffU) | 0xffffffffU;
+        int64_t offset = (int64_t)(word & 0xffffffffU);
+        if (rest.end <= rest.first || atomic_load(&s->first) + offset != rest.first ||
+            !atomic_compare_exchange_strong(&s->word, &word, full))
+            continue; /* claimed in between: the next turn sees it */
+        int code = ech_rowset_add(out, rest.first, rest.end, NULL, err);
+        if (code)
+            return code;
+    }
+    return ECH_OK;
+}
+
+bool ech_pool_holds(const struct ech_pool *p, int place)
+{
+    for (int i = 0; i < CLAIMS; i++)
+        if (atomic_load(&p->places[place].claims[i].end) != 0)
+            return true;
+    return false;
+}
+
 /* --- speeds, beats, state --- */
 
 void ech_pool_set_speed(struct ech_pool *p, double tokens_s, double rows_s)

@@ -83,6 +83,11 @@ void ech_pool_lead(struct ech_pool *pool);
 /* Ranges that a place has claimed (or was about to claim), into `out`; drop: they are its no longer. */
 int ech_pool_claimed(struct ech_pool *pool, int place, bool drop, struct ech_rowset *out,
                      struct ech_err *err);
+/* Ranges in slots that nobody has claimed, taken out of them into `out`: there is nobody here to claim them.
+ */
+int ech_pool_take_back(struct ech_pool *pool, struct ech_rowset *out, struct ech_err *err);
+/* Has the place a claim open? */
+bool ech_pool_holds(const struct ech_pool *pool, int place);
 /* Ranges in slots that nobody has claimed, added to `out`. */
 int ech_pool_unclaimed_ranges(const struct ech_pool *pool, struct ech_rowset *out, struct ech_err *err);
 

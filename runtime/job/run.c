@@ -78,7 +78,7 @@ static int open_coord(struct ech_attempt *a, int64_t errors_before, struct ech_c
                                         .alive = alive,
                                         .rows = ech_source_rows(a->source),
                                         .done = &a->done,
-                                        .equal = a->job->balance.policy == ECH_POLICY_EQUAL,
+                                        .equal = a->job->balance.policy == ECH_POLICY_EQUAL && !a->worker,
                                         .errors_before = errors_before,
                                         .max_errors = a->job->max_errors,
                                         .now = ech_mono_s(),
@@ -143,6 +143,8 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
     d->kind = a->kind;
     d->stream = a->stream;
     d->source = a->source;
+    d->worker = a->worker;
+    d->workers = a->worker ? &a->workers : NULL;
     d->spooler = spooler;
     d->events = a->events;
     d->job = a->job;

@@ -1,6 +1,6 @@
 #include "job/usage.h"
 
-#include "base/cores.h"
+#include "base/place.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ double ech_usage_cpu(void)
 
 int ech_usage_cores(void)
 {
-    return (int)ech_usable_cores();
+    return (int)ech_place_cores();
 }
 
 const char *ech_usage_cpu_name(char *out, size_t bytes)

@@ -28,6 +28,7 @@ void ech_batch_destroy(struct ech_batch *batch)
         return;
     ech_free(batch->ids);
     ech_free(batch->types);
+    ech_free(batch->states);
     ech_free(batch->starts);
     ech_result_destroy(batch->result);
     ech_free(batch);
@@ -67,12 +68,14 @@ int ech_batch_create(const struct ech_batch_parts *parts, struct ech_batch **out
     if (!batch) {
         ech_free(parts->ids);
         ech_free(parts->types);
+        ech_free(parts->states);
         ech_free(parts->starts);
         free_errors(parts->errors, parts->rows);
         return ECH_UNAVAILABLE;
     }
     *batch = (struct ech_batch){.ids = parts->ids,
                                 .types = parts->types,
+                                .states = parts->states,
                                 .starts = parts->starts,
                                 .rows = parts->rows,
                                 .tokens = parts->starts[parts->rows],

@@ -7,6 +7,7 @@
 
 struct ech_batch {
     int32_t *ids, *types; /* types NULL: all 0 */
+    float *states;        /* instead of ids: hidden states (tokens, dim) from the stage before */
     int64_t *starts;      /* rows + 1; a bad row has no tokens */
     int64_t rows, tokens;
     bool hidden_states;
@@ -18,9 +19,10 @@ struct ech_batch {
     struct ech_batch *after;
 };
 
-/* Takes ownership of ids, types, starts and errors (all freed on failure, too). */
+/* Takes ownership of ids, types, states, starts and errors (all freed on failure, too). */
 struct ech_batch_parts {
     int32_t *ids, *types;
+    float *states;
     int64_t *starts;
     char **errors; /* (rows) */
     int64_t rows, dim;

@@ -222,8 +222,9 @@ static int plan_tables(struct ech_engine *e, struct ech_err *err)
         if (t)
             e->net.table_types[i] = types[t->dtype];
     }
-    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, e->format, e->max_tokens, &e->net.packing,
-                            err);
+    e->net.stage = (struct ech_stage){.first = 0, .end = e->net.spec.layers, .head = true, .tail = true};
+    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, e->format, e->max_tokens, &e->net.stage,
+                            &e->net.packing, err);
 }
 
 int ech_engine_load(const struct ech_engine_options *o, struct ech_engine **out, struct ech_err *err)
@@ -283,12 +284,13 @@ int ech_engine_pack(struct ech_engine *e, void *base, int64_t part, int64_t part
                         (long long)part, (long long)parts, base);
     int code = ech_packing_pack(&e->net.packing, &e->net.spec, &e->bound, e->net.ops, base, part, parts, err);
     if (code == ECH_OK)
+        code = ech_weights_check(e->weights, err);
+    if (code == ECH_OK)
         e->net.packed = base;
     return code;
 }
 
-/* The packed segment into the device's memory. */
-static int upload(struct ech_engine *e, struct ech_err *err)
+int ech_engine_upload(struct ech_engine *e, struct ech_err *err)
 {
     const struct ech_ops *ops = e->net.ops;
     char why[256] = "";
@@ -315,7 +317,7 @@ int ech_engine_start(struct ech_engine *e, struct ech_err *err)
 {
     if (!e->net.packed || e->lanes)
         return ech_fail(err, ECH_BUG, "an engine is started once, after packing");
-    int code = e->net.ops->device && !e->weights_mem.at ? upload(e, err) : ECH_OK;
+    int code = e->net.ops->device && !e->weights_mem.at ? ech_engine_upload(e, err) : ECH_OK;
     if (code == ECH_OK)
         code = ech_lanes_open(&e->net, e->threads, e->microbatch, e->capacity, &e->lanes, err);
     if (code != ECH_OK)

@@ -27,4 +27,7 @@ struct ech_engine {
     size_t files_count, files_capacity;
 };
 
+/* The packed segment into the device's memory. */
+int ech_engine_upload(struct ech_engine *engine, struct ech_err *err);
+
 #endif

@@ -163,6 +163,24 @@ static int embed(const struct ech_net *net, struct ech_work *w, int64_t tokens)
     return status == ECH_OP_OK ? convert_feed(net, w, tokens) : status;
 }
 
+/* x (T, d) and feed = the hidden states of the stage before. */
+static int resume(const struct ech_net *net, struct ech_work *w, int64_t tokens)
+{
+    size_t bytes = (size_t)(tokens * net->spec.hidden) * sizeof *w->x;
+    int status = net->ops->put(w->queue, w->x, w->states, bytes);
+    return status == ECH_OP_OK ? convert_feed(net, w, tokens) : status;
+}
+
+static int begin(const struct ech_net *net, struct ech_work *w, int64_t sequences)
+{
+    int64_t tokens = w->starts[sequences];
+    if (!net->stage.head)
+        return resume(net, w, tokens);
+    number_positions(&net->spec, w, sequences);
+    int status = put_ids(net, w, tokens);
+    return status == ECH_OP_OK ? embed(net, w, tokens) : status;
+}
+
 /* y (T, d) = attention over qkv (T, 3d) = query, key, value. */
 static int attend(const struct ech_net *net, struct ech_work *w, int64_t sequences, struct rows qkv,
                   struct rows y)
@@ -233,7 +251,7 @@ static int run_mlp(const struct ech_net *net, struct ech_work *w, int64_t tokens
 static int finish(const struct ech_net *net, struct ech_work *w, int64_t sequences, float *out)
 {
     int64_t d = net->spec.hidden;
-    if (net->hidden_states)
+    if (net->hidden_states || !net->stage.tail)
         return net->ops->get(w->queue, out, w->x, (size_t)(w->starts[sequences] * d) * sizeof *out);
     struct ech_pool_args args = {.size = sizeof args,
                                  .sequences = sequences,
@@ -270,11 +288,8 @@ int ech_forward(const struct ech_net *net, struct ech_work *w, int64_t sequences
                 struct ech_err *err)
 {
     int64_t tokens = w->starts[sequences];
-    number_positions(&net->spec, w, sequences);
-    int status = put_ids(net, w, tokens);
-    if (status == ECH_OP_OK)
-        status = embed(net, w, tokens);
-    for (int64_t layer = 0; status == ECH_OP_OK && layer < net->spec.layers; layer++) {
+    int status = begin(net, w, sequences);
+    for (int64_t layer = net->stage.first; status == ECH_OP_OK && layer < net->stage.end; layer++) {
         status = run_attention(net, w, sequences, layer);
         if (status == ECH_OP_OK)
             status = run_mlp(net, w, tokens, layer);

@@ -22,6 +22,7 @@ struct ech_net {
     struct ech_packing packing;
     enum ech_wtype table_types[3]; /* word, position, type */
     const void *packed;            /* in the backend's memory */
+    struct ech_stage stage;        /* what of the model is computed here */
     bool hidden_states;            /* no pooling: one vector a token */
     enum ech_pool pooling;
     bool normalize;
@@ -36,19 +37,20 @@ struct ech_work {
     int64_t capacity;
     int32_t *words, *positions, *types; /* input (capacity) */
     int64_t *starts;                    /* input (capacity + 1) */
-    float *x, *y;                       /* (capacity, hidden); y is free before and after ech_forward */
-    void *feed, *wide;                  /* the next product's input; (capacity, the widest row) */
-    float *feed_scale, *wide_scale;     /* (capacity), of Q8 rows */
-    int32_t *ids[3];                    /* words, positions, types where operations read them */
+    const float *states;            /* input of a stage that is not the head: (tokens, hidden), borrowed */
+    float *x, *y;                   /* (capacity, hidden); y is free before and after ech_forward */
+    void *feed, *wide;              /* the next product's input; (capacity, the widest row) */
+    float *feed_scale, *wide_scale; /* (capacity), of Q8 rows */
+    int32_t *ids[3];                /* words, positions, types where operations read them */
 };
 
 size_t ech_work_bytes(const struct ech_net *net, int64_t capacity);
 int ech_work_init(struct ech_work *work, const struct ech_net *net, int64_t capacity, struct ech_err *err);
 void ech_work_fini(struct ech_work *work);
 
-/* work->words, types and starts hold the input; out (sequences, hidden) or (tokens, hidden) is the process's
- * memory.
- * Errors  ECH_UNAVAILABLE: out of memory or a device failed. ECH_BUG: an operation refused its arguments. */
+/* work->words, types (or states) and starts hold the input; out (sequences, hidden), or (tokens, hidden)
+ * where nothing is pooled or the stage is not the tail, is the process's memory. Errors  ECH_UNAVAILABLE: out
+ * of memory or a device failed. ECH_BUG: an operation refused its arguments. */
 int ech_forward(const struct ech_net *net, struct ech_work *work, int64_t sequences, float *out,
                 struct ech_err *err);
 

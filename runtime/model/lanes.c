@@ -117,6 +117,15 @@ static void finish_rows(struct ech_lanes *lanes, const struct unit *unit, double
     }
 }
 
+static void gather_ids(struct ech_work *w, const struct ech_batch *b, int64_t from, int64_t tokens)
+{
+    memcpy(w->words, b->ids + from, (size_t)tokens * sizeof *w->words);
+    if (b->types)
+        memcpy(w->types, b->types + from, (size_t)tokens * sizeof *w->types);
+    else
+        memset(w->types, 0, (size_t)tokens * sizeof *w->types);
+}
+
 /* Gather the unit's rows that have tokens; their count. */
 static int64_t gather(struct ech_work *w, const struct unit *unit)
 {
@@ -124,11 +133,10 @@ static int64_t gather(struct ech_work *w, const struct unit *unit)
     int64_t from = b->starts[unit->first], tokens = b->starts[unit->end] - from, sequences = 0;
     if (tokens == 0)
         return 0;
-    memcpy(w->words, b->ids + from, (size_t)tokens * sizeof *w->words);
-    if (b->types)
-        memcpy(w->types, b->types + from, (size_t)tokens * sizeof *w->types);
+    if (b->states)
+        w->states = b->states + from * b->result->dim;
     else
-        memset(w->types, 0, (size_t)tokens * sizeof *w->types);
+        gather_ids(w, b, from, tokens);
     for (int64_t row = unit->first; row < unit->end; row++)
         if (b->starts[row + 1] > b->starts[row])
             w->starts[sequences++] = b->starts[row] - from;
@@ -159,7 +167,7 @@ static int compute(const struct ech_net *net, struct ech_work *w, const struct u
     float *values = b->result->values;
     if (sequences == 0)
         return ECH_OK;
-    if (net->hidden_states)
+    if (b->hidden_states)
         return ech_forward(net, w, sequences, values + b->starts[unit->first] * d, err);
     values += unit->first * d;
     int code = ech_forward(net, w, sequences, values, err);

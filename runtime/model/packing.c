@@ -62,10 +62,19 @@ static size_t piece_bytes(enum kind kind, const struct ech_tensor *t, const stru
     return 0;
 }
 
-static void place(struct ech_packing *packing, const struct ech_spec *s, const struct ech_bound *bound,
-                  const struct ech_ops *ops, enum ech_packed_piece piece, int64_t layer)
+static bool holds(const struct ech_stage *stage, enum ech_packed_piece piece, int64_t layer)
 {
-    const struct ech_tensor *t = ech_bound_at(bound, pieces[piece].slot, layer);
+    if (piece >= ECH_P_LAYER)
+        return layer >= stage->first && layer < stage->end;
+    return piece == ECH_P_RELATIVE ? stage->end > stage->first : stage->head;
+}
+
+static void place(struct ech_packing *packing, const struct ech_spec *s, const struct ech_bound *bound,
+                  const struct ech_ops *ops, const struct ech_stage *stage, enum ech_packed_piece piece,
+                  int64_t layer)
+{
+    const struct ech_tensor *t =
+        holds(stage, piece, layer) ? ech_bound_at(bound, pieces[piece].slot, layer) : NULL;
     size_t *offset = &packing->offsets[index_of(piece, layer)];
     *offset = t ? packing->bytes : SIZE_MAX;
     if (t)
@@ -73,7 +82,8 @@ static void place(struct ech_packing *packing, const struct ech_spec *s, const s
 }
 
 int ech_packing_make(const struct ech_spec *s, const struct ech_bound *bound, const struct ech_ops *ops,
-                     enum ech_format format, int64_t span, struct ech_packing *out, struct ech_err *err)
+                     enum ech_format format, int64_t span, const struct ech_stage *stage,
+                     struct ech_packing *out, struct ech_err *err)
 {
     struct ech_packing packing = {.span = span, .format = format};
     packing.offsets =
@@ -81,10 +91,10 @@ int ech_packing_make(const struct ech_spec *s, const struct ech_bound *bound, co
     if (!packing.offsets)
         return ECH_UNAVAILABLE;
     for (int piece = 0; piece < ECH_P_LAYER; piece++)
-        place(&packing, s, bound, ops, (enum ech_packed_piece)piece, 0);
+        place(&packing, s, bound, ops, stage, (enum ech_packed_piece)piece, 0);
     for (int64_t layer = 0; layer < s->layers; layer++)
         for (int piece = ECH_P_LAYER; piece < ECH_PIECES; piece++)
-            place(&packing, s, bound, ops, (enum ech_packed_piece)piece, layer);
+            place(&packing, s, bound, ops, stage, (enum ech_packed_piece)piece, layer);
     *out = packing;
     return ECH_OK;
 }

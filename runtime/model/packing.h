@@ -5,6 +5,7 @@
 #define ECH_MODEL_PACKING_H
 
 #include "model/spec.h"
+#include "model/stage.h"
 
 enum ech_packed_piece {
     ECH_P_WORD,
@@ -33,20 +34,22 @@ enum ech_packed_piece {
 enum { ECH_P_PER_LAYER = ECH_PIECES - ECH_P_LAYER };
 
 struct ech_packing {
-    size_t *offsets; /* of every piece; SIZE_MAX: the model has none */
+    size_t *offsets; /* of every piece; SIZE_MAX: the model or the stage has none */
     size_t bytes;
     int64_t span;           /* longest sequence: side of the spread biases */
     enum ech_format format; /* of the products */
 };
 
+/* Of one stage: its layers, the tables where it is the head, the spread biases where it has layers. */
 int ech_packing_make(const struct ech_spec *spec, const struct ech_bound *bound, const struct ech_ops *ops,
-                     enum ech_format format, int64_t span, struct ech_packing *out, struct ech_err *err);
+                     enum ech_format format, int64_t span, const struct ech_stage *stage,
+                     struct ech_packing *out, struct ech_err *err);
 void ech_packing_fini(struct ech_packing *packing);
 /* Write this part's share of every piece at `base` (64-byte aligned). */
 int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *spec,
                      const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
                      int64_t parts, struct ech_err *err);
-/* A piece, or NULL where the model has none. */
+/* A piece, or NULL where the model or the stage has none. */
 const void *ech_packing_at(const struct ech_packing *packing, const void *base, enum ech_packed_piece piece,
                            int64_t layer);
 

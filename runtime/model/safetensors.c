@@ -1,31 +1,20 @@
 /* Weight files: mapping, the index, lookup; see safetensors.h. */
 #include "model/safetensors_header.h"
 
-#include "base/fault.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/mapping.h"
 #include "base/mem.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { FILES_MOST = 1000, INDEX_MOST = 64 << 20 };
 static const char single[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
 
-struct mapped {
-    char *path;
-    void *data;
-    size_t bytes;
-};
-
 struct ech_weights {
-    struct mapped *files;
+    struct ech_mapping *files;
     int files_count;
     char **names; /* relative, NULL-terminated; the index first where there is one */
     size_t names_count, names_capacity;
@@ -46,44 +35,35 @@ static int add_name(struct ech_weights *w, const char *name, struct ech_err *err
     return ECH_OK;
 }
 
-static int map_file(const char *path, struct mapped *out, struct ech_err *err)
+/* What was read of a file that was lost meanwhile means nothing, whatever it looked like. */
+static int parse_file(struct ech_weights *w, const struct ech_mapping *file, struct ech_err *err)
 {
-    int fd, code = ech_open(path, O_RDONLY, &fd, err);
-    if (code != ECH_OK)
-        return code;
-    struct stat st;
-    void *data = NULL;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        code = ech_fail(err, ECH_NOINPUT, "%s is not a regular file", path);
-    else if (st.st_size == 0)
-        code = ech_fail(err, ECH_DATA, "%s is truncated: it is empty", path);
-    else if (ech_fault(ECH_FAULT_READ) ||
-             (data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-        code = ech_fail_errno(err, ECH_UNAVAILABLE, data ? errno : EIO, "mapping %s", path);
-    close(fd);
-    if (code != ECH_OK)
-        return code;
-    out->data = data;
-    out->bytes = (size_t)st.st_size;
-    return ECH_OK;
+    struct ech_err found = ECH_ERR_NONE;
+    int code =
+        ech_safetensors_parse(file->path, file->data, file->bytes, w->files_count - 1, &w->list, &found);
+    int lost = ech_mapping_check(file, err);
+    if (lost != ECH_OK || code == ECH_OK)
+        return lost;
+    if (err)
+        *err = found;
+    return code;
 }
 
 static int add_file(struct ech_weights *w, const char *folder, const char *name, struct ech_err *err)
 {
-    struct mapped *more = ech_realloc(w->files, (size_t)w->files_count + 1, sizeof *w->files, err);
+    struct ech_mapping *more = ech_realloc(w->files, (size_t)w->files_count + 1, sizeof *w->files, err);
     if (!more)
         return ECH_UNAVAILABLE;
     w->files = more;
-    struct mapped *file = &w->files[w->files_count];
+    struct ech_mapping *file = &w->files[w->files_count];
     memset(file, 0, sizeof *file);
     w->files_count++;
-    file->path = ech_path_join(folder, name, err);
-    int code = file->path ? add_name(w, name, err) : ECH_UNAVAILABLE;
+    char *path = ech_path_join(folder, name, err);
+    int code = path ? add_name(w, name, err) : ECH_UNAVAILABLE;
     if (code == ECH_OK)
-        code = map_file(file->path, file, err);
-    if (code == ECH_OK)
-        code = ech_safetensors_parse(file->path, file->data, file->bytes, w->files_count - 1, &w->list, err);
-    return code;
+        code = ech_mapping_open(path, file, err);
+    ech_free(path);
+    return code == ECH_OK ? parse_file(w, file, err) : code;
 }
 
 /* A shard's name stays in the folder: an index must not reach other files. */
@@ -213,17 +193,24 @@ void ech_weights_close(struct ech_weights *w)
 {
     if (!w)
         return;
-    for (int i = 0; i < w->files_count; i++) {
-        if (w->files[i].data)
-            munmap(w->files[i].data, w->files[i].bytes);
-        ech_free(w->files[i].path);
-    }
+    for (int i = 0; i < w->files_count; i++)
+        ech_mapping_close(&w->files[i]);
     for (size_t i = 0; i < w->names_count; i++)
         ech_free(w->names[i]);
     ech_free(w->names);
     ech_free(w->files);
     ech_tensor_list_fini(&w->list);
     ech_free(w);
+}
+
+int ech_weights_check(const struct ech_weights *w, struct ech_err *err)
+{
+    for (int i = 0; i < w->files_count; i++) {
+        int code = ech_mapping_check(&w->files[i], err);
+        if (code != ECH_OK)
+            return code;
+    }
+    return ECH_OK;
 }
 
 const struct ech_tensor *ech_weights_find(const struct ech_weights *w, const char *name)

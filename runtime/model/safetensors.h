@@ -53,6 +53,8 @@ struct ech_weights;
 /* Errors  ECH_NOINPUT: neither file is there; ECH_DATA: truncated (with the bytes expected and found) or
  *         lying; ECH_UNAVAILABLE: memory. */
 int ech_weights_open(const char *folder, struct ech_weights **out, struct ech_err *err);
+/* After tensors were read: ECH_IO where a file was lost under the reader (what was read then is zeros). */
+int ech_weights_check(const struct ech_weights *weights, struct ech_err *err);
 void ech_weights_close(struct ech_weights *weights);
 /* NULL where the name is unknown. Borrowed. */
 const struct ech_tensor *ech_weights_find(const struct ech_weights *weights, const char *name);

@@ -194,6 +194,8 @@ static int check_weights(const struct ech_engine *e, struct ech_str *out, struct
         wrong += bad > 0;
     }
     ech_free(block);
+    if (code == ECH_OK)
+        code = ech_weights_check(e->weights, err);
     if (code != ECH_OK)
         return code;
     if (wrong)

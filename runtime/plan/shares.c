@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/num.h"
+#include "plan/workers.h"
 
 static double mean_speed(const struct ech_plan *plan)
 {
@@ -79,7 +80,12 @@ void ech_plan_print_json(const struct ech_plan *plan, struct ech_str *out)
             ech_str_addc(out, ',');
         print_rank_json(&plan->ranks[i], out);
     }
-    ech_str_adds(out, "]}\n");
+    ech_str_addc(out, ']');
+    if (plan->workers) {
+        ech_json_key(out, "workers");
+        ech_workers_print_json(plan->workers, out);
+    }
+    ech_str_adds(out, "}\n");
 }
 
 void ech_plan_print(const struct ech_plan *plan, struct ech_str *out)
@@ -97,6 +103,8 @@ void ech_plan_print(const struct ech_plan *plan, struct ech_str *out)
                      r->host ? r->host : "", r->speed, 100 * r->share, ech_print_count(r->rows, a, sizeof a),
                      ech_print_time(r->finish, b, sizeof b), ech_print_bytes(r->memory, c, sizeof c));
     }
+    if (plan->workers)
+        ech_workers_print(plan->workers, out);
     ech_str_addf(out, "expected %s", ech_print_time(ech_plan_makespan(plan), a, sizeof a));
     ech_str_addf(out, ", fluid optimum %s", ech_print_time(plan->optimum, a, sizeof a));
     if (plan->time_limit > 0)

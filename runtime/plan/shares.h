@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+struct ech_workers;
+
 struct ech_plan_rank {
     int rank, node;
     const char *host;      /* borrowed */
@@ -23,7 +25,8 @@ struct ech_plan {
     double optimum;                                             /* W / sum(s_i), seconds; 0: not known */
     double time_limit;                                          /* 0: none */
     int ranks_count, nodes;
-    struct ech_plan_rank *ranks;
+    struct ech_plan_rank *ranks;       /* of a worker of several ranks: its head */
+    const struct ech_workers *workers; /* NULL: each rank is a worker; borrowed */
 };
 /* Fills share, rows, tokens, finish of every rank and the optimum from speeds, `rows` and `tokens`. `equal`:
  * the same share for all. Ranks without a speed count as the mean of the others. */

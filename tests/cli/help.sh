@@ -45,11 +45,24 @@ for verb in simulate eval; do
     one_line err
     says err "later version"
 done
+# Files that are not there, and hosts that cannot be.
+make_job
 for option in --cluster --hosts; do
-    expect 64 "$echelon" run job.yaml $option x
-    one_line err
-    says err "later version"
+    expect 66 "$echelon" run job.yaml $option none.yaml --dry-run
 done
+printf 'n1 slots=2\nn[1-\n' >hosts
+expect 78 "$echelon" run job.yaml --hosts hosts --dry-run
+says err "hosts:2:1"
+printf 'n1 slots=2\nn[2-3]:1 # two\n' >hosts
+expect 0 "$echelon" run job.yaml --hosts hosts --dry-run
+says out "-n 4 --hostfile"
+says err "n3 slots=1"
+printf 'launch: my-agent -q\nexclude: [n2]\nclasses:\n  a: {hosts: "n[1-2]", ranks_per_node: 3}\n  b: {hosts: m1}\n' >c.yaml
+expect 0 "$echelon" run job.yaml --cluster c.yaml --set resources.ranks_per_node=2 --dry-run
+says out "-n 5 --hostfile RUN/hosts-1 --mca plm_rsh_agent my-agent -q "
+says err "n2 is left out"
+expect 78 "$echelon" run job.yaml --cluster c.yaml --hosts <(echo x9) --dry-run
+says err "host x9 is in no class"
 
 expect 0 "$echelon" --man
 says out ".TH ECHELON 1"

@@ -39,7 +39,7 @@ FAKE=code=74,heal expect 0 "$echelon" resume "$run" --ranks 3 --set max_errors=7
 [ "$(cat out)" = "$run" ] || fail "resume prints $(cat out)"
 says "$run/job.yaml" "max_errors: 7  # --set"
 says "$run/job.yaml" "normalize: auto  # default"
-grep -q '^model: .*/model  # job.yaml:2$' "$run/job.yaml" || fail "a resume lost the origin: $(grep model: "$run/job.yaml")"
+grep -q '^  path: .*/model  # job.yaml:2$' "$run/job.yaml" || fail "a resume lost the origin: $(grep path: "$run/job.yaml")"
 says "$run/report.html" '<td class="text">--set</td>'
 says "$run/report.html" '6 of them given'
 says "$run/launch-2.json" '"ranks":3'

@@ -1,12 +1,18 @@
 #!/usr/bin/python3
-"""loop.py [--n N] [--seed S] [--rows R]: kill at random, resume with another number of ranks, compare bytes.
+"""loop.py [--n N] [--seed S] [--rows R] [--hosts H]: random faults, resume with another number of ranks, compare bytes.
 
-Each turn starts a run, kills one of its ranks, the whole mpirun, or the launcher at a random moment, resumes with
-another number of ranks (killing again now and then) until the run is sealed, and compares the output's shards and
-manifest (less provenance) with those of an undisturbed run. After each kill no process of the run may be left after
-30 s, and nothing of it in /dev/shm once it is sealed. Ends with 1 at the first difference.
+Each turn starts a run on H hosts (3 namespaces of tests/mpi/hosts; 1 where they are refused or asked for), lets one thing
+happen at a random moment, resumes with another number of ranks (with another fault now and then) until the run is sealed,
+and compares the output's shards and manifest (less provenance) with those of an undisturbed run. Faults: a rank killed or
+stopped (and woken later), the whole mpirun, the launcher; on several hosts also a host switched off, its link down (up
+again later), slowed to 20 Mbit/s. After each attempt no process of the run may be left after 30 s, and nothing of it in
+/dev/shm, on any host that lives and is connected; on the others neither, once the run is sealed. Ends with 1 at the first
+difference.
 """
 import argparse, hashlib, os, pathlib, random, signal, subprocess, sys, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "mpi", "hosts"))
+import hosts
 
 BIN = os.environ.get("ECH_BIN", "build/bin")
 MODELS = os.environ.get("ECH_TEST_MODELS", "models")
@@ -62,68 +68,162 @@ def run_dir_of(runs):
     return dirs[-1] if dirs else None
 
 
-def strike(rng, child, runs):
-    """Kill one thing at a random moment; what it was, or None where the run ended first."""
-    wait = time.time() + rng.uniform(0.05, 3.0)
-    while time.time() < wait and child.poll() is None:
-        time.sleep(0.005)
-    if child.poll() is not None:
-        return None
-    what = rng.choice(["rank", "rank", "mpirun", "launcher"])
-    run_dir = run_dir_of(runs)
-    victims = processes(run_dir) if run_dir else []
-    named = [pid for pid, name in victims if name == {"rank": "echelon-rank", "mpirun": "mpirun"}.get(what)]
-    victim = rng.choice(named) if named else child.pid
-    try:
-        os.kill(victim, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    return what if named else "launcher"
+class Here:
+    """This machine alone, with the calls of a lab that the loop uses."""
+
+    def __init__(self):
+        self.shm_dir = pathlib.Path(f"/dev/shm/loop-{os.getpid()}")  # others may run jobs of their own meanwhile
+        self.pids = {1: None}
+
+    def __enter__(self):
+        self.shm_dir.mkdir()
+        os.environ["ECH_SHM"] = str(self.shm_dir)
+        return self
+
+    def __exit__(self, *_):
+        for left in self.shm_dir.iterdir():
+            print(f"left in {left}")
+        self.shm_dir.rmdir()
+
+    def environment(self, slots):
+        return {}
+
+    def popen(self, k, argv, env, **more):
+        return subprocess.Popen(argv, env=dict(os.environ, **env), stdin=subprocess.DEVNULL, **more)
+
+    def shm(self, k):
+        return os.listdir(self.shm_dir)
+
+    def left(self, k, run_dir):
+        return processes(run_dir)
 
 
-def wait_gone(run_dir, seconds=30):
-    until = time.time() + seconds
-    left = processes(run_dir)
-    while left and time.time() < until:
-        time.sleep(0.1)
-        left = processes(run_dir)
-    return left
+class Many(hosts.Lab):
+    def left(self, k, run_dir):
+        return [(pid, comm) for pid, comm, _ in self.processes(k)]
 
 
-def attempt(rng, command, runs, may_kill, log):
-    with open(log, "ab") as out:
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=out, stdin=subprocess.DEVNULL)
-        struck = strike(rng, child, runs) if may_kill else None
+class Faults:
+    """What happens to one attempt, and what has to be mended before the next."""
+
+    def __init__(self, rng, lab):
+        self.rng, self.lab, self.cut, self.stopped = rng, lab, set(), []
+
+    def strike(self, child, runs):
+        """One thing at a random moment; what it was, or None where the run ended first."""
+        wait = time.time() + self.rng.uniform(0.05, 3.0)
+        while time.time() < wait and child.poll() is None:
+            time.sleep(0.005)
+        if child.poll() is not None:
+            return None
+        kinds = ["rank", "rank", "rank stopped", "mpirun", "launcher"]
+        what = self.rng.choice(kinds + (["host off", "link down", "link slow"] if len(self.lab.pids) > 1 else []))
+        if what.startswith(("host", "link")):
+            return self.strike_host(what)
+        run_dir = run_dir_of(runs)
+        name = {"mpirun": "mpirun", "launcher": "echelon"}.get(what, "echelon-rank")
+        named = [pid for pid, comm in (processes(run_dir) if run_dir else []) if comm == name]
+        victim = self.rng.choice(sorted(named)) if named else None
         try:
-            code = child.wait(timeout=120)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            sys.exit(f"FAIL: {' '.join(command)} did not end in 120 s (after killing {struck})")
-    return code, struck
+            os.kill(victim or child.pid, signal.SIGSTOP if victim and what == "rank stopped" else signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        if victim and what == "rank stopped":
+            self.stopped.append((victim, time.time() + self.rng.uniform(0.5, 8)))
+        return what if victim else "starter"
+
+    def strike_host(self, what):
+        k = self.rng.choice(sorted(self.lab.pids)[1:])  # the first one has the launcher
+        if what == "host off":
+            self.lab.kill(k)
+        elif what == "link down":
+            self.lab.link(k, False)
+            self.cut.add(k)
+        else:
+            self.lab.rate(k, "20mbit")
+        return f"{what} {k}"
+
+    def wake(self, now=False):
+        for pid, when in list(self.stopped):
+            if now or time.time() > when:
+                self.stopped.remove((pid, when))
+                try:
+                    os.kill(pid, signal.SIGCONT)
+                except ProcessLookupError:
+                    pass
+
+    def mend(self):
+        """Sometimes: the hosts are back for the next attempt."""
+        self.wake(now=True)
+        for k in sorted(self.cut):
+            if self.rng.random() < 0.7:
+                self.lab.link(k, True)
+                self.cut.discard(k)
+        for k in range(2, getattr(self.lab, "count", 1) + 1):
+            if k not in self.lab.pids and self.rng.random() < 0.7:
+                self.lab.boot(k)
 
 
-def turn(i, rng, where, want, rows):
+def wait_clean(lab, faults, run_dir, seconds=30):
+    """What is left on the hosts that live and are connected, after 30 s at most."""
+    until = time.time() + seconds
+    while True:
+        faults.wake()
+        left = [(k, what) for k in lab.pids if k not in faults.cut for what in lab.left(k, run_dir) + lab.shm(k)]
+        if not left or time.time() > until:
+            return left
+        time.sleep(0.1)
+
+
+def attempt(faults, lab, env, command, runs, may_strike, log):
+    with open(log, "ab") as out:
+        child = lab.popen(1, command, env, stdout=subprocess.DEVNULL, stderr=out)
+        struck = faults.strike(child, runs) if may_strike else None
+        until = time.time() + 150
+        while child.poll() is None:
+            faults.wake()
+            time.sleep(0.01)
+            if time.time() > until:
+                sys.exit(f"FAIL: {' '.join(command)} did not end in 150 s (after {struck})\n{log.read_text()[-3000:]}")
+    return child.returncode, struck
+
+
+def turn(i, rng, lab, where, want):
     name = f"out-{i}"
     file = where / f"{name}.yaml"
     file.write_text(job(where, name))
     runs, log, story = where / f"runs-{name}", where / f"{name}.log", []
+    faults = Faults(rng, lab)
     for step in range(12):
-        ranks = rng.choice([1, 2, 3, 4])
+        ranks = rng.choice([1, 2, 3, 4] if len(lab.pids) == 1 else [2, 3, 4, 6])
         run_dir = run_dir_of(runs)
         command = [f"{BIN}/echelon"] + (["resume", str(run_dir)] if run_dir else ["run", str(file)])
-        code, struck = attempt(rng, command + ["--ranks", str(ranks)], runs, step < 8 and rng.random() < 0.8, log)
-        story.append(f"{ranks} ranks, killed {struck}: {code}")
+        env = lab.environment(2 if ranks > 3 else 1)
+        code, struck = attempt(faults, lab, env, command + ["--ranks", str(ranks)], runs, step < 8 and rng.random() < 0.8, log)
+        story.append(f"{ranks} ranks, {struck or 'nothing'}: {code}")
         run_dir = run_dir_of(runs)
-        left = wait_gone(run_dir) if run_dir else []
+        left = wait_clean(lab, faults, run_dir) if run_dir else []
         if left:
             sys.exit(f"FAIL turn {i}: left after 30 s: {left}; {story}")
         if code == 0:
             break
-        if code not in (75, -signal.SIGKILL):
+        if code not in (75, -signal.SIGKILL, 128 + signal.SIGKILL):
             sys.exit(f"FAIL turn {i}: status {code}; {story}\n{log.read_text()[-2000:]}")
+        faults.mend()
     if code != 0 or digest(where / name) != want:
         sys.exit(f"FAIL turn {i}: {'other bytes' if code == 0 else 'never sealed'}; {story}\n{log.read_text()[-2000:]}")
     print(f"turn {i}: " + "; ".join(story), flush=True)
+
+
+def prepare(where, rows):
+    where.mkdir()
+    (where / "texts.txt").write_text("\n".join(texts(rows)) + "\n")
+    subprocess.run([f"{BIN}/echelon", "data", "import", str(where / "texts.txt"), str(where / "texts")], check=True,
+                   stdout=subprocess.DEVNULL)
+    (where / "calm.yaml").write_text(job(where, "calm"))
+    subprocess.run([f"{BIN}/echelon", "run", str(where / "calm.yaml"), "--ranks", "1"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return digest(where / "calm")
 
 
 def main():
@@ -131,30 +231,21 @@ def main():
     p.add_argument("--n", type=int, default=5)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rows", type=int, default=3000)
+    p.add_argument("--hosts", type=int, default=1 if hosts.refused() else 3)
     a = p.parse_args()
     if not os.path.exists(f"{MODELS}/all-MiniLM-L6-v2/model.safetensors"):
         print("SKIP data: all-MiniLM-L6-v2 is not there (ci/get-model)", file=sys.stderr)
         return 77
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    where = pathlib.Path.cwd() / "fault"
-    where.mkdir()
-    shm = pathlib.Path(f"/dev/shm/loop-{os.getpid()}")  # others may run jobs of their own meanwhile
-    shm.mkdir()
-    os.environ["ECH_SHM"] = str(shm)
-    (where / "texts.txt").write_text("\n".join(texts(a.rows)) + "\n")
-    subprocess.run([f"{BIN}/echelon", "data", "import", str(where / "texts.txt"), str(where / "texts")], check=True,
-                   stdout=subprocess.DEVNULL)
-    (where / "calm.yaml").write_text(job(where, "calm"))
-    subprocess.run([f"{BIN}/echelon", "run", str(where / "calm.yaml"), "--ranks", "1"], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    want = digest(where / "calm")
+    if a.hosts > 1:
+        hosts.enter()
+    where, began = pathlib.Path.cwd() / "fault", time.time()
+    want = prepare(where, a.rows)
     for i in range(1, a.n + 1):
-        turn(i, random.Random(a.seed * 1000003 + i), where, want, a.rows)
-    left = os.listdir(shm)
-    if left:
-        sys.exit(f"FAIL: left in {shm}: {sorted(left)}")
-    shm.rmdir()
-    print(f"{a.n} turns, every output equal to the undisturbed one ({want[:16]})")
+        with (Many(a.hosts) if a.hosts > 1 else Here()) as lab:
+            turn(i, random.Random(a.seed * 1000003 + i), lab, where, want)
+    print(f"{a.n} turns on {a.hosts} host{'s' if a.hosts > 1 else ''} in {time.time() - began:.0f} s: every output equal to the "
+          f"undisturbed one ({want[:16]}), 0 hangs, 0 orphans")
     return 0
 
 

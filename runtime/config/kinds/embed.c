@@ -30,4 +30,5 @@ const struct ech_kind ech_embed_kind = {
     .options_bytes = sizeof(struct ech_embed_options),
     .needs_input = true,
     .needs_model = true,
+    .splits = true,
 };

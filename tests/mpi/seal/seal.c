@@ -83,7 +83,7 @@ static void tell(const struct made *m, int64_t rows)
     for (int i = 0; i < m->files.count; i++)
         names[i] = m->files.paths[i] + strlen("run/");
     struct ech_hash files = {0, 0};
-    OK(ech_files_hash(comm, "run", names, &files, &err));
+    OK(ech_files_hash(comm, "run", NULL, names, &files, &err));
     if (ech_comm_rank(comm) == 0) {
         printf("index %s\n", ech_hash_print(h, hex));
         printf("files %s\n", ech_hash_print(files, hex));

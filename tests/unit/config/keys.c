@@ -79,7 +79,7 @@ static const char *const *frame(const struct ech_kind *kind, const char *path, c
     static const char *sets[8];
     bool retrieve = strcmp(kind->name, "retrieve") == 0, query = strcmp(path, "options.query") == 0;
     const char *const all[][2] = {{"kind", kind->name},
-                                  {"model", "/m"},
+                                  {"model.path", "/m"},
                                   {"output.dataset", "/o"},
                                   {"options.index", retrieve ? "/i" : NULL},
                                   {"input.dataset", query ? NULL : "/in"}};
@@ -136,12 +136,28 @@ static void every_key(void **state)
         for (int i = 0; i < ech_schema_count(*kind); i++) {
             const struct ech_field *field = ech_schema_at(*kind, i);
             if (strcmp(field->path, "kind") == 0 || strcmp(field->path, "resources.time") == 0 ||
+                strcmp(field->path, "resources.ranks_per_worker") == 0 ||
                 strncmp(field->path, "precision.", 10) == 0)
                 continue; /* of their own below */
             from_every_origin(*kind, field);
             keys++;
         }
     assert_true(keys > 70);
+}
+
+static void ranks_per_worker(void **state)
+{
+    (void)state;
+    struct ech_config *config = load_good(BASIC "resources: {ranks_per_worker: 3}\n", NULL, NULL);
+    assert_int_equal(ech_config_job(config)->resources.ranks_per_worker, 3);
+    check_printed(config, "resources.ranks_per_worker", "3", "job.yaml:5");
+    ech_config_destroy(config);
+    load_bad("kind: retrieve\nmodel: m\noptions: {index: i, query: q}\noutput: {dataset: b}\n"
+             "resources: {ranks_per_worker: 2}\n",
+             5, 13, "kind retrieve runs its model whole on each rank");
+    load_bad(BASIC "resources: {ranks_per_worker: 2}\nbalance: {policy: equal}\n", 6, 11,
+             "balanced by speed");
+    load_bad(BASIC "resources: {ranks_per_worker: 0}\n", 5, 13, "resources.ranks_per_worker is");
 }
 
 static void kind_and_time(void **state)
@@ -266,8 +282,10 @@ static void unknown_and_later(void **state)
     load_bad("steps:\n  - kind: embed\n", 1, 1, "steps: pipelines (steps) come in a later version");
     load_bad(BASIC "after: x\n", 5, 1, "come in a later version");
     load_bad(BASIC "cluster: c.yaml\n", 5, 1, "cluster files come in a later version");
-    load_bad("kind: embed\nmodel: {path: m}\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 9,
-             "model.path: a model with options comes in a later version");
+    load_bad("kind: embed\nmodel: {path: m, stage: disk}\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 18,
+             "model.stage is \"disk\", one of none, broadcast, node was expected");
+    load_bad("kind: embed\nmodel: [m]\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 1,
+             "model is a list, a map of keys was expected");
     load_bad(BASIC "precision: {weights: f16, kv: f16}\n", 5, 27, "precision kv comes in a later version");
     load_bad(BASIC "numerics: mixed\n", 5, 1, "numerics mixed comes in a later version");
     load_bad(BASIC "resources: {device: cuda, backend: avx2}\n", 5, 27, "leave one of them out");
@@ -350,8 +368,10 @@ static void every_error(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(every_key),      cmocka_unit_test(kind_and_time), cmocka_unit_test(table),
-    cmocka_unit_test(sets_and_lists), cmocka_unit_test(environment),   cmocka_unit_test(unknown_and_later),
-    cmocka_unit_test(every_error),    cmocka_unit_test(precision),
+    cmocka_unit_test(every_key),         cmocka_unit_test(ranks_per_worker),
+    cmocka_unit_test(kind_and_time),     cmocka_unit_test(table),
+    cmocka_unit_test(sets_and_lists),    cmocka_unit_test(environment),
+    cmocka_unit_test(unknown_and_later), cmocka_unit_test(every_error),
+    cmocka_unit_test(precision),
 };
 ECH_TEST_MAIN(tests)

@@ -64,7 +64,7 @@ static void places(void **state)
     load_bad("kind: retrieve\nmodel: m\noptions: {index: link/i, query: q}\noutput: {dataset: real}\n", 4, 10,
              "options.index lies inside output.dataset");
     load_bad("kind: embed\nmodel: a/m\ninput: {dataset: b}\noutput: {dataset: a}\n", 4, 10,
-             "model lies inside output.dataset");
+             "model.path lies inside output.dataset");
     load_bad("kind: embed\nmodel: m\ninput: {dataset: b}\nruns: a/runs\noutput: {dataset: a}\n", 5, 10,
              "runs lies inside output.dataset");
     struct ech_config *apart =

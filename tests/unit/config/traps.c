@@ -70,7 +70,7 @@ static void nothing(void **state)
     assert_int_equal(job->resources.nodes, 3);
     assert_string_equal(((const struct ech_embed_options *)job->options)->prefix, "null");
     ech_config_destroy(config);
-    load_bad("kind: embed\nmodel:\ninput: {dataset: a}\noutput: {dataset: b}\n", 1, 1, "model is missing");
+    load_bad("kind: embed\nmodel:\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 1, "model is missing");
     load_bad("", 1, 1, "the file is empty");
     load_bad("# only a comment\n", 1, 1, "the file is empty");
     load_bad("- kind: embed\n", 1, 1, "a list, a map of keys was expected");

@@ -150,7 +150,7 @@ static struct ech_hash hash_of(const char *folder, const char *const *names)
     struct ech_comm *comm = self();
     struct ech_hash h = {0, 0};
     struct ech_err err = ECH_ERR_NONE;
-    assert_int_equal(ech_files_hash(comm, folder, names, &h, &err), ECH_OK);
+    assert_int_equal(ech_files_hash(comm, folder, NULL, names, &h, &err), ECH_OK);
     ech_comm_close(comm);
     return h;
 }
@@ -191,9 +191,9 @@ static void content_alone(void **state)
     struct ech_err err = ECH_ERR_NONE;
     static const char *const missing[] = {"config.json", "nope", NULL};
     static const char *const folder[] = {"sub", NULL};
-    assert_int_equal(ech_files_hash(comm, "a", missing, &h, &err), ECH_NOINPUT);
+    assert_int_equal(ech_files_hash(comm, "a", NULL, missing, &h, &err), ECH_NOINPUT);
     assert_non_null(strstr(err.text, "a/nope"));
-    assert_int_equal(ech_files_hash(comm, "a", folder, &h, NULL), ECH_NOINPUT);
+    assert_int_equal(ech_files_hash(comm, "a", NULL, folder, &h, NULL), ECH_NOINPUT);
     ech_comm_close(comm);
 }
 
@@ -291,7 +291,7 @@ static void files_faults(void **state)
         if (n % 2)
             ech_remove_all("cache", NULL);
         ech_fault_arm(-1, n);
-        int code = ech_files_hash(comm, "a", names, &h, &err);
+        int code = ech_files_hash(comm, "a", NULL, names, &h, &err);
         fired = ech_fault_fired();
         ech_fault_arm(-1, 0);
         failed += code != ECH_OK;

@@ -12,7 +12,7 @@
 #include "launcher/mpirun.h"
 #include "launcher/origins.h"
 #include "launcher/rundirs.h"
-#include "launcher/sweep.h"
+#include "base/sweep.h"
 #include "launcher/tail.h"
 #include "launcher/verbs.h"
 
@@ -108,8 +108,8 @@ static void command(void **state)
                         "/usr/bin/mpirun -n 6 --enable-recovery --oversubscribe --bind-to none --mca "
                         "mpi_yield_when_idle 1 --mca sharedfp ^sm --mca btl_vader_backing_directory "
                         "/dev/shm/echelon-x --mca osc_sm_backing_directory /dev/shm/echelon-x --mca "
-                        "orte_tmpdir_base /dev/shm/echelon-x -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
-                        "ECH_RUN_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
+                        "orte_local_tmpdir_base /dev/shm/echelon-x -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
+                        "ECH_RUN_DIR -x ECH_NODE_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
     ech_argv_fini(&argv);
     m.allocation = true;
     m.recovery = false;

@@ -1,9 +1,10 @@
 /* Sweep: see sweep.h. */
-#include "launcher/sweep.h"
+#include "base/sweep.h"
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/nodedir.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -27,13 +28,14 @@ static const char *next_string(const char **at, const char *end)
     return text;
 }
 
-static bool in_environment(const char *text, size_t bytes, const char *run_dir)
+/* Is NAME=value among the strings of an environment? */
+static bool has_entry(const char *text, size_t bytes, const char *name, const char *value)
 {
     const char *at = text, *end = text + bytes, *entry;
-    size_t name = strlen(ECH_RUN_ENV);
+    size_t length = strlen(name);
     while ((entry = next_string(&at, end)))
-        if (strncmp(entry, ECH_RUN_ENV, name) == 0 && entry[name] == '=' &&
-            strcmp(entry + name + 1, run_dir) == 0)
+        if (strncmp(entry, name, length) == 0 && entry[length] == '=' &&
+            strcmp(entry + length + 1, value) == 0)
             return true;
     return false;
 }
@@ -49,7 +51,7 @@ static bool in_command(const char *text, size_t bytes, const char *run_dir)
 bool ech_sweep_matches(const char *environ_text, size_t environ_bytes, const char *cmdline,
                        size_t cmdline_bytes, const char *run_dir)
 {
-    return in_environment(environ_text, environ_bytes, run_dir) ||
+    return has_entry(environ_text, environ_bytes, ECH_RUN_ENV, run_dir) ||
            in_command(cmdline, cmdline_bytes, run_dir);
 }
 
@@ -96,17 +98,45 @@ unsigned long long ech_process_start(pid_t pid)
     return start;
 }
 
-static bool belongs(const char *pid, const char *run_dir)
+/* What /proc says of a process. */
+struct process {
+    const char *name; /* number */
+    char *env, *cmd;
+    size_t env_bytes, cmd_bytes;
+};
+
+static bool of_run(const struct process *p, const char *run_dir)
 {
-    size_t environ_bytes, cmdline_bytes;
-    char *env = proc_file(pid, "environ", &environ_bytes), *cmd = proc_file(pid, "cmdline", &cmdline_bytes);
-    bool matches = ech_sweep_matches(env ? env : "", environ_bytes, cmd ? cmd : "", cmdline_bytes, run_dir);
-    ech_free(env);
-    ech_free(cmd);
-    return matches && !is_zombie(pid);
+    return ech_sweep_matches(p->env ? p->env : "", p->env_bytes, p->cmd ? p->cmd : "", p->cmd_bytes, run_dir);
 }
 
-int ech_sweep_signal(const char *run_dir, int signal_number)
+static bool has_node_dir(const struct process *p, const char *node_dir)
+{
+    return p->env && has_entry(p->env, p->env_bytes, ECH_NODEDIR_ENV, node_dir);
+}
+
+/* MPI's own programs are given the folder as a parameter. */
+static bool is_daemon_of(const struct process *p, const char *node_dir)
+{
+    static const char *const daemons[] = {"orted", "mpirun", "prted", "prterun"};
+    const char *at = p->cmd, *end = at ? at + p->cmd_bytes : NULL, *word = at ? next_string(&at, end) : NULL;
+    bool named = false, daemon = false;
+    for (size_t i = 0; word && i < sizeof daemons / sizeof daemons[0]; i++)
+        daemon = daemon || strcmp(ech_path_base(word), daemons[i]) == 0;
+    while (daemon && !named && (word = next_string(&at, end)))
+        named = strstr(word, node_dir) != NULL;
+    return named;
+}
+
+static bool of_start(const struct process *p, const char *node_dir)
+{
+    return has_node_dir(p, node_dir) || is_daemon_of(p, node_dir);
+}
+
+/* Signal (0: only count) each process but ourselves that `matches`; zombies do not count. `but`: not those of
+ * this start, where it is given. */
+static int sweep(bool (*matches)(const struct process *, const char *), const char *what, const char *but,
+                 int signal_number)
 {
     DIR *proc = opendir("/proc");
     if (!proc)
@@ -114,16 +144,37 @@ int ech_sweep_signal(const char *run_dir, int signal_number)
     int found = 0;
     struct dirent *entry;
     while ((entry = readdir(proc))) {
-        const char *name = entry->d_name;
-        int pid = name[strspn(name, "0123456789")] ? 0 : atoi(name);
-        if (pid <= 1 || pid == getpid() || !belongs(name, run_dir))
+        struct process p = {.name = entry->d_name};
+        int pid = p.name[strspn(p.name, "0123456789")] ? 0 : atoi(p.name);
+        if (pid <= 1 || pid == getpid())
             continue;
-        found++;
-        if (signal_number)
-            kill(pid, signal_number);
+        p.env = proc_file(p.name, "environ", &p.env_bytes);
+        p.cmd = proc_file(p.name, "cmdline", &p.cmd_bytes);
+        if (matches(&p, what) && !(but && has_node_dir(&p, but)) && !is_zombie(p.name)) {
+            found++;
+            if (signal_number)
+                kill(pid, signal_number);
+        }
+        ech_free(p.env);
+        ech_free(p.cmd);
     }
     closedir(proc);
     return found;
+}
+
+int ech_sweep_signal(const char *run_dir, int signal_number)
+{
+    return sweep(of_run, run_dir, NULL, signal_number);
+}
+
+int ech_sweep_start(const char *node_dir, int signal_number)
+{
+    return sweep(of_start, node_dir, NULL, signal_number);
+}
+
+int ech_sweep_older(const char *run_dir, const char *node_dir)
+{
+    return sweep(of_run, run_dir, node_dir, SIGKILL);
 }
 
 static void reap(void)

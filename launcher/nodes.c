@@ -1,0 +1,310 @@
+/* Nodes of a run: see nodes.h. */
+#include "launcher/nodes.h"
+
+#include "launcher/verbs.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/rundir.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { HOSTS_BYTES = 16 << 20, MOST_RANKS = 1000000 };
+
+void ech_nodes_fini(struct ech_nodes *nodes)
+{
+    ech_cluster_destroy(nodes->cluster);
+    ech_hosts_fini(&nodes->hosts);
+    ech_str_fini(&nodes->launch);
+    *nodes = (struct ech_nodes){0};
+}
+
+int64_t ech_nodes_ranks(int64_t slots, const struct ech_node_class *c, const struct ech_asked *asked,
+                        int64_t cores)
+{
+    int64_t threads = c && c->threads ? c->threads : asked->threads;
+    if (slots > 0)
+        return slots;
+    if (c && c->ranks_per_node)
+        return c->ranks_per_node;
+    if (asked->ranks_per_node)
+        return asked->ranks_per_node;
+    if (c && c->devices)
+        return c->devices;
+    cores = c && c->cores ? c->cores : cores;
+    return threads ? ech_max64(cores / threads, 1) : 1;
+}
+
+void ech_nodes_spread(struct ech_hosts *hosts, int64_t ranks)
+{
+    int64_t total = 0, before = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < hosts->count; i++)
+        total += hosts->items[i].slots;
+    for (size_t i = 0; i < hosts->count; i++) {
+        struct ech_host host = hosts->items[i];
+        int64_t from = ranks * before / total, to = ranks * (before + host.slots) / total;
+        before += host.slots;
+        host.slots = to - from;
+        if (host.slots > 0)
+            hosts->items[kept++] = host;
+    }
+    hosts->count = kept;
+}
+
+/* slots 0: to be decided. A host that is there already gains them. */
+static int add_host(struct ech_hosts *hosts, const char *name, int64_t slots, struct ech_err *err)
+{
+    struct ech_host *there = ech_hosts_find(hosts, name);
+    if (there) {
+        there->slots += slots;
+        return ECH_OK;
+    }
+    int code =
+        ech_grow((void **)&hosts->items, &hosts->capacity, hosts->count + 1, sizeof *hosts->items, err);
+    if (code != ECH_OK)
+        return code;
+    struct ech_host *host = &hosts->items[hosts->count++];
+    *host = (struct ech_host){.slots = slots};
+    snprintf(host->name, sizeof host->name, "%s", name);
+    return ECH_OK;
+}
+
+static int add_pattern(struct ech_hosts *hosts, const char *pattern, int64_t slots, struct ech_err *err)
+{
+    struct ech_list names = {0};
+    int code = ech_host_names_expand(pattern, &names, err);
+    for (int i = 0; code == ECH_OK && i < names.count; i++)
+        code = add_host(hosts, names.items[i], slots, err);
+    ech_host_names_fini(&names);
+    return code;
+}
+
+/* "n1", "n[01-04] slots=2", "n1:2"; "#" begins a comment. */
+static int read_line(struct ech_hosts *hosts, char *line, struct ech_err *err)
+{
+    char *rest = NULL, *colon;
+    int64_t slots = 0;
+    line[strcspn(line, "#\r")] = '\0';
+    char *name = strtok_r(line, " \t", &rest);
+    if (!name)
+        return ECH_OK;
+    if ((colon = strrchr(name, ':'))) {
+        *colon = '\0';
+        if (!ech_parse_int(colon + 1, &slots) || slots < 1)
+            return ech_fail(err, ECH_CONFIG, "\"%s:%s\": a number of ranks was expected behind the colon",
+                            name, colon + 1);
+    }
+    for (char *word; (word = strtok_r(NULL, " \t", &rest));) {
+        if (strncmp(word, "max_slots=", 10) == 0 || strncmp(word, "max-slots=", 10) == 0)
+            continue;
+        if (strncmp(word, "slots=", 6) != 0 || !ech_parse_int(word + 6, &slots) || slots < 1)
+            return ech_fail(err, ECH_CONFIG, "\"%.60s\": slots=N was expected behind a host's name", word);
+    }
+    return slots > 100000 ? ech_fail(err, ECH_CONFIG, "%s: %lld ranks on one host", name, (long long)slots)
+                          : add_pattern(hosts, name, slots, err);
+}
+
+static int read_host_file(const char *path, char *text, struct ech_hosts *hosts, struct ech_err *err)
+{
+    int code = ECH_OK;
+    for (int number = 1; code == ECH_OK && *text; number++) {
+        size_t length = strcspn(text, "\n");
+        bool last = text[length] == '\0';
+        struct ech_err why = ECH_ERR_NONE;
+        text[length] = '\0';
+        code = read_line(hosts, text, &why);
+        if (code != ECH_OK)
+            ech_fail_at(err, code, path, number, 1, "%s", why.text);
+        text += length + !last;
+    }
+    return code;
+}
+
+/* A cluster file has a line "classes:". */
+static bool is_cluster(const char *text)
+{
+    return strncmp(text, "classes:", 8) == 0 || strstr(text, "\nclasses:");
+}
+
+static int add_cluster(struct ech_nodes *nodes, struct ech_err *err)
+{
+    int code = ECH_OK;
+    for (int i = 0; i < nodes->cluster->classes_count; i++) {
+        const struct ech_node_class *c = &nodes->cluster->classes[i];
+        for (int h = 0; code == ECH_OK && h < c->hosts.count; h++)
+            code = add_host(&nodes->hosts, c->hosts.items[h], 0, err);
+    }
+    return code;
+}
+
+static int read_hosts(const struct ech_nodes_request *q, struct ech_nodes *nodes, struct ech_err *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    int code = ech_read_file(q->hosts_path, HOSTS_BYTES, &text, &bytes, err);
+    if (code == ECH_OK && is_cluster(text) && !nodes->cluster)
+        code = ech_cluster_load_text(q->hosts_path, text, bytes, &nodes->cluster, err);
+    else if (code == ECH_OK && is_cluster(text))
+        code = ech_fail(err, ECH_USAGE, "--hosts %s is a cluster file, and --cluster names another",
+                        q->hosts_path);
+    else if (code == ECH_OK)
+        code = read_host_file(q->hosts_path, text, &nodes->hosts, err);
+    ech_free(text);
+    if (code == ECH_OK && nodes->hosts.count == 0 && nodes->cluster)
+        code = add_cluster(nodes, err);
+    if (code == ECH_OK && nodes->hosts.count == 0)
+        code = ech_fail(err, ECH_CONFIG, "%s names no hosts", q->hosts_path);
+    return code;
+}
+
+static bool names_hosts(const struct ech_cluster *cluster)
+{
+    for (int i = 0; cluster && i < cluster->classes_count; i++)
+        if (cluster->classes[i].hosts.count)
+            return true;
+    return false;
+}
+
+/* Its class; where no class names hosts and there is only one, that. */
+static const struct ech_node_class *class_of(const struct ech_cluster *cluster, const char *host)
+{
+    if (!cluster)
+        return NULL;
+    return cluster->classes_count == 1 && !names_hosts(cluster) ? &cluster->classes[0]
+                                                                : ech_cluster_class_of(cluster, host);
+}
+
+/* Excluded ones go; in an allocation those that no class knows, too. */
+static int leave_out(struct ech_nodes *nodes, bool allocation, struct ech_err *err)
+{
+    size_t kept = 0;
+    for (size_t i = 0; nodes->cluster && i < nodes->hosts.count; i++) {
+        struct ech_host host = nodes->hosts.items[i];
+        bool known = !names_hosts(nodes->cluster) || ech_cluster_class_of(nodes->cluster, host.name);
+        if (ech_cluster_excludes(nodes->cluster, host.name) || (!known && allocation)) {
+            ech_say("%s is left out: %s", host.name,
+                    known ? "the cluster file excludes it" : "no class of the cluster file names it");
+            continue;
+        }
+        if (!known)
+            return ech_fail(err, ECH_CONFIG, "host %s is in no class of cluster %s", host.name,
+                            nodes->cluster->name);
+        nodes->hosts.items[kept++] = host;
+    }
+    if (nodes->cluster)
+        nodes->hosts.count = kept;
+    return nodes->hosts.count ? ECH_OK : ech_fail(err, ECH_UNAVAILABLE, "no host is left for the run");
+}
+
+/* mpirun takes one launch command: all classes that are used must have the same. */
+static int find_launch(struct ech_nodes *nodes, struct ech_err *err)
+{
+    const struct ech_list *chosen = NULL;
+    const char *first = "";
+    for (size_t i = 0; nodes->cluster && i < nodes->hosts.count; i++) {
+        const struct ech_node_class *c = class_of(nodes->cluster, nodes->hosts.items[i].name);
+        const struct ech_list *launch = c && c->launch.count ? &c->launch : &nodes->cluster->launch;
+        bool same = !chosen || chosen->count == launch->count;
+        for (int w = 0; chosen && same && w < launch->count; w++)
+            same = strcmp(chosen->items[w], launch->items[w]) == 0;
+        if (!same)
+            return ech_fail(err, ECH_CONFIG,
+                            "%s and %s are started by different launch commands: mpirun takes one for a run; "
+                            "name a script in launch of the cluster that knows both",
+                            first, nodes->hosts.items[i].name);
+        chosen = launch;
+        first = nodes->hosts.items[i].name;
+    }
+    for (int w = 0; chosen && w < chosen->count; w++)
+        ech_str_addf(&nodes->launch, "%s%s", w ? " " : "", chosen->items[w]);
+    return ech_str_check(&nodes->launch, err);
+}
+
+static int count_ranks(struct ech_nodes *nodes, const struct ech_place *place, const struct ech_asked *asked,
+                       struct ech_layout *layout, struct ech_err *err)
+{
+    int64_t ranks = 0, most = 0;
+    for (size_t i = 0; i < nodes->hosts.count; i++) {
+        struct ech_host *host = &nodes->hosts.items[i];
+        host->slots =
+            ech_nodes_ranks(host->slots, class_of(nodes->cluster, host->name), asked, place->node_cores);
+    }
+    if (asked->ranks > 0)
+        ech_nodes_spread(&nodes->hosts, asked->ranks);
+    for (size_t i = 0; i < nodes->hosts.count; i++) {
+        ranks += nodes->hosts.items[i].slots;
+        most = ech_max64(most, nodes->hosts.items[i].slots);
+    }
+    if (ranks > MOST_RANKS)
+        return ech_fail(err, ECH_CONFIG, "the hosts have %lld ranks, %d is the most", (long long)ranks,
+                        MOST_RANKS);
+    layout->nodes = (int64_t)nodes->hosts.count;
+    layout->ranks = ranks;
+    layout->per_node = most;
+    layout->threads = asked->threads ? asked->threads : ech_max64(place->node_cores / most, 1);
+    return ECH_OK;
+}
+
+static int gather(const struct ech_nodes_request *q, struct ech_nodes *out, struct ech_err *err)
+{
+    int code = q->cluster_path ? ech_cluster_load(q->cluster_path, &out->cluster, err) : ECH_OK;
+    if (code != ECH_OK)
+        return code;
+    if (q->hosts_path)
+        return read_hosts(q, out, err);
+    if (q->node_list && out->cluster) /* the allocation's nodes, with what the classes say of them */
+        return add_pattern(&out->hosts, q->node_list, 0, err);
+    return names_hosts(out->cluster) ? add_cluster(out, err) : ECH_OK;
+}
+
+int ech_nodes_find(const struct ech_nodes_request *q, const struct ech_place *place,
+                   const struct ech_asked *asked, struct ech_nodes *out, struct ech_layout *layout,
+                   struct ech_err *err)
+{
+    *out = (struct ech_nodes){0};
+    ech_str_init(&out->launch);
+    int code = gather(q, out, err);
+    if (code != ECH_OK || out->hosts.count == 0) {
+        if (code == ECH_OK && out->cluster)
+            return ech_fail(
+                err, ECH_CONFIG,
+                "the classes of cluster %s are only counted: a run needs names (hosts:, or --hosts)",
+                out->cluster->name);
+        return code;
+    }
+    code = leave_out(out, q->node_list != NULL, err);
+    if (code == ECH_OK && q->nodes_given && asked->nodes > (int64_t)out->hosts.count)
+        code = ech_fail(err, ECH_UNAVAILABLE, "resources.nodes is %lld, there are %zu hosts",
+                        (long long)asked->nodes, out->hosts.count);
+    if (code == ECH_OK && q->nodes_given)
+        out->hosts.count = (size_t)asked->nodes;
+    if (code == ECH_OK)
+        code = find_launch(out, err);
+    return code == ECH_OK ? count_ranks(out, place, asked, layout, err) : code;
+}
+
+int ech_nodes_save(const struct ech_nodes *nodes, const char *run_dir, struct ech_err *err)
+{
+    struct ech_str text;
+    int code = ECH_OK;
+    if (nodes->hosts.count == 0)
+        return ECH_OK;
+    ech_str_init(&text);
+    char *hosts = ech_run_path(err, run_dir, "%s", ECH_RUN_HOSTS);
+    char *cluster = ech_run_path(err, run_dir, "%s", ECH_RUN_CLUSTER);
+    if (!hosts || !cluster)
+        code = ECH_UNAVAILABLE;
+    if (code == ECH_OK)
+        code = ech_hosts_write(&nodes->hosts, hosts, err);
+    if (code == ECH_OK && nodes->cluster)
+        code = ech_cluster_print(nodes->cluster, &text, err);
+    if (code == ECH_OK && nodes->cluster)
+        code = ech_write_file(cluster, text.data, text.length, err);
+    ech_str_fini(&text);
+    ech_free(hosts);
+    ech_free(cluster);
+    return code;
+}

@@ -1,0 +1,201 @@
+/* Folders of starts on a node: see nodedir.h. */
+#include "base/nodedir.h"
+
+#include "base/io.h"
+#include "base/sweep.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Where such folders are made, in this order; ECH_SHM names the only one. */
+static const char *const *node_roots(void)
+{
+    static const char *roots[] = {"/dev/shm", "/tmp", NULL};
+    const char *named = getenv("ECH_SHM");
+    if (named && *named) {
+        roots[0] = named;
+        roots[1] = NULL;
+    }
+    return roots;
+}
+
+#define PREFIX   "echelon-"
+#define LAUNCHER "launcher" /* names of the locks */
+#define RANKS    "ranks"
+#define GUARDED  "guarded" /* there: somebody waits for the ranks' end */
+/* Without a lock: its launcher is just making it, or MPI's daemon has filled it and no rank came. */
+#define YOUNG_S 2
+
+/* -1: it is not there, or somebody holds it. */
+static int take_lock(const char *folder, const char *name, int flags, int how)
+{
+    char path[640];
+    snprintf(path, sizeof path, "%.600s/%s", folder, name);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600), failed;
+    while (fd >= 0 && flock(fd, how) != 0)
+        if ((failed = errno) != EINTR) {
+            close(fd);
+            fd = -1;
+            errno = failed;
+        }
+    return fd;
+}
+
+static bool has_file(const char *folder, const char *name)
+{
+    char path[640];
+    snprintf(path, sizeof path, "%.600s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+/* With less than this, mpirun itself waits for ever for what it could not write. */
+static bool has_room(const char *root)
+{
+    const uint64_t least = 8 << 20;
+    struct statvfs fs;
+    if (statvfs(root, &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize >= least)
+        return true; /* what is wrong otherwise, mkdtemp tells */
+    errno = ENOSPC;
+    return false;
+}
+
+int ech_nodedir_create(struct ech_nodedir *dir, struct ech_err *err)
+{
+    const char *const *roots = node_roots();
+    for (int i = 0; roots[i]; i++) {
+        if (!has_room(roots[i]))
+            continue;
+        snprintf(dir->path, sizeof dir->path, "%s/" PREFIX "XXXXXX", roots[i]);
+        if (!mkdtemp(dir->path))
+            continue;
+        dir->lock = take_lock(dir->path, LAUNCHER, O_CREAT, LOCK_EX | LOCK_NB);
+        if (dir->lock >= 0)
+            return ECH_OK;
+        ech_remove_all(dir->path, NULL);
+    }
+    dir->path[0] = '\0';
+    return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot create a folder for shared memory under %s",
+                          roots[0]);
+}
+
+void ech_nodedir_remove(struct ech_nodedir *dir)
+{
+    if (!dir->path[0])
+        return;
+    ech_remove_all(dir->path, NULL);
+    close(dir->lock);
+    dir->path[0] = '\0';
+}
+
+static bool is_own_folder(const char *path, struct stat *st)
+{
+    return lstat(path, st) == 0 && S_ISDIR(st->st_mode) && st->st_uid == geteuid();
+}
+
+/* A folder of ours whose lock nobody holds: *lock is held by us then (-1: it has none). */
+static bool is_stale(const char *path, int *lock)
+{
+    struct stat st;
+    *lock = -1;
+    if (!is_own_folder(path, &st))
+        return false;
+    const char *name = has_file(path, LAUNCHER) ? LAUNCHER : has_file(path, RANKS) ? RANKS : NULL;
+    if (name)
+        *lock = take_lock(path, name, 0, LOCK_EX | LOCK_NB);
+    return name ? *lock >= 0 : time(NULL) - st.st_mtime > YOUNG_S && ech_sweep_start(path, 0) == 0;
+}
+
+static void remove_if_stale(const char *path)
+{
+    int lock;
+    if (is_stale(path, &lock)) {
+        ech_sweep_start(path, SIGKILL);
+        ech_remove_all(path, NULL);
+    }
+    if (lock >= 0)
+        close(lock);
+}
+
+void ech_nodedir_remove_stale(void)
+{
+    const char *const *roots = node_roots();
+    for (int i = 0; roots[i]; i++) {
+        DIR *dir = opendir(roots[i]);
+        struct dirent *entry;
+        while (dir && (entry = readdir(dir))) {
+            char path[640];
+            if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 ||
+                strlen(entry->d_name) != strlen(PREFIX) + 6)
+                continue;
+            snprintf(path, sizeof path, "%.300s/%.255s", roots[i], entry->d_name);
+            remove_if_stale(path);
+        }
+        if (dir)
+            closedir(dir);
+    }
+}
+
+/* --- a rank --- */
+
+static char held_path[640];
+static int held_lock = -1;
+
+static bool be_first(const char *path)
+{
+    char guarded[640];
+    snprintf(guarded, sizeof guarded, "%.600s/%s", path, GUARDED);
+    int fd = open(guarded, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+int ech_nodedir_join(const char *path, bool *first, struct ech_err *err)
+{
+    struct stat st;
+    int lock = -1;
+    *first = false;
+    for (int tries = 0; lock < 0 && tries < 5; tries++) { /* an earlier rank's death may remove it just now */
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot make %s for shared memory", path);
+        if (!is_own_folder(path, &st))
+            return ech_fail(err, ECH_UNAVAILABLE, "%s is not a folder of this user", path);
+        if (has_file(path, LAUNCHER))
+            return ECH_OK;
+        lock = take_lock(path, RANKS, O_CREAT, LOCK_SH); /* held until this process ends */
+    }
+    if (lock < 0)
+        return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot hold %s", path);
+    snprintf(held_path, sizeof held_path, "%.600s", path);
+    held_lock = lock;
+    *first = be_first(path);
+    return ECH_OK;
+}
+
+void ech_nodedir_leave(void)
+{
+    if (held_lock < 0)
+        return;
+    if (flock(held_lock, LOCK_EX | LOCK_NB) == 0) /* no other rank holds it */
+        ech_remove_all(held_path, NULL);
+    close(held_lock);
+    held_lock = -1;
+}
+
+bool ech_nodedir_wait(const char *path)
+{
+    int lock = take_lock(path, RANKS, 0, LOCK_EX);
+    if (lock >= 0)
+        close(lock);
+    return lock >= 0;
+}
