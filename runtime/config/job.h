@@ -50,7 +50,9 @@ struct ech_job {
         double time;                   /* walltime, 0: none */
         int64_t memory;                /* of a node, 0: none */
         struct ech_list each;          /* numerics mixed: how single ranks compute (config/each.h) */
+        char *partition, *account, *qos, *constraint, *gres; /* for the scheduler; NULL: its default */
     } resources;
+    struct ech_list slurm; /* options of sbatch passed through: "name" or "name=value" */
     struct {
         int weights, compute; /* enum ech_precision; never auto once loaded */
     } precision;

@@ -78,6 +78,16 @@ static const struct ech_field tail[] = {
      .doc = "Memory of a node; a rank's budget is its share; not given: no limit"},
     {"resources.each", ECH_F_LIST, AT(resources.each), .example = "[\"gpu*=cuda\", \"rank 2-3=avx2/bf16\"]",
      .doc = "With numerics mixed: WHO=BACKEND[/PRECISION] of hosts or ranks; the first that fits decides"},
+    {"resources.partition", ECH_F_STRING, AT(resources.partition), .example = "batch",
+     .doc = "Partition of Slurm; not given: the site's default, else one whose limits fit"},
+    {"resources.account", ECH_F_STRING, AT(resources.account), .example = "project7",
+     .doc = "Account that Slurm charges"},
+    {"resources.qos", ECH_F_STRING, AT(resources.qos), .example = "normal",
+     .doc = "Quality of service of Slurm"},
+    {"resources.constraint", ECH_F_STRING, AT(resources.constraint), .example = "big&ib",
+     .doc = "Features that the nodes must have, as sbatch --constraint takes them"},
+    {"resources.gres", ECH_F_STRING, AT(resources.gres), .example = "gpu:2",
+     .doc = "Generic resources of a node, as sbatch --gres takes them"},
     {"precision.weights", ECH_F_CHOICE, AT(precision.weights), .fallback = "auto", .choices = weights_choices,
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
@@ -113,6 +123,8 @@ static const struct ech_field tail[] = {
     {"limits.overrun", ECH_F_CHOICE, AT(limits.overrun), .fallback = "refuse", .choices = overrun_choices,
      .doc = "A first attempt that cannot end in resources.time, outside Slurm and without retries; allow: "
             "--force"},
+    {"slurm", ECH_F_LIST, AT(slurm), .example = "[mail-type=END, comment=nightly]",
+     .doc = "Options of sbatch that have no key of their own, passed through by echelon submit"},
     {"runs", ECH_F_PATH, AT(runs), .fallback = "runs", .doc = "Folder of the run directories"},
 };
 
