@@ -8,8 +8,10 @@
 #include "base/num.h"
 #include "base/rundir.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HOSTS_BYTES = 16 << 20, MOST_RANKS = 1000000 };
 
@@ -303,6 +305,8 @@ int ech_nodes_save(const struct ech_nodes *nodes, const char *run_dir, struct ec
         code = ech_cluster_print(nodes->cluster, &text, err);
     if (code == ECH_OK && nodes->cluster)
         code = ech_write_file(cluster, text.data, text.length, err);
+    else if (code == ECH_OK && unlink(cluster) != 0 && errno != ENOENT) /* that of an earlier start */
+        code = ech_fail_errno(err, ECH_IO, errno, "removing %s", cluster);
     ech_str_fini(&text);
     ech_free(hosts);
     ech_free(cluster);
