@@ -193,6 +193,14 @@ static bool answered(pid_t pid, double until)
     return got == pid && pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* As mpirun sees it: this host by its name, with or without a domain, and its loopback. */
+static bool is_here(const char *name, const char *own)
+{
+    size_t n = strcspn(name, "."), m = strcspn(own, ".");
+    return strcmp(name, own) == 0 || strcmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 ||
+           (n == m && memcmp(name, own, n) == 0 && (!name[n] || !own[m]));
+}
+
 int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, struct ech_err *err)
 {
     char own[64] = "";
@@ -206,7 +214,7 @@ int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, 
         double until = ech_mono_s() + seconds;
         for (size_t i = 0; i < count; i++) {
             const char *name = hosts->items[from + i].name;
-            pids[i] = strcmp(name, own) == 0 ? 0 : ask(agent, name, nowhere);
+            pids[i] = is_here(name, own) ? 0 : ask(agent, name, nowhere);
         }
         for (size_t i = 0; i < count; i++)
             hosts->items[from + i].silent = pids[i] != 0 && !answered(pids[i], until);

@@ -55,6 +55,15 @@ done
 printf 'n1 slots=2\nn[1-\n' >hosts
 expect 78 "$echelon" run job.yaml --hosts hosts --dry-run
 says err "hosts:2:1"
+printf 'n1\0n2\n' >hosts
+expect 78 "$echelon" run job.yaml --hosts hosts --dry-run
+says err "zero byte"
+printf 'n1\033[31m\n' >hosts
+expect 78 "$echelon" run job.yaml --hosts hosts --dry-run
+grep -q $'\033' err && fail "an escape sequence of a host file reaches the terminal"
+printf 'classes: {a: {hosts: n1}, b: {count: 3}}\n' >c.yaml
+expect 0 "$echelon" run job.yaml --cluster c.yaml --dry-run
+says err "class b of the cluster is only counted"
 printf 'n1 slots=2\nn[2-3]:1 # two\n' >hosts
 expect 0 "$echelon" run job.yaml --hosts hosts --dry-run
 says out "-n 4 --hostfile"
