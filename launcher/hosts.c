@@ -4,6 +4,7 @@
 #include "launcher/argv.h"
 #include "launcher/child.h"
 #include "launcher/rundirs.h"
+#include "launcher/session.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -179,12 +180,13 @@ static pid_t ask(const char *agent, const char *host, int nowhere)
     return pid;
 }
 
-/* Waits until `until`, then no longer. True: it ended well. */
+/* Waits until `until`, or a signal to stop, then no longer. True: it ended well. */
 static bool answered(pid_t pid, double until)
 {
     int status = 0;
     pid_t got = 0;
-    while (pid > 0 && (got = waitpid(pid, &status, WNOHANG)) == 0 && ech_mono_s() < until)
+    while (pid > 0 && (got = waitpid(pid, &status, WNOHANG)) == 0 && ech_mono_s() < until &&
+           !ech_session_is_signalled())
         ech_sleep_us(10000);
     if (pid > 0 && got == 0) {
         kill(pid, SIGKILL);
