@@ -214,7 +214,7 @@ def full(lab, where):
     run = Run(lab, where, "full", disk_full="2s", runs=str(disk / "runs"))
     run.start().end(74).says("No space left on device", "resume").clean()
     for k in [None] + list(lab.pids):
-        subprocess.run((["nsenter", "-t", str(lab.pids[k][1]), "-m"] if k else []) + ["mount", "-o", "remount,size=64m", str(disk)],
+        subprocess.run((["nsenter", "-t", str(lab.pids[k][1]), "-m", "-r"] if k else []) + ["mount", "-o", "remount,size=64m", str(disk)],
                        check=True)
         break
     run.start(resume=True).end(0).clean().same()

@@ -215,7 +215,7 @@ class Lab:
                 "OMPI_MCA_plm_rsh_agent": f"{sys.executable} {SELF} --agent", "TMPDIR": "/var/tmp"}
 
     def inside(self, k, argv):
-        return ["nsenter", "-t", str(self.pids[k][1]), "-n", "-u", "-i", "-p", "-m", "--wd=" + os.getcwd(), "--", *argv]
+        return ["nsenter", "-t", str(self.pids[k][1]), "-n", "-u", "-i", "-p", "-m", "-r", "--wd=" + os.getcwd(), "--", *argv]
 
     def popen(self, k, argv, env=None, **more):
         return subprocess.Popen(self.inside(k, argv), env=dict(os.environ, **(env or {})), stdin=subprocess.DEVNULL, **more)
