@@ -53,7 +53,8 @@ PRESENT = {
     "avx2": lambda data, models: cpu("avx2"),
     "avx512": lambda data, models: cpu("avx512f"),
     "cuda": lambda data, models: bool(glob.glob("/dev/nvidia[0-9]*")),
-    "slurm": lambda data, models: shutil.which("slurmctld") is not None,
+    "slurm": lambda data, models: os.geteuid() == 0 and shutil.which("slurmctld", path="/usr/sbin:/usr/bin") is not None
+        and runs("unshare", "--net", "--mount", "sh", "-c", "ip link add ech-probe type bridge && mount -t tmpfs tmpfs /mnt"),
 }
 
 

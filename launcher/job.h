@@ -27,6 +27,9 @@ int ech_job_check_output(const struct ech_job *job, struct ech_err *err);
 /* The folders above the output. */
 int ech_job_make_parent(const struct ech_job *job, struct ech_err *err);
 
+/* job.yaml of a new run directory: effective values with their origins. */
+int ech_job_write(const char *run_dir, const struct ech_config *config, struct ech_err *err);
+
 /* Compares two texts of ech_config_affecting; ECH_CONFIG names the first line that differs. */
 int ech_job_same(const char *before, const char *after, struct ech_err *err);
 

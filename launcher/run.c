@@ -104,6 +104,11 @@ static int write_job(const char *run_dir, const struct ech_config *config, const
     return code;
 }
 
+int ech_job_write(const char *run_dir, const struct ech_config *config, struct ech_err *err)
+{
+    return write_job(run_dir, config, NULL, err);
+}
+
 static int dry_run(const struct ech_ready *ready, struct ech_err *err)
 {
     char *arguments[] = {"run", "RUN", "--attempt", "1", NULL};

@@ -138,6 +138,35 @@ int ech_rundir_find(const char *name, char **out, struct ech_err *err)
     return code;
 }
 
+int ech_rundir_all(char ***out, size_t *count, struct ech_err *err)
+{
+    DIR *dir = opendir(runs_folder());
+    struct dirent *entry;
+    char **all = NULL;
+    size_t n = 0, room = 0;
+    int code = ECH_OK;
+    while (dir && code == ECH_OK && (entry = readdir(dir))) {
+        char *path = entry->d_name[0] == '.' ? NULL : ech_path_join(runs_folder(), entry->d_name, NULL);
+        if (path && is_run(path)) {
+            if (n == room) {
+                room = room ? 2 * room : 64;
+                char **more = ech_realloc(all, room, sizeof *all, err);
+                code = more ? ECH_OK : ECH_UNAVAILABLE;
+                all = more ? more : all;
+            }
+            char *full = code == ECH_OK ? absolute(path, NULL) : NULL;
+            if (full)
+                all[n++] = full;
+        }
+        ech_free(path);
+    }
+    if (dir)
+        closedir(dir);
+    *out = all;
+    *count = n;
+    return code;
+}
+
 /* ---- the lock ---- */
 
 /* The launcher of the newest attempt, and whether it is known to live: a dead one's guardian holds the lock

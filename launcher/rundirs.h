@@ -11,6 +11,10 @@ int ech_rundir_create(const char *runs, const char *job, char **out, struct ech_
  * "runs"). ECH_NOINPUT where there is none. Owner   *out: the caller (absolute path). */
 int ech_rundir_find(const char *name, char **out, struct ech_err *err);
 
+/* All runs in the folder of runs (ECHELON_RUNS or "runs"), in no order; none where it is not there.
+ * Owner   each path and the array: the caller. */
+int ech_rundir_all(char ***out, size_t *count, struct ech_err *err);
+
 /* The lock of a run (flock; held until the descriptor and its copies in children are closed). Waits a few
  * seconds for a launcher that is just ending. ECH_UNAVAILABLE while another one holds it. */
 int ech_rundir_lock(const char *run_dir, int *fd, struct ech_err *err);

@@ -2,6 +2,7 @@
 #include "launcher/argv.h"
 #include "launcher/child.h"
 #include "launcher/rundirs.h"
+#include "launcher/slurm.h"
 #include "launcher/verbs.h"
 
 #include "base/clock.h"
@@ -29,7 +30,9 @@ const struct ech_command ech_cancel_command = {
     .usage = "RUN",
     .summary =
         "Stops a run cleanly and waits for its end: the ranks save what is done; echelon resume goes on.\n"
-        "To be called on the host where echelon run was started.",
+        "To be called on the host where echelon run was started; a submitted run from anywhere: its job "
+        "leaves\n"
+        "the queue, or saves and ends.",
     .operands_least = 1,
     .operands_most = 1,
     .example = "echelon cancel runs/job-20260101-120000",
@@ -85,6 +88,14 @@ static int cancel(const char *run_dir, struct ech_err *err)
 {
     enum { WAIT_S = 45 }; /* the ranks' 30 s and the launcher's own */
     pid_t pid = 0;
+    char job[64];
+    if (ech_slurm_read_job(run_dir, job, sizeof job)) {
+        int left = ech_slurm_cancel(run_dir, job, WAIT_S, err);
+        if (left == ECH_OK)
+            ech_say("Slurm job %s is cancelled", job);
+        if (left != ECH_OK || !ech_rundir_is_held(run_dir))
+            return left;
+    }
     if (!ech_rundir_is_held(run_dir)) {
         ech_say("%s is not running", run_dir);
         return ECH_OK;

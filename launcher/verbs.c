@@ -14,6 +14,8 @@
 const struct ech_verb ech_verbs[] = {
     {"run", JOBS, "run a job: start the ranks, show progress, seal the output", ech_verb_run,
      &ech_run_command},
+    {"submit", JOBS, "run a job through Slurm; it comes back by itself", ech_verb_submit,
+     &ech_submit_command},
     {"resume", JOBS, "go on with a run after any stop", ech_verb_resume, &ech_resume_command},
     {"cancel", JOBS, "stop a run cleanly", ech_verb_cancel, &ech_cancel_command},
     {"clean", JOBS, "drop the spools of a sealed and verified run", ech_verb_clean, &ech_clean_command},
@@ -27,7 +29,6 @@ const struct ech_verb ech_verbs[] = {
     {"doctor", MACHINE, "what is here, what is missing, how to mend it", ech_verb_doctor,
      &ech_doctor_command},
     {"bench", MACHINE, "measure a part beside its limit", ech_verb_bench, &ech_bench_command},
-    {"submit", NULL, NULL, NULL, NULL},
     {"simulate", NULL, NULL, NULL, NULL},
     {"eval", NULL, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};

@@ -16,6 +16,7 @@ struct ech_verb {
 extern const struct ech_verb ech_verbs[];
 
 int ech_verb_run(int argc, char **argv, struct ech_err *err);
+int ech_verb_submit(int argc, char **argv, struct ech_err *err);
 int ech_verb_resume(int argc, char **argv, struct ech_err *err);
 int ech_verb_cancel(int argc, char **argv, struct ech_err *err);
 int ech_verb_clean(int argc, char **argv, struct ech_err *err);
@@ -31,7 +32,7 @@ int ech_verb_bench(int argc, char **argv, struct ech_err *err);
 
 extern const struct ech_command ech_run_command, ech_resume_command, ech_cancel_command, ech_clean_command,
     ech_plan_command, ech_status_command, ech_logs_command, ech_report_command, ech_data_command,
-    ech_model_command, ech_config_command, ech_doctor_command, ech_bench_command;
+    ech_model_command, ech_config_command, ech_doctor_command, ech_bench_command, ech_submit_command;
 
 /* Parse the verb's words; where help was asked for, print it. *done: the verb has nothing more to do.
  * Owner   out: ech_args_fini (also after done). */

@@ -18,6 +18,7 @@ static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "op
 static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
 static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
 static const char *const numerics_choices[] = {"strict", NULL};
+static const char *const launcher_choices[] = {"mpirun", "srun", NULL}; /* enum ech_job_launcher */
 static const char *const policy_choices[] = {"adaptive", "equal", NULL};
 
 #define KIB  1024.0
@@ -75,6 +76,21 @@ static const struct ech_field tail[] = {
      .doc = "Walltime; the job stops in time and can be resumed; not given: no limit"},
     {"resources.memory", ECH_F_BYTES, AT(resources.memory), .most = 1024 * TIB, .example = "16GiB",
      .doc = "Memory of a node; a rank's budget is its share; not given: no limit"},
+    {"resources.partition", ECH_F_STRING, AT(resources.partition), .example = "batch",
+     .doc = "Partition of Slurm; not given: the site's default, else one whose limits fit"},
+    {"resources.account", ECH_F_STRING, AT(resources.account), .example = "project7",
+     .doc = "Account that Slurm charges"},
+    {"resources.qos", ECH_F_STRING, AT(resources.qos), .example = "normal",
+     .doc = "Quality of service of Slurm"},
+    {"resources.constraint", ECH_F_STRING, AT(resources.constraint), .example = "big&ib",
+     .doc = "Features that the nodes must have, as sbatch --constraint takes them"},
+    {"resources.gres", ECH_F_STRING, AT(resources.gres), .example = "gpu:2",
+     .doc = "Generic resources of a node, as sbatch --gres takes them"},
+    {"resources.launcher", ECH_F_CHOICE, AT(resources.launcher), .fallback = "mpirun",
+     .choices = launcher_choices,
+     .doc = "What starts the ranks of a Slurm job; with srun the death of a rank means a requeue"},
+    {"resources.components", ECH_F_LIST, AT(resources.components), .example = "[nodes=1 constraint=big]",
+     .doc = "Further components of a heterogeneous Slurm job (launcher srun): options of sbatch, by blanks"},
     {"precision.weights", ECH_F_CHOICE, AT(precision.weights), .fallback = "auto", .choices = weights_choices,
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
@@ -105,6 +121,8 @@ static const struct ech_field tail[] = {
      .most = TIB, .doc = "Results are on disk at the latest after this many bytes"},
     {"limits.stop_margin", ECH_F_TIME, AT(limits.stop_margin), .fallback = "30s", .most = YEAR,
      .doc = "No new leases this long before the end of resources.time"},
+    {"slurm", ECH_F_LIST, AT(slurm), .example = "[mail-type=END, comment=nightly]",
+     .doc = "Options of sbatch that have no key of their own, passed through by echelon submit"},
     {"runs", ECH_F_PATH, AT(runs), .fallback = "runs", .doc = "Folder of the run directories"},
 };
 

@@ -1,0 +1,322 @@
+/* The batch script: see slurm_script.h. */
+#include "launcher/slurm_script.h"
+
+#include "base/num.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MIB (1024.0 * 1024.0)
+
+/* Options of sbatch that the job file or the promise of a resume decides. */
+static const struct {
+    const char *option, *instead;
+} owned[] = {
+    {"nodes", "resources.nodes"},
+    {"ntasks-per-node", "resources.ranks_per_node"},
+    {"cpus-per-task", "resources.threads"},
+    {"mem", "resources.memory"},
+    {"time", "resources.time"},
+    {"partition", "resources.partition"},
+    {"account", "resources.account"},
+    {"qos", "resources.qos"},
+    {"constraint", "resources.constraint"},
+    {"gres", "resources.gres"},
+    {"job-name", "name"},
+    {"dependency", "echelon submit --after"},
+    {"array", "echelon submit --each"},
+    {"output", "nothing: it is slurm-JOB.out in the run directory"},
+    {"error", "nothing: it is slurm-JOB.out in the run directory"},
+    {"open-mode", "nothing: attempts share one file"},
+    {"requeue", "nothing: it is always set"},
+    {"no-requeue", "nothing: a run that stops in time comes back by itself"},
+    {"no-kill", "nothing: it is always set"},
+    {"signal", "limits.stop_margin"},
+    {"wrap", "nothing: echelon writes the script"},
+};
+
+/* ---- checking ---- */
+
+/* Printable, no blanks, nothing that quotes. */
+static bool plain(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (!isgraph((unsigned char)*p) || strchr("\"'\\#`$", *p))
+            return false;
+    return *text && *text != '-';
+}
+
+static int check_plain(const char *key, const char *text, struct ech_err *err)
+{
+    if (!text || plain(text))
+        return ECH_OK;
+    return ech_fail(err, ECH_CONFIG,
+                    "%s is \"%.60s\": a word without blanks, quotes, \"$\", \"#\" and \"\\\" was expected",
+                    key, text);
+}
+
+/* Length of the option's name, 0 where it is none. */
+static size_t option_name(const char *text)
+{
+    size_t n = 0;
+    while (islower((unsigned char)text[n]) || (n && (isdigit((unsigned char)text[n]) || text[n] == '-')))
+        n++;
+    return n > 1 && (text[n] == '\0' || text[n] == '=') ? n : 0;
+}
+
+static int check_option(const char *text, struct ech_err *err)
+{
+    size_t length = option_name(text);
+    if (!length)
+        return ech_fail(err, ECH_CONFIG,
+                        "slurm: \"%.60s\" is no option of sbatch: name or name=value was expected, without "
+                        "dashes before it",
+                        text);
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        if (strlen(owned[i].option) == length && memcmp(owned[i].option, text, length) == 0)
+            return ech_fail(err, ECH_CONFIG, "slurm: %s is not passed through; instead there is %s",
+                            owned[i].option, owned[i].instead);
+    for (const char *p = text; *p; p++)
+        if (iscntrl((unsigned char)*p) || *p == '"' || *p == '\\')
+            return ech_fail(err, ECH_CONFIG,
+                            "slurm: %.*s has a quote, a backslash or a control character in its value",
+                            (int)length, text);
+    return ECH_OK;
+}
+
+static int check_component(const char *text, struct ech_err *err)
+{
+    const char *p = text + strspn(text, " ");
+    if (!*p)
+        return ech_fail(err, ECH_CONFIG, "resources.components has an empty component");
+    while (*p) {
+        char word[256];
+        size_t length = strcspn(p, " ");
+        snprintf(word, sizeof word, "%.*s", (int)length, p);
+        if (length >= sizeof word || !option_name(word) || !plain(word))
+            return ech_fail(
+                err, ECH_CONFIG,
+                "resources.components: \"%.60s\" is no option of sbatch: name=value by blanks was "
+                "expected",
+                word);
+        p += length + strspn(p + length, " ");
+    }
+    return ECH_OK;
+}
+
+static int check_path(const char *what, const char *path, struct ech_err *err)
+{
+    for (const char *p = path; *p; p++)
+        if (iscntrl((unsigned char)*p) || *p == '"' || *p == '\\')
+            return ech_fail(err, ECH_CONFIG,
+                            "%s %s has a quote, a backslash or a control character in it: sbatch would "
+                            "misread it",
+                            what, path);
+    return ECH_OK;
+}
+
+int ech_batch_check(const struct ech_batch *batch, struct ech_err *err)
+{
+    const struct ech_job *job = batch->job;
+    const struct {
+        const char *key, *text;
+    } words[] = {{"resources.partition", job->resources.partition},
+                 {"resources.account", job->resources.account},
+                 {"resources.qos", job->resources.qos},
+                 {"resources.constraint", job->resources.constraint},
+                 {"resources.gres", job->resources.gres}};
+    int code = check_path("runs", batch->run_dir, err);
+    for (size_t i = 0; code == ECH_OK && i < sizeof words / sizeof words[0]; i++)
+        code = check_plain(words[i].key, words[i].text, err);
+    for (int i = 0; code == ECH_OK && i < job->slurm.count; i++)
+        code = check_option(job->slurm.items[i], err);
+    for (int i = 0; code == ECH_OK && i < job->resources.components.count; i++)
+        code = check_component(job->resources.components.items[i], err);
+    if (code == ECH_OK && job->resources.components.count && job->resources.launcher != ECH_LAUNCHER_SRUN)
+        code = ech_fail(err, ECH_CONFIG,
+                        "resources.components needs resources.launcher: srun (mpirun sees the first "
+                        "component alone)");
+    if (code == ECH_OK && job->resources.components.count && batch->array_tasks)
+        code = ech_fail(err, ECH_CONFIG, "a heterogeneous job cannot be an array: Slurm has none");
+    return code;
+}
+
+/* ---- the text ---- */
+
+int64_t ech_batch_notice(const struct ech_job *job)
+{
+    double notice = job->limits.stop_margin + 30, most = job->resources.time / 3;
+    if (job->resources.time > 0 && !(notice <= most))
+        notice = most;
+    return ech_min64(65535, ech_max64(1, (int64_t)ceil(notice < 65535 ? notice : 65535)));
+}
+
+void ech_slurm_time(double seconds, char *out, size_t bytes)
+{
+    long long s = (long long)ceil(seconds), days = s / 86400;
+    int n = days ? snprintf(out, bytes, "%lld-", days) : 0;
+    snprintf(out + n, bytes - (size_t)n, "%02lld:%02lld:%02lld", s % 86400 / 3600, s % 3600 / 60, s % 60);
+}
+
+void ech_shell_quote(const char *text, struct ech_str *out)
+{
+    ech_str_addc(out, '\'');
+    for (; *text; text++)
+        if (*text == '\'')
+            ech_str_adds(out, "'\\''");
+        else
+            ech_str_addc(out, *text);
+    ech_str_addc(out, '\'');
+}
+
+static void option(struct ech_str *out, const char *name, const char *value)
+{
+    if (value)
+        ech_str_addf(out, "#SBATCH --%s=%s\n", name, value);
+}
+
+/* A per cent sign begins a placeholder of sbatch. */
+static void put_output(const struct ech_batch *batch, struct ech_str *out)
+{
+    ech_str_adds(out, "#SBATCH --output=\"");
+    for (const char *p = batch->run_dir; *p; p++)
+        ech_str_adds(out, *p == '%' ? "%%" : (char[]){*p, '\0'});
+    ech_str_addf(out, "/slurm-%s.out\"\n", batch->array_tasks ? "%A_%a" : "%j");
+}
+
+/* Nodes and what of them: a whole node where ranks or threads are to follow from its cores. */
+static void put_shape(const struct ech_job *job, struct ech_str *out)
+{
+    int64_t ranks = job->resources.ranks_per_node, threads = job->resources.threads;
+    ech_str_addf(out, "#SBATCH --nodes=%lld\n", (long long)job->resources.nodes);
+    if (ranks || !threads)
+        ech_str_addf(out, "#SBATCH --ntasks-per-node=%lld\n", (long long)ech_max64(ranks, 1));
+    if (threads)
+        ech_str_addf(out, "#SBATCH --cpus-per-task=%lld\n", (long long)threads);
+    if (!ranks || !threads)
+        ech_str_adds(out, "#SBATCH --exclusive\n");
+    if (job->resources.memory)
+        ech_str_addf(out, "#SBATCH --mem=%lldM\n", (long long)ceil((double)job->resources.memory / MIB));
+}
+
+static void put_queue(const struct ech_batch *batch, struct ech_str *out)
+{
+    const struct ech_job *job = batch->job;
+    char time[64];
+    if (job->resources.time > 0) {
+        ech_slurm_time(job->resources.time, time, sizeof time);
+        option(out, "time", time);
+    }
+    option(out, "partition", job->resources.partition ? job->resources.partition : batch->partition);
+    option(out, "account", job->resources.account);
+    option(out, "qos", job->resources.qos);
+    option(out, "constraint", job->resources.constraint);
+    option(out, "gres", job->resources.gres);
+    if (batch->after)
+        ech_str_addf(out, "#SBATCH --dependency=%s\n#SBATCH --kill-on-invalid-dep=yes\n", batch->after);
+    if (batch->array_tasks)
+        ech_str_addf(out, "#SBATCH --array=0-%lld", (long long)batch->array_tasks - 1);
+    if (batch->array_tasks && batch->array_throttle)
+        ech_str_addf(out, "%%%lld", (long long)batch->array_throttle);
+    if (batch->array_tasks)
+        ech_str_addc(out, '\n');
+}
+
+static void put_passed(const struct ech_list *list, struct ech_str *out)
+{
+    for (int i = 0; i < list->count; i++) {
+        const char *text = list->items[i], *value = strchr(text, '=');
+        if (value)
+            ech_str_addf(out, "#SBATCH --%.*s=\"%s\"\n", (int)(value - text), text, value + 1);
+        else
+            ech_str_addf(out, "#SBATCH --%s\n", text);
+    }
+}
+
+static void put_components(const struct ech_list *list, struct ech_str *out)
+{
+    for (int i = 0; i < list->count; i++) {
+        ech_str_adds(out, "#SBATCH hetjob\n");
+        for (const char *p = list->items[i] + strspn(list->items[i], " "); *p;) {
+            size_t length = strcspn(p, " ");
+            ech_str_addf(out, "#SBATCH --%.*s\n", (int)length, p);
+            p += length + strspn(p + length, " ");
+        }
+    }
+}
+
+/* The running part. `wait` returns at each trapped signal, hence the loop. A stop by TERM is the scheduler's
+ * or the user's own: it is never put back from here. */
+static const char body[] =
+    "\n"
+    "restarts=${SLURM_RESTART_COUNT:-0}\n"
+    "ended=\n"
+    "say() { printf 'echelon batch: %s\\n' \"$*\"; }\n"
+    "stop_for_good() { say \"$*\"; printf '%s\\n' \"$*\" >\"$run/slurm-stopped\"; exit 75; }\n"
+    "\n"
+    "# Rows done so far; a run that has not begun has none.\n"
+    "rows() { \"$echelon\" status \"$run\" --json 2>/dev/null | sed -n "
+    "'s/.*\"rows_done\":\\([0-9]*\\).*/\\1/p'; }\n"
+    "\n"
+    "# Did the attempt before restart $1 get on? Two that did not are the end.\n"
+    "judge() {\n"
+    "    local seen=0 most=0 idle=0 now\n"
+    "    [ -s \"$run/slurm-progress\" ] && read -r seen most idle <\"$run/slurm-progress\"\n"
+    "    [ \"$seen\" -lt \"$1\" ] || return 0\n"
+    "    now=$(rows)\n"
+    "    if [ \"${now:-0}\" -gt \"$most\" ]; then most=$now idle=0; else idle=$((idle + 1)); fi\n"
+    "    printf '%s %s %s\\n' \"$1\" \"$most\" \"$idle\" >\"$run/slurm-progress\"\n"
+    "    [ \"$idle\" -lt 2 ] || stop_for_good \"no progress in two attempts ($most rows are done): not put "
+    "back into"
+    " the queue; see $run, then: echelon resume, or submit again\"\n"
+    "}\n"
+    "\n"
+    "[ ! -e \"$run/slurm-cancelled\" ] || { say 'cancelled'; exit 75; }\n"
+    "judge \"$restarts\"\n"
+    "trap 'kill -USR1 \"$pid\" 2>/dev/null' USR1 # before the time limit: the ranks save, status 75\n"
+    "trap 'ended=1; kill -USR1 \"$pid\" 2>/dev/null' TERM\n"
+    "say \"job $SLURM_JOB_ID, restart $restarts, $SLURM_JOB_NUM_NODES node(s): $SLURM_JOB_NODELIST\"\n"
+    "\"$echelon\" resume \"$run\" --set resources.nodes=\"$SLURM_JOB_NUM_NODES\" &\n"
+    "pid=$!\n"
+    "while kill -0 \"$pid\" 2>/dev/null; do wait \"$pid\"; done\n"
+    "wait \"$pid\"\n"
+    "status=$?\n"
+    "say \"ended with status $status\"\n"
+    "\n"
+    "# 75: stopped in time, or ranks lost; from 128 on: killed, with its node perhaps.\n"
+    "if [ \"$status\" != 75 ] && [ \"$status\" -lt 128 ]; then exit \"$status\"; fi\n"
+    "[ -z \"$ended\" ] || exit 75\n"
+    "[ ! -e \"$run/slurm-cancelled\" ] || { say 'cancelled'; exit 75; }\n"
+    "judge \"$((restarts + 1))\"\n"
+    "say 'back into the queue'\n"
+    "scontrol requeue \"$SLURM_JOB_ID\" && sleep 60\n"
+    "exit 75\n";
+
+void ech_batch_script(const struct ech_batch *batch, struct ech_str *out)
+{
+    ech_str_addf(
+        out,
+        "#!/bin/bash\n"
+        "# Written by echelon submit. One job may run it several times: each attempt goes on where the\n"
+        "# last one stopped, until the run is sealed (echelon status shows it).\n"
+        "#SBATCH --job-name=%s\n",
+        batch->job->name);
+    put_output(batch, out);
+    ech_str_adds(out, "#SBATCH --open-mode=append\n");
+    put_shape(batch->job, out);
+    put_queue(batch, out);
+    ech_str_addf(out, "#SBATCH --no-kill\n#SBATCH --requeue\n#SBATCH --signal=B:USR1@%lld\n",
+                 (long long)ech_batch_notice(batch->job));
+    put_passed(&batch->job->slurm, out);
+    put_components(&batch->job->resources.components, out);
+    ech_str_adds(out, "\nrun=");
+    ech_shell_quote(batch->run_dir, out);
+    ech_str_adds(out, "\nechelon=");
+    ech_shell_quote(batch->echelon, out);
+    ech_str_addc(out, '\n');
+    if (batch->array_tasks)
+        ech_str_adds(out, "run=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" \"$run/slurm-runs\")\n");
+    ech_str_adds(out, body);
+}

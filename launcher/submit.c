@@ -1,0 +1,406 @@
+/* The verb `submit`: run directories, their batch script, sbatch. What is decided lies in slurm_script.c and
+ * slurm_site.c. */
+#include "launcher/argv.h"
+#include "launcher/job.h"
+#include "launcher/rundirs.h"
+#include "launcher/slurm.h"
+#include "launcher/slurm_script.h"
+#include "launcher/verbs.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { LIST_BYTES = 16 << 20, MOST_EACH = 100000, ARRAY_DEFAULT = 1001 };
+#define SCRIPT "submit.sh"
+#define RUNS   "slurm-runs"
+
+static const struct ech_option options[] = {
+    {"set", "KEY=VALUE", true, "overrides a value of the job file"},
+    {"after", "JOB", true, "a run, or a number of a Slurm job, that must end well first"},
+    {"each", "FILE", false, "one array task for each dataset (a line): output.dataset/NAME is its output"},
+    {"throttle", "N", false, "with --each: at most N tasks at a time"},
+    {"dry-run", NULL, false, "print the batch script; nothing is made or submitted"},
+    {NULL, NULL, false, NULL}};
+
+static const struct ech_exit exits[] = {
+    {0, "submitted (or printed)"},
+    {ECH_USAGE, NULL},
+    {ECH_NOINPUT, NULL},
+    {ECH_UNAVAILABLE, "Slurm is not here or refuses, or no partition fits; the reasons are told"},
+    {ECH_EXISTS, NULL},
+    {ECH_CONFIG, NULL},
+    {0, NULL}};
+
+const struct ech_command ech_submit_command = {
+    .name = "echelon submit",
+    .usage = "JOB.yaml [--set KEY=VALUE]... [--after JOB]... [--each FILE [--throttle N]] [--dry-run]",
+    .summary =
+        "Submits a job to Slurm: makes the run directory (its path on stdout), writes submit.sh into it and\n"
+        "gives it to sbatch. Stopped by the time limit or a lost node, the job goes back into the queue and\n"
+        "goes on, until it is sealed or two attempts brought nothing. echelon status shows what Slurm says,\n"
+        "echelon cancel stops it. Keys: resources.*, and slurm for other options of sbatch.",
+    .options = options,
+    .operands_least = 1,
+    .operands_most = 1,
+    .example = "echelon submit job.yaml --set resources.nodes=4 --set resources.time=1:30:00",
+    .exits = exits};
+
+struct submission {
+    const struct ech_args *args;
+    struct ech_config **configs; /* one a run; those of --each differ in input and output */
+    char **run_dirs;
+    int64_t count, throttle;
+    struct ech_str after; /* "afterok:1:2", or empty */
+    char echelon[PATH_MAX];
+    char partition[64];
+};
+
+static const struct ech_job *job_of(const struct submission *s)
+{
+    return ech_config_job(s->configs[0]);
+}
+
+/* ---- reading ---- */
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The job with the dataset of one line. */
+static int load_each(struct submission *s, const char *dataset, const char *output, struct ech_err *err)
+{
+    const char *const *sets = ech_args_all(s->args, "set");
+    size_t n = 0;
+    while (sets[n])
+        n++;
+    const char **all = ech_calloc(n + 3, sizeof *all, err);
+    char *in = ech_sprintf(err, "input.dataset=%s", dataset);
+    char *out = ech_sprintf(err, "output.dataset=%s/%s", output, last_part(dataset));
+    int code = all && in && out ? ECH_OK : ECH_UNAVAILABLE;
+    if (code == ECH_OK) {
+        memcpy(all, sets, n * sizeof *all);
+        all[n] = in;
+        all[n + 1] = out;
+        struct ech_config_request request = {
+            .path = s->args->operands[0], .sets = all, .env = (const char *const *)environ};
+        code = ech_config_load(&request, &s->configs[s->count], err);
+        s->count += code == ECH_OK;
+    }
+    ech_free(in);
+    ech_free(out);
+    ech_free(all);
+    return code;
+}
+
+static int check_twice(const struct submission *s, struct ech_err *err)
+{
+    const char *mine = ech_config_job(s->configs[s->count - 1])->output.dataset;
+    for (int64_t i = 0; i + 1 < s->count; i++)
+        if (strcmp(ech_config_job(s->configs[i])->output.dataset, mine) == 0)
+            return ech_fail(err, ECH_CONFIG,
+                            "--each: two datasets have the same last name, both would write %s", mine);
+    return ECH_OK;
+}
+
+static int load_list(struct submission *s, const char *file, const char *output, struct ech_err *err)
+{
+    char *text = NULL;
+    int code = ech_read_file(file, LIST_BYTES, &text, NULL, err);
+    for (char *line = text; code == ECH_OK && *line;) {
+        char *next = line + strcspn(line, "\n");
+        bool last = *next == '\0';
+        *next = '\0';
+        size_t length = strlen(line);
+        while (length > 1 && line[length - 1] == '/')
+            line[--length] = '\0';
+        if (length && line[0] != '#' && s->count == MOST_EACH)
+            code = ech_fail(err, ECH_CONFIG, "--each: %s has more than %d datasets", file, MOST_EACH);
+        else if (length && line[0] != '#' && (code = load_each(s, line, output, err)) == ECH_OK)
+            code = check_twice(s, err);
+        line = last ? next : next + 1;
+    }
+    if (code == ECH_OK && !s->count)
+        code = ech_fail(err, ECH_CONFIG, "--each: %s names no dataset", file);
+    ech_free(text);
+    return code;
+}
+
+static int load(struct submission *s, struct ech_err *err)
+{
+    const char *file = ech_args_get(s->args, "each");
+    struct ech_config *config = NULL;
+    struct ech_config_request request = {.path = s->args->operands[0],
+                                         .sets = ech_args_all(s->args, "set"),
+                                         .env = (const char *const *)environ};
+    int code = ech_config_load(&request, &config, err);
+    if (code != ECH_OK)
+        return code;
+    s->configs = ech_calloc(file ? MOST_EACH : 1, sizeof(struct ech_config *), err);
+    s->run_dirs = ech_calloc(file ? MOST_EACH : 1, sizeof(char *), err);
+    if (!s->configs || !s->run_dirs)
+        code = ECH_UNAVAILABLE;
+    else if (file)
+        code = load_list(s, file, ech_config_job(config)->output.dataset, err);
+    else {
+        s->configs[s->count++] = config;
+        return ECH_OK;
+    }
+    ech_config_destroy(config);
+    return code;
+}
+
+static int check(const struct submission *s, struct ech_err *err)
+{
+    int code = ECH_OK;
+    for (int64_t i = 0; code == ECH_OK && i < s->count; i++)
+        if ((code = ech_job_check_inputs(ech_config_job(s->configs[i]), err)) == ECH_OK)
+            code = ech_job_check_output(ech_config_job(s->configs[i]), err);
+    return code;
+}
+
+/* --after: a number, or a run that was submitted. */
+static int find_after(struct submission *s, struct ech_err *err)
+{
+    const char *const *names = ech_args_all(s->args, "after");
+    for (; *names; names++) {
+        char id[64];
+        char *run_dir = NULL;
+        if (strspn(*names, "0123456789_") == strlen(*names) && **names)
+            snprintf(id, sizeof id, "%.60s", *names);
+        else {
+            int code = ech_rundir_find(*names, &run_dir, err);
+            bool known = code == ECH_OK && ech_slurm_read_job(run_dir, id, sizeof id);
+            ech_free(run_dir);
+            if (code != ECH_OK)
+                return ech_prefix(err, "--after");
+            if (!known)
+                return ech_fail(err, ECH_USAGE, "--after %s: that run was not submitted to Slurm", *names);
+        }
+        ech_str_addf(&s->after, "%s:%s", s->after.length ? "" : "afterok", id);
+    }
+    return ech_str_check(&s->after, err);
+}
+
+/* ---- the site ---- */
+
+static int ask_sinfo(char **out, struct ech_err *err)
+{
+    char *argv[] = {"sinfo", "--exact", "--noheader", "--format=" ECH_SINFO_FORMAT, NULL};
+    return ech_slurm_call(argv, out, err);
+}
+
+static int choose_partition(struct submission *s, const char *text, struct ech_err *err)
+{
+    const struct ech_job *job = job_of(s);
+    struct ech_site site = {0};
+    const char *partition = NULL;
+    int64_t ranks = ech_max64(job->resources.ranks_per_node, 1);
+    struct ech_site_ask ask = {.partition = job->resources.partition,
+                               .constraint = job->resources.constraint,
+                               .gres = job->resources.gres,
+                               .nodes = job->resources.nodes,
+                               .cpus = ranks * ech_max64(job->resources.threads, 1),
+                               .memory_mib = (job->resources.memory + (1 << 20) - 1) >> 20,
+                               .time = job->resources.time};
+    if (job->resources.partition && strchr(job->resources.partition, ','))
+        return ECH_OK; /* several: Slurm chooses */
+    int code = ech_site_parse(text, &site, err);
+    if (code == ECH_OK)
+        code = ech_site_choose(&site, &ask, &partition, err);
+    for (size_t i = 0; code == ECH_OK && i < site.count; i++)
+        if (!site.rows[i].is_default && strcmp(site.rows[i].partition, partition) == 0)
+            snprintf(s->partition, sizeof s->partition, "%s", partition);
+    ech_site_fini(&site);
+    return code;
+}
+
+/* Tasks of one array; the site's limit is the first index that is refused. */
+static int64_t array_size(void)
+{
+    char *argv[] = {"scontrol", "show", "config", NULL}, *text = NULL;
+    int64_t size = ech_slurm_call(argv, &text, NULL) == ECH_OK ? ech_site_array_size(text) : 0;
+    ech_free(text);
+    return size > 0 ? size : ARRAY_DEFAULT;
+}
+
+/* ---- making and submitting ---- */
+
+static struct ech_batch batch_of(const struct submission *s, const char *run_dir, int64_t tasks)
+{
+    return (struct ech_batch){.job = job_of(s),
+                              .run_dir = run_dir,
+                              .echelon = s->echelon,
+                              .partition = s->partition[0] ? s->partition : NULL,
+                              .after = s->after.length ? s->after.data : NULL,
+                              .array_tasks = tasks,
+                              .array_throttle = s->throttle};
+}
+
+static int make_run(struct submission *s, int64_t i, struct ech_err *err)
+{
+    const struct ech_job *job = ech_config_job(s->configs[i]);
+    int code = ech_rundir_create(job->runs, job->name, &s->run_dirs[i], err);
+    if (code == ECH_OK)
+        code = ech_job_write(s->run_dirs[i], s->configs[i], err);
+    if (code == ECH_OK)
+        code = ech_job_make_parent(job, err);
+    char *nodes = code == ECH_OK ? ech_run_path(err, s->run_dirs[i], "%s", ECH_RUN_NODES) : NULL;
+    if (code == ECH_OK)
+        code = nodes ? ech_mkdir_all(nodes, err) : ECH_UNAVAILABLE;
+    ech_free(nodes);
+    return code;
+}
+
+static int write_text(const char *run_dir, const char *name, const struct ech_str *text, struct ech_err *err)
+{
+    char *path = ech_run_path(err, run_dir, "%s", name);
+    int code = path ? ech_str_check(text, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK)
+        code = ech_write_file(path, text->data, text->length, err);
+    ech_free(path);
+    return code;
+}
+
+static int write_script(const struct submission *s, int64_t first, int64_t tasks, struct ech_err *err)
+{
+    struct ech_str text, runs;
+    struct ech_batch batch = batch_of(s, s->run_dirs[first], tasks);
+    ech_str_init(&text);
+    ech_str_init(&runs);
+    ech_batch_script(&batch, &text);
+    for (int64_t i = 0; i < tasks; i++)
+        ech_str_addf(&runs, "%s\n", s->run_dirs[first + i]);
+    int code = write_text(s->run_dirs[first], SCRIPT, &text, err);
+    if (code == ECH_OK && tasks)
+        code = write_text(s->run_dirs[first], RUNS, &runs, err);
+    ech_str_fini(&text);
+    ech_str_fini(&runs);
+    return code;
+}
+
+/* One sbatch for the runs from `first` on; tasks 0: one plain job. */
+static int submit(const struct submission *s, int64_t first, int64_t tasks, struct ech_err *err)
+{
+    char id[32], task[64];
+    char *text = NULL, *script = ech_run_path(err, s->run_dirs[first], "%s", SCRIPT);
+    char *argv[] = {"sbatch", "--parsable", script, NULL};
+    int code = script ? ech_slurm_call(argv, &text, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK && !ech_sbatch_job(text, id, sizeof id))
+        code = ech_fail(err, ECH_UNAVAILABLE, "sbatch gave no job number: %.300s", text);
+    for (int64_t i = 0; code == ECH_OK && i < ech_max64(tasks, 1); i++) {
+        snprintf(task, sizeof task, tasks ? "%s_%lld" : "%s", id, (long long)i);
+        code = ech_slurm_write_job(s->run_dirs[first + i], task, err);
+        if (code == ECH_OK)
+            printf("%s\n", s->run_dirs[first + i]);
+    }
+    fflush(stdout);
+    if (code == ECH_OK)
+        ech_say("submitted as job %s; echelon status %s shows it", id, s->run_dirs[first]);
+    ech_free(text);
+    ech_free(script);
+    return code;
+}
+
+/* Nothing that was not submitted stays. */
+static void remove_runs(const struct submission *s, int64_t from)
+{
+    for (int64_t i = from; i < s->count; i++)
+        if (s->run_dirs[i])
+            ech_remove_all(s->run_dirs[i], NULL);
+}
+
+static int submit_all(struct submission *s, struct ech_err *err)
+{
+    bool array = ech_args_given(s->args, "each");
+    int64_t most = array ? array_size() : 1, first = 0;
+    int code = ECH_OK;
+    for (int64_t i = 0; code == ECH_OK && i < s->count; i++)
+        code = make_run(s, i, err);
+    while (code == ECH_OK && first < s->count) {
+        int64_t tasks = array ? ech_min64(most, s->count - first) : 0;
+        code = write_script(s, first, tasks, err);
+        if (code == ECH_OK)
+            code = submit(s, first, tasks, err);
+        first += code == ECH_OK ? ech_max64(tasks, 1) : 0;
+    }
+    if (code != ECH_OK)
+        remove_runs(s, first);
+    return code;
+}
+
+static int dry_run(const struct submission *s, struct ech_err *err)
+{
+    struct ech_str text;
+    ech_str_init(&text);
+    char *run_dir = ech_sprintf(err, "%s/%s-RUN", job_of(s)->runs, job_of(s)->name);
+    int code = run_dir ? ECH_OK : ECH_UNAVAILABLE;
+    if (code == ECH_OK) {
+        struct ech_batch batch = batch_of(s, run_dir, ech_args_given(s->args, "each") ? s->count : 0);
+        ech_batch_script(&batch, &text);
+        code = ech_str_check(&text, err);
+    }
+    if (code == ECH_OK)
+        fputs(text.data, stdout);
+    ech_str_fini(&text);
+    ech_free(run_dir);
+    return code;
+}
+
+static int go(struct submission *s, struct ech_err *err)
+{
+    bool dry = ech_args_given(s->args, "dry-run");
+    ssize_t n = readlink("/proc/self/exe", s->echelon, sizeof s->echelon - 1);
+    s->echelon[n > 0 ? n : 0] = '\0';
+    int code = load(s, err);
+    if (code == ECH_OK)
+        code = check(s, err);
+    if (code == ECH_OK)
+        code = find_after(s, err);
+    if (code == ECH_OK) {
+        struct ech_batch batch = batch_of(s, job_of(s)->runs, ech_args_given(s->args, "each") ? s->count : 0);
+        code = ech_batch_check(&batch, err);
+    }
+    char *sinfo = NULL;
+    if (code == ECH_OK && (code = ask_sinfo(&sinfo, err)) != ECH_OK && dry) {
+        ech_say("the limits of the partitions were not looked at: %s", err->text);
+        ech_err_clear(err);
+        code = ECH_OK;
+    } else if (code == ECH_OK)
+        code = choose_partition(s, sinfo, err);
+    ech_free(sinfo);
+    if (code == ECH_OK)
+        code = dry ? dry_run(s, err) : submit_all(s, err);
+    return code;
+}
+
+int ech_verb_submit(int argc, char **argv, struct ech_err *err)
+{
+    struct ech_args args = {0};
+    struct submission s = {.args = &args};
+    bool done;
+    ech_str_init(&s.after);
+    int code = ech_verb_args(&ech_submit_command, argc, argv, &args, &done, err);
+    if (code == ECH_OK && !done)
+        code = ech_args_get_int(&args, "throttle", 1, MOST_EACH, &s.throttle, err);
+    if (code == ECH_OK && !done)
+        code = go(&s, err);
+    for (int64_t i = 0; i < s.count; i++) {
+        ech_config_destroy(s.configs[i]);
+        ech_free(s.run_dirs[i]);
+    }
+    ech_free(s.configs);
+    ech_free(s.run_dirs);
+    ech_str_fini(&s.after);
+    ech_args_fini(&args);
+    return code;
+}

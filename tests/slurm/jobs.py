@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+"""jobs.py FAKE_RANK: jobs through a real Slurm of four nodes (lab.py), with the stand-in rank program:
+submitted, refused, dependent, in an array, cancelled, put back by the time limit's signal and by a lost node."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
+import lab as slurm
+
+ECHELON = os.path.join(os.environ["ECH_BIN"], "echelon")
+
+
+class Case:
+    """A folder with a job file, and the commands that a user would type in it."""
+
+    def __init__(self, lab, name, fake, **resources):
+        self.lab, self.fake, self.path = lab, fake, os.path.join(os.getcwd(), name)
+        for folder in "data/in", "data/two", "data/three", "model":
+            os.makedirs(os.path.join(self.path, folder))
+        for name_in in "in", "two", "three":
+            pathlib.Path(self.path, "data", name_in, "dataset.yaml").write_text("x\n")
+        values = dict(dict(nodes=1, ranks_per_node=1, threads=1, time="5m"), **resources)
+        pathlib.Path(self.path, "job.yaml").write_text(
+            "kind: embed\nmodel: model\ninput: {dataset: data/in}\noutput: {dataset: out/v}\nresources: %s\n"
+            % json.dumps(values))
+
+    def echelon(self, *words, expect=0):
+        done = subprocess.run([ECHELON, *words], cwd=self.path, env=dict(os.environ, FAKE=self.fake), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.returncode == expect, "%s: %d\n%s%s" % (words, done.returncode, done.stdout, done.stderr)
+        self.said = done.stderr
+        return done.stdout
+
+    def submit(self, *words):
+        """[(run directory, job)]"""
+        runs = self.echelon("submit", "job.yaml", *words).split()
+        return [(run, json.load(open(run + "/slurm.json"))["job"]) for run in runs]
+
+    def status(self, run):
+        return json.loads(self.echelon("status", run, "--json"))
+
+    def log(self, run):
+        return "".join(p.read_text() for p in sorted(pathlib.Path(run).glob("slurm-*.out")))
+
+    def sealed(self, run, seconds=40):
+        try:
+            self.lab.wait_for(lambda: self.status(run)["state"] == "sealed", seconds, run + " sealed")
+        except AssertionError:
+            print(self.log(run), self.lab.out("squeue", "--states=all"))
+            raise
+
+
+def test_submit(lab):
+    c = Case(lab, "submit", "rows=20,ms=10", nodes=2)
+    (run, job), = c.submit()
+    c.sealed(run)
+    lab.wait_state(job, "COMPLETED")
+    assert "2 node(s): n[1-2]" in c.log(run), c.log(run)
+    assert "#SBATCH --no-kill" in open(run + "/submit.sh").read()
+
+
+def test_partition(lab):
+    c = Case(lab, "partition", "rows=4")
+    out = c.echelon("submit", "job.yaml", "--dry-run")
+    assert "--partition" not in out, out
+    out = c.echelon("submit", "job.yaml", "--dry-run", "--set", "resources.memory=5GiB")
+    assert "#SBATCH --partition=main\n" in out, out
+    c.echelon("submit", "job.yaml", "--set", "resources.memory=100GiB", expect=69)
+    assert "no partition fits: short: 0 of its 2 nodes fit" in c.said and "main: 0 of its 4" in c.said, c.said
+    c.echelon("submit", "job.yaml", "--set", "resources.partition=short", "--set", "resources.time=1h", expect=69)
+    assert "its time limit is 600 s, 3600 s are asked for" in c.said, c.said
+    assert not os.path.exists(c.path + "/runs") or not os.listdir(c.path + "/runs")
+
+
+def test_gpu(lab):
+    c = Case(lab, "gpu", "rows=4,ms=10", gres="gpu:1", constraint="huge")
+    (run, job), = c.submit()
+    c.sealed(run)
+    assert ": n4\n" in c.log(run), c.log(run)
+
+
+def test_time_limit(lab):
+    c = Case(lab, "time", "rows=100,ms=60")
+    (run, job), = c.submit()
+    lab.wait_state(job, "RUNNING")
+    lab.wait_for(lambda: c.status(run)["rows_done"] > 10, 20, "rows")
+    lab.sh("scancel --batch --signal=USR1 " + job)
+    lab.wait_for(lambda: "back into the queue" in c.log(run), 20, "the requeue")
+    lab.start_again(job)
+    c.sealed(run)
+    assert "restart 1" in c.log(run), c.log(run)
+    assert c.status(run)["attempt"] == 2
+
+
+def test_no_progress(lab):
+    c = Case(lab, "stuck", "rows=10,early=75")
+    (run, job), = c.submit()
+    lab.wait_for(lambda: "back into the queue" in c.log(run), 30, "the first requeue")
+    lab.start_again(job)
+    lab.wait_for(lambda: os.path.exists(run + "/slurm-stopped"), 30, "the end")
+    assert "no progress in two attempts" in c.log(run), c.log(run)
+    lab.wait_state(job, "FAILED")
+
+
+def test_cancel(lab):
+    c = Case(lab, "cancel", "rows=1000,ms=50")
+    (run, job), = c.submit()
+    lab.wait_state(job, "RUNNING")
+    lab.wait_for(lambda: c.status(run)["rows_done"] > 2, 20, "rows")
+    c.echelon("cancel", run)
+    lab.wait_state(job, "CANCELLED", "FAILED")
+    assert c.status(run)["state"] != "running" and "cancelled" in c.log(run), c.log(run)
+
+
+def test_waiting(lab):
+    """Pending with the reason; a dependency; cancelled in the queue."""
+    c = Case(lab, "waiting", "rows=1000,ms=50", memory="60GiB")
+    (run, job), = c.submit()
+    lab.wait_state(job, "RUNNING")
+    (second, waits), = c.submit()
+    (third, depends), = c.submit("--set", "resources.memory=100MiB", "--after", run)
+    lab.wait_for(lambda: c.status(second)["slurm"].get("why", "").endswith("(Resources)"), 15, "a reason")
+    lab.wait_for(lambda: "waits for another job" in c.echelon("status", third), 15, "the dependency")
+    listed = c.echelon("status", "--all")
+    assert listed.count("PENDING") == 2 and listed.count("RUNNING") == 1, listed
+    c.echelon("cancel", second)
+    lab.wait_state(waits, "CANCELLED")
+    c.echelon("cancel", run)
+    lab.wait_state(depends, "CANCELLED")
+
+
+def test_array(lab):
+    c = Case(lab, "array", "rows=8,ms=10")
+    pathlib.Path(c.path, "list").write_text("data/in\n# not this\ndata/two\ndata/three\n")
+    runs = c.submit("--each", "list", "--throttle", "2")
+    assert [job.split("_")[1] for _, job in runs] == ["0", "1", "2"], runs
+    for run, _ in runs:
+        c.sealed(run)
+    assert sorted(os.listdir(c.path + "/out/v")) == ["in", "three", "two"]
+
+
+def test_node_death(lab):
+    c = Case(lab, "death", "rows=160,ms=60", constraint="small")
+    (run, job), = c.submit()
+    lab.wait_state(job, "RUNNING")
+    lab.wait_for(lambda: c.status(run)["rows_done"] > 10, 20, "rows")
+    lab.crash(lab.out("squeue", "-h", "-j", job, "-o", "%N").strip())
+    lab.wait_for(lambda: lab.state(job) == "PENDING", 60, "the requeue (%s)" % lab.state(job))
+    lab.start_again(job)
+    c.sealed(run, 60)
+    assert "restart 1" in c.log(run), c.log(run)
+
+
+def main():
+    slurm.enter()
+    os.environ.update(ECHELON_RANK=sys.argv[1], OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    os.environ.pop("ECH_LOG", None)
+    root = tempfile.mkdtemp(prefix="ech-slurm-", dir="/tmp")  # names of sockets are short
+    try:
+        begin = time.monotonic()
+        lab = slurm.Lab(root)
+        print("four nodes in %.1f s" % (time.monotonic() - begin), flush=True)
+        for name, test in list(globals().items()):
+            if name.startswith("test_") and (len(sys.argv) < 3 or name in sys.argv[2:]):
+                begin = time.monotonic()
+                test(lab)
+                print("%s %.1f s" % (name, time.monotonic() - begin), flush=True)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
