@@ -144,8 +144,7 @@ static const struct {
 static const struct {
     const char *path, *value, *text; /* value NULL: the key itself */
 } later[] = {
-    {"steps", NULL, "pipelines (steps) come in a later version: write one file a step"},
-    {"after", NULL, "pipelines (after) come in a later version"},
+    {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
     {"cluster", NULL, "cluster files come in a later version: use resources.nodes"},
     {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
     {"numerics", "mixed", "numerics mixed comes in a later version"},

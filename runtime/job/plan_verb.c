@@ -12,6 +12,7 @@
 static const struct ech_option options[] = {
     {"set", "KEY=VALUE", true, "a value that wins over the environment and the file"},
     {"ranks", "N", false, "plan for so many ranks"},
+    {"step", "NAME", false, "the step of a file with steps"},
     {"json", NULL, false, "as JSON"},
     {0}};
 static const struct ech_exit exits[] = {{ECH_OK, "the job can run"},
@@ -37,8 +38,10 @@ struct opened {
 
 static int open_all(struct opened *o, const struct ech_args *args, struct ech_err *err)
 {
-    struct ech_config_request request = {
-        .path = args->operands[0], .sets = ech_args_all(args, "set"), .env = (const char *const *)environ};
+    struct ech_config_request request = {.path = args->operands[0],
+                                         .sets = ech_args_all(args, "set"),
+                                         .env = (const char *const *)environ,
+                                         .step = ech_args_get(args, "step")};
     int code = ech_config_load(&request, &o->config, err);
     if (code)
         return code;
