@@ -86,26 +86,6 @@ static int check_option(const char *text, struct ech_err *err)
     return ECH_OK;
 }
 
-static int check_component(const char *text, struct ech_err *err)
-{
-    const char *p = text + strspn(text, " ");
-    if (!*p)
-        return ech_fail(err, ECH_CONFIG, "resources.components has an empty component");
-    while (*p) {
-        char word[256];
-        size_t length = strcspn(p, " ");
-        snprintf(word, sizeof word, "%.*s", (int)length, p);
-        if (length >= sizeof word || !option_name(word) || !plain(word))
-            return ech_fail(
-                err, ECH_CONFIG,
-                "resources.components: \"%.60s\" is no option of sbatch: name=value by blanks was "
-                "expected",
-                word);
-        p += length + strspn(p + length, " ");
-    }
-    return ECH_OK;
-}
-
 static int check_path(const char *what, const char *path, struct ech_err *err)
 {
     for (const char *p = path; *p; p++)
@@ -132,14 +112,6 @@ int ech_batch_check(const struct ech_batch *batch, struct ech_err *err)
         code = check_plain(words[i].key, words[i].text, err);
     for (int i = 0; code == ECH_OK && i < job->slurm.count; i++)
         code = check_option(job->slurm.items[i], err);
-    for (int i = 0; code == ECH_OK && i < job->resources.components.count; i++)
-        code = check_component(job->resources.components.items[i], err);
-    if (code == ECH_OK && job->resources.components.count && job->resources.launcher != ECH_LAUNCHER_SRUN)
-        code = ech_fail(err, ECH_CONFIG,
-                        "resources.components needs resources.launcher: srun (mpirun sees the first "
-                        "component alone)");
-    if (code == ECH_OK && job->resources.components.count && batch->array_tasks)
-        code = ech_fail(err, ECH_CONFIG, "a heterogeneous job cannot be an array: Slurm has none");
     return code;
 }
 
@@ -235,18 +207,6 @@ static void put_passed(const struct ech_list *list, struct ech_str *out)
     }
 }
 
-static void put_components(const struct ech_list *list, struct ech_str *out)
-{
-    for (int i = 0; i < list->count; i++) {
-        ech_str_adds(out, "#SBATCH hetjob\n");
-        for (const char *p = list->items[i] + strspn(list->items[i], " "); *p;) {
-            size_t length = strcspn(p, " ");
-            ech_str_addf(out, "#SBATCH --%.*s\n", (int)length, p);
-            p += length + strspn(p + length, " ");
-        }
-    }
-}
-
 /* The running part. `wait` returns at each trapped signal, hence the loop. A stop by TERM is the scheduler's
  * or the user's own: it is never put back from here. */
 static const char body[] =
@@ -310,7 +270,6 @@ void ech_batch_script(const struct ech_batch *batch, struct ech_str *out)
     ech_str_addf(out, "#SBATCH --no-kill\n#SBATCH --requeue\n#SBATCH --signal=B:USR1@%lld\n",
                  (long long)ech_batch_notice(batch->job));
     put_passed(&batch->job->slurm, out);
-    put_components(&batch->job->resources.components, out);
     ech_str_adds(out, "\nrun=");
     ech_shell_quote(batch->run_dir, out);
     ech_str_adds(out, "\nechelon=");

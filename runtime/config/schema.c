@@ -18,7 +18,6 @@ static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "op
 static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
 static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
 static const char *const numerics_choices[] = {"strict", NULL};
-static const char *const launcher_choices[] = {"mpirun", "srun", NULL}; /* enum ech_job_launcher */
 static const char *const policy_choices[] = {"adaptive", "equal", NULL};
 
 #define KIB  1024.0
@@ -86,11 +85,6 @@ static const struct ech_field tail[] = {
      .doc = "Features that the nodes must have, as sbatch --constraint takes them"},
     {"resources.gres", ECH_F_STRING, AT(resources.gres), .example = "gpu:2",
      .doc = "Generic resources of a node, as sbatch --gres takes them"},
-    {"resources.launcher", ECH_F_CHOICE, AT(resources.launcher), .fallback = "mpirun",
-     .choices = launcher_choices,
-     .doc = "What starts the ranks of a Slurm job; with srun the death of a rank means a requeue"},
-    {"resources.components", ECH_F_LIST, AT(resources.components), .example = "[nodes=1 constraint=big]",
-     .doc = "Further components of a heterogeneous Slurm job (launcher srun): options of sbatch, by blanks"},
     {"precision.weights", ECH_F_CHOICE, AT(precision.weights), .fallback = "auto", .choices = weights_choices,
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,

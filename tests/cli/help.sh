@@ -40,7 +40,7 @@ expect 64 "$echelon" run a.yaml b.yaml
 says err 'unexpected argument "b.yaml"'
 expect 64 "$echelon" status --jsn
 says err "did you mean --json"
-for verb in submit simulate eval; do
+for verb in simulate eval; do
     expect 64 "$echelon" $verb job.yaml
     one_line err
     says err "later version"

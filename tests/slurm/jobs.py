@@ -99,7 +99,7 @@ def test_time_limit(lab):
 
 
 def test_no_progress(lab):
-    c = Case(lab, "stuck", "rows=10,early=75")
+    c = Case(lab, "stuck", "rows=2,ms=10,deadall")
     (run, job), = c.submit()
     lab.wait_for(lambda: "back into the queue" in c.log(run), 30, "the first requeue")
     lab.start_again(job)
@@ -125,7 +125,7 @@ def test_waiting(lab):
     lab.wait_state(job, "RUNNING")
     (second, waits), = c.submit()
     (third, depends), = c.submit("--set", "resources.memory=100MiB", "--after", run)
-    lab.wait_for(lambda: c.status(second)["slurm"].get("why", "").endswith("(Resources)"), 15, "a reason")
+    lab.wait_for(lambda: "(Resources)" in c.status(second)["slurm"]["why"], 15, "a reason")
     lab.wait_for(lambda: "waits for another job" in c.echelon("status", third), 15, "the dependency")
     listed = c.echelon("status", "--all")
     assert listed.count("PENDING") == 2 and listed.count("RUNNING") == 1, listed
@@ -142,7 +142,9 @@ def test_array(lab):
     assert [job.split("_")[1] for _, job in runs] == ["0", "1", "2"], runs
     for run, _ in runs:
         c.sealed(run)
-    assert sorted(os.listdir(c.path + "/out/v")) == ["in", "three", "two"]
+    for (run, _), name in zip(runs, ("in", "two", "three")):
+        text = pathlib.Path(run, "job.yaml").read_text()
+        assert "/data/" + name in text and "/out/v/" + name in text, text
 
 
 def test_node_death(lab):

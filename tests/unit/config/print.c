@@ -196,7 +196,7 @@ static void reference(void **state)
 static void examples(void **state)
 {
     (void)state;
-    static const char *const names[] = {"reference", "embed", "retrieve"};
+    static const char *const names[] = {"reference", "embed", "retrieve", "slurm"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[4096];
         struct ech_err err = ECH_ERR_NONE;

@@ -146,7 +146,7 @@ static void loading(void **state)
     step_bad(BASIC, "hits", 1, 1, "the file has no steps, thus none called hits");
     step_bad("steps:\n  - {name: a, kind: embed, model: m, input: {dataset: a}}\n", "a", 2, 5,
              "output.dataset is missing");
-    step_bad("steps:\n  - {name: a, kindd: embed}\n", "a", 2, 15, "unknown key \"kindd\"");
+    step_bad("steps:\n  - {name: a, kindd: embed}\n", "a", 2, 5, "job.yaml:2:15: unknown key \"kindd\"");
     step_bad("after: b\nsteps:\n" VECTORS, "vectors", 1, 1, "after: it belongs to a step");
     load_bad(BASIC "after: x\n", 5, 1, "after: it belongs to a step");
 }

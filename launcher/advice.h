@@ -1,0 +1,20 @@
+/* What an ended run teaches for the next one, in plain words: a pure function. */
+#ifndef ECH_LAUNCHER_ADVICE_H
+#define ECH_LAUNCHER_ADVICE_H
+
+#include "base/str.h"
+#include "launcher/view.h"
+
+struct ech_advice {
+    double time_s, used_s;     /* asked for (0: nothing) and used */
+    int64_t memory, memory_at; /* of a node: asked for (0: nothing), most in use on one host */
+    int idle_rank;             /* the one that was idle longest, -1: unknown */
+    double idle_share;         /* of the computing time */
+};
+/* From the ranks of the newest attempt and what the job asked for. */
+struct ech_advice ech_advice_of(const struct ech_run_view *view, double time_s, int64_t memory,
+                                double used_s);
+/* One line a finding; nothing where what was asked for fits (within a half). */
+void ech_advice_print(const struct ech_advice *advice, struct ech_str *out);
+
+#endif
