@@ -77,9 +77,14 @@ static const char *path_option(const struct ech_job *job, const char *path)
     return NULL;
 }
 
+const char *ech_job_index(const struct ech_job *job)
+{
+    return path_option(job, "options.index");
+}
+
 int ech_job_check_inputs(const struct ech_job *job, struct ech_err *err)
 {
-    const char *index = path_option(job, "options.index");
+    const char *index = ech_job_index(job);
     if (job->model && !ech_path_exists(job->model))
         return ech_fail(err, ECH_NOINPUT,
                         "model: %s does not exist (ci/get-model NAME fetches one; any local folder will do)",

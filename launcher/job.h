@@ -20,6 +20,9 @@ int ech_ready_make(const struct ech_config_request *request, int64_t ranks, cons
                    const char *cluster, struct ech_ready *out, struct ech_err *err);
 void ech_ready_fini(struct ech_ready *ready);
 
+/* The other dataset that a job reads (options.index); NULL: none. */
+const char *ech_job_index(const struct ech_job *job);
+
 /* Model and datasets are there (ECH_NOINPUT), the output is not and can be made (ECH_EXISTS). Nothing is
  * made. */
 int ech_job_check_inputs(const struct ech_job *job, struct ech_err *err);
