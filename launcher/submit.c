@@ -392,6 +392,8 @@ int ech_verb_submit(int argc, char **argv, struct ech_err *err)
     int code = ech_verb_args(&ech_submit_command, argc, argv, &args, &done, err);
     if (code == ECH_OK && !done)
         code = ech_args_get_int(&args, "throttle", 1, MOST_EACH, &s.throttle, err);
+    if (code == ECH_OK && !done && s.throttle && !ech_args_given(&args, "each"))
+        code = ech_fail(err, ECH_USAGE, "--throttle goes with --each: it limits the tasks of an array");
     if (code == ECH_OK && !done)
         code = go(&s, err);
     for (int64_t i = 0; i < s.count; i++) {

@@ -21,10 +21,9 @@ class Case:
 
     def __init__(self, lab, name, fake, **resources):
         self.lab, self.fake, self.path = lab, fake, os.path.join(os.getcwd(), name)
-        for folder in "data/in", "data/two", "data/three", "model":
+        for folder in "data/in", "model":
             os.makedirs(os.path.join(self.path, folder))
-        for name_in in "in", "two", "three":
-            pathlib.Path(self.path, "data", name_in, "dataset.yaml").write_text("x\n")
+        pathlib.Path(self.path, "data/in/dataset.yaml").write_text("x\n")
         values = dict(dict(nodes=1, ranks_per_node=1, threads=1, time="5m"), **resources)
         pathlib.Path(self.path, "job.yaml").write_text(
             "kind: embed\nmodel: model\ninput: {dataset: data/in}\noutput: {dataset: out/v}\nresources: %s\n"
@@ -136,13 +135,17 @@ def test_waiting(lab):
 
 
 def test_array(lab):
-    c = Case(lab, "array", "rows=8,ms=10")
-    pathlib.Path(c.path, "list").write_text("data/in\n# not this\ndata/two\ndata/three\n")
-    runs = c.submit("--each", "list", "--throttle", "2")
-    assert [job.split("_")[1] for _, job in runs] == ["0", "1", "2"], runs
-    for run, _ in runs:
+    """Ten datasets where an array may have eight tasks: two arrays."""
+    c = Case(lab, "array", "rows=2,ms=10")
+    names = ["part%d" % i for i in range(10)]
+    for name in names:
+        os.makedirs(os.path.join(c.path, "data", name))
+        pathlib.Path(c.path, "data", name, "dataset.yaml").write_text("x\n")
+    pathlib.Path(c.path, "list").write_text("# these\n" + "".join("data/%s/\n" % n for n in names))
+    runs = c.submit("--each", "list", "--throttle", "3")
+    assert [int(job.split("_")[1]) for _, job in runs] == [*range(8), 0, 1], runs
+    for (run, _), name in zip(runs, names):
         c.sealed(run)
-    for (run, _), name in zip(runs, ("in", "two", "three")):
         text = pathlib.Path(run, "job.yaml").read_text()
         assert "/data/" + name in text and "/out/v/" + name in text, text
 

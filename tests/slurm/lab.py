@@ -51,7 +51,8 @@ def enter():
                       stderr=subprocess.DEVNULL).returncode:
         skip("this machine lets nobody make network and mount namespaces")
     environment = dict(os.environ, ECH_SLURM_LAB="inside", PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    inside = ["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    inside = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--uts", "--mount", "--pid", "--fork",
+              "--kill-child", "--mount-proc"]
     sys.exit(subprocess.run(inside + [sys.executable] + sys.argv, env=environment).returncode)
 
 
@@ -73,7 +74,8 @@ class Lab:
         self.daemon(["slurmctld", "-D", "-c", "-f", os.path.join(root, "slurm.conf")], "slurmctld.out")
         for name in NODES:
             self.boot(name)
-        self.wait_for(lambda: set(self.out("sinfo", "-h", "-N", "-o", "%N %T").split("\n")) == {n + " idle" for n in NODES} | {""}, 30,
+        idle = {n + " idle" for n in NODES} | {""}
+        self.wait_for(lambda: set(self.out("sinfo", "-h", "-N", "-o", "%N %T").split("\n")) == idle, 30,
                       "four idle nodes")
 
     def write(self, name, text):
