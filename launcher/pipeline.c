@@ -59,16 +59,21 @@ static int check_pair(const struct ech_pipeline *p, int a, int b, struct ech_err
     if (a < b && same(output, job_at(p, b)->output.dataset))
         return ech_fail(err, ECH_CONFIG, "steps %s and %s both write %s", p->steps.items[a].name,
                         p->steps.items[b].name, output);
-    if (a != b && reads(job_at(p, b), output) && !is_after(&p->steps, b, a))
+    if (ech_pipeline_reads(p, b, a) && !is_after(&p->steps, b, a))
         return ech_fail(err, ECH_CONFIG, "step %s reads %s, which step %s writes: it needs after: [%s]",
                         p->steps.items[b].name, output, p->steps.items[a].name, p->steps.items[a].name);
     return ECH_OK;
 }
 
+bool ech_pipeline_reads(const struct ech_pipeline *p, int step, int from)
+{
+    return step != from && reads(job_at(p, step), job_at(p, from)->output.dataset);
+}
+
 bool ech_pipeline_feeds(const struct ech_pipeline *p, int step)
 {
     for (int i = 0; i < p->steps.count; i++)
-        if (i != step && reads(job_at(p, step), job_at(p, i)->output.dataset))
+        if (ech_pipeline_reads(p, step, i))
             return true;
     return false;
 }

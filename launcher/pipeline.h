@@ -21,7 +21,8 @@ int ech_pipeline_load(const char *path, const char *const *sets, struct ech_pipe
                       struct ech_err *err);
 void ech_pipeline_fini(struct ech_pipeline *pipeline);
 
-/* Does the step read what a step before it writes? */
+/* Does the step read what `from`, or any step, writes? */
+bool ech_pipeline_reads(const struct ech_pipeline *pipeline, int step, int from);
 bool ech_pipeline_feeds(const struct ech_pipeline *pipeline, int step);
 
 /* What has become of a step, from its newest run of the same job below `runs`. The model counts as unchanged

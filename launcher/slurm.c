@@ -139,7 +139,7 @@ bool ech_slurm_word(const char *run_dir, struct ech_slurm_word *out)
     long long restarts = 0;
     if (!ech_slurm_read_job(run_dir, word.job, sizeof word.job))
         return false;
-    char *progress = read_small(run_dir, "slurm-progress"),
+    char *progress = read_small(run_dir, ECH_RUN_SLURM_PROGRESS),
          *stopped = read_small(run_dir, ECH_RUN_SLURM_STOPPED);
     if (progress && sscanf(progress, "%lld", &restarts) == 1 && restarts > 0)
         word.restarts = restarts;

@@ -150,6 +150,37 @@ def test_array(lab):
         assert "/data/" + name in text and "/out/v/" + name in text, text
 
 
+def test_steps(lab):
+    """With the real rank program and model, over two nodes: a step waits for the one that makes its input."""
+    c = Case(lab, "steps", "")
+    model = os.path.join(os.environ.get("ECH_TEST_MODELS", ""), "all-MiniLM-L6-v2")
+    if not os.path.isdir(model):
+        return print("the model is not there")
+    rank = os.environ.pop("ECHELON_RANK")
+    try:
+        pathlib.Path(c.path, "rows.jsonl").write_text("".join('{"text": "row %d"}\n' % i for i in range(40)))
+        c.echelon("data", "import", "rows.jsonl", "data/rows")
+        pathlib.Path(c.path, "job.yaml").write_text(
+            "model: %s\nresources: {ranks_per_node: 1, threads: 1, time: 5m}\nsteps:\n"
+            "  - {name: hits, after: vectors, kind: retrieve, output: {dataset: out/h},\n"
+            "     options: {index: out/v, query: [row 7], top_k: 1}}\n"
+            "  - {name: vectors, kind: embed, input: {dataset: data/rows}, output: {dataset: out/v},\n"
+            "     resources: {nodes: 2}}\n" % model)
+        (first, one), (second, two) = c.submit()
+        assert "--dependency=afterok:%s\n" % one in open(second + "/submit.sh").read()
+        again = c.submit()  # what is in the queue stays there
+        assert again == [(first, one), (second, two)], (again, c.said)
+        c.sealed(second)
+        assert "2 node(s): n[1-2]" in c.log(first), c.log(first)
+        hosts = {r["host"] for r in c.status(first)["ranks"]}
+        assert hosts == {"n1", "n2"}, hosts
+        lab.wait_state(two, "COMPLETED")
+        lab.wait_for(lambda: c.submit() and c.said.count("nothing to do") == 2, 10, "both are known to be done")
+        print(c.echelon("data", "head", "out/h"), end="")
+    finally:
+        os.environ["ECHELON_RANK"] = rank
+
+
 def test_node_death(lab):
     c = Case(lab, "death", "rows=160,ms=60", constraint="small")
     (run, job), = c.submit()
