@@ -27,7 +27,7 @@ static const struct {
     [ECH_LIMIT_DRAM_COPY] = {"DRAM copy", "GB/s", 0},
 };
 
-/* What is known of a limit by so many threads: arithmetic keeps its best probe, memory the best way. */
+/* The best way to read or copy by so many threads, and the rate that chose it. */
 struct known {
     int threads, way;
     double best;
@@ -228,12 +228,9 @@ static struct known *known_of(struct ech_limits *limits, enum ech_limit limit, i
 static double spin_rate(struct ech_limits *limits, enum ech_limit limit, int threads)
 {
     struct probe p = {.limits = limits, .spin = spin_of(limit), .turns = 1 << 16};
-    struct known *known = known_of(limits, limit, threads);
     double seconds = ech_crew_run(limits->crew, 1, work, &p);
     p.turns = (long)((double)p.turns * 1.5e-3 / seconds) + 1;
-    double rate = rate_of(&p, threads, LIMITS[limit].per_turn);
-    known->best = rate > known->best ? rate : known->best;
-    return known->best;
+    return rate_of(&p, threads, LIMITS[limit].per_turn);
 }
 
 static void place(struct probe *p, enum ech_limit limit, int threads)

@@ -1,9 +1,9 @@
 /* What the machine can do at most, measured: arithmetic on registers alone, memory read and copied.
- * A probe is the median of five short loops; probes dip (a neighbour, a clock that drops), so a caller takes
- * several around what it measures and keeps the best. Arithmetic answers with its best probe of the run;
- * memory, whose speed changes within minutes, with that of the moment. Memory is read by 1 to 4 streams a
- * thread, not a power of two apart, with and without prefetch, and copied with ordinary and with streaming
- * stores: the best way is found once for each number of threads, then kept. */
+ * A probe is the median of five short loops. Probes dip (a neighbour, a clock that drops), and so do the
+ * calls beside them: a caller takes several between its rounds, in the same seconds, and counts their median,
+ * as it counts the rounds' (measure.c). Memory is read by 1 to 4 streams a thread, not a power of two apart,
+ * with and without prefetch, and copied with ordinary and with streaming stores: the best way is found once
+ * for each number of threads, then kept. */
 #ifndef ECH_KERNELS_BENCH_LIMITS_H
 #define ECH_KERNELS_BENCH_LIMITS_H
 

@@ -181,18 +181,18 @@ static void measure_peer(const struct ech_bench_run *run, struct ech_line *line)
 
 static void rounds(struct ech_bench_run *run, struct ech_line *line, struct open_line *o, double bytes)
 {
-    double taken[ROUNDS_MOST], probe;
+    double taken[ROUNDS_MOST], probe[ROUNDS_MOST + 1];
     long turns = turns_of(run, line, o, &line->status);
     o->disturbed = false;
     line->limit = limit_of(run, line, bytes);
     line->limit_name = ech_limit_name(line->limit);
+    probe[0] = ech_limits_probe(run->limits, line->limit, line->threads);
     for (int i = 0; !line->status && i < run->rounds; i++) {
-        probe = ech_limits_probe(run->limits, line->limit, line->threads);
-        line->limit_value = probe > line->limit_value ? probe : line->limit_value;
         taken[i] = timed(run, o, turns, &line->status) / (double)turns;
+        probe[i + 1] = ech_limits_probe(run->limits, line->limit, line->threads);
     }
-    probe = ech_limits_probe(run->limits, line->limit, line->threads);
-    line->limit_value = probe > line->limit_value ? probe : line->limit_value;
+    if (!line->status)
+        line->limit_value = ech_median(probe, run->rounds + 1);
     line->disturbed = o->disturbed;
     if (!line->status)
         line->seconds = ech_median(taken, run->rounds);

@@ -61,7 +61,7 @@ static void put_markdown(const struct ech_bench_head *head, const struct ech_lin
         fputs("Limits: the device's own largest product and a pass over much memory, in the same run.\n",
               out);
     else
-        fputs("Limits: probed between the rounds by as many threads; the best probe counts. A team is one "
+        fputs("Limits: probed between the rounds by as many threads; the median probe counts. A team is one "
               "queue with so many threads; lanes have a queue and rows each, as the engine's, and share the "
               "weights. Rows in caches are compared by the bytes they read and write. Disturbed: other "
               "programs "

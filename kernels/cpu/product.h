@@ -12,6 +12,7 @@
 #ifndef ECH_KERNELS_CPU_PRODUCT_H
 #define ECH_KERNELS_CPU_PRODUCT_H
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kernels/check.h"
@@ -19,7 +20,8 @@
 #include "kernels/panels.h"
 #include "kernels/queue.h"
 
-enum { BLOCK_ROWS = 96, TALL_ROWS = 240, TALL_BYTES = 384 << 10, SHARE_ROWS = 48 };
+enum { BLOCK_ROWS = 96, TALL_ROWS = 240, TALL_BYTES = 384 << 10, SHARE_ROWS = 48, PIECE_ROWS = 24 };
+enum { PILE_UNITS = 8 }; /* of a pile, a thread, at least: else one unit more or less weighs too much */
 
 /* One call, or one thread's share of it. */
 struct product {
@@ -288,6 +290,14 @@ static int64_t block_rows(const struct product *p)
     return fit < BLOCK_ROWS ? BLOCK_ROWS : fit < TALL_ROWS ? fit : TALL_ROWS;
 }
 
+/* The panels [first, end) of one block of rows. */
+static void block_run(const struct product *p, const struct block *b, int64_t first, int64_t end)
+{
+    const int64_t vectors = strip_vectors(b->rows);
+    for (int64_t v = 4 * first; v < 4 * end; v += vectors)
+        strip_run(p, b, v, 4 * end - v < vectors ? 4 * end - v : vectors);
+}
+
 static void share_run(const struct product *p)
 {
     const struct ech_linear_args *a = p->args;
@@ -296,9 +306,7 @@ static void share_run(const struct product *p)
     for (int64_t i = 0; i < blocks; i++) {
         int64_t r0 = p->row + rows * i / blocks, r1 = p->row + rows * (i + 1) / blocks;
         const struct block b = block_open(p, r0, r1 - r0);
-        const int64_t vectors = strip_vectors(b.rows);
-        for (int64_t v = 4 * p->panel; v < 4 * p->panel_end; v += vectors)
-            strip_run(p, &b, v, 4 * p->panel_end - v < vectors ? 4 * p->panel_end - v : vectors);
+        block_run(p, &b, p->panel, p->panel_end);
         for (int64_t r = r0; r < r1 && p->results && whole; r++)
             narrow_result(a, p->results + (r - r0) * p->ldr, r);
     }
@@ -325,6 +333,28 @@ static void team_split(int64_t m, int64_t panels, int threads, bool whole_rows, 
     }
 }
 
+/* What is left of rows or panels, for the threads of a team to take piece by piece: one that wakes late gets
+ * less, and none waits long for another at the end. */
+struct pile {
+    int64_t count, unit; /* pieces are whole units, but for the last */
+    int threads;
+    _Atomic int64_t next;
+};
+
+/* The next piece, [*from, returned end): a share of half of what is left. Empty: nothing left. */
+static int64_t pile_take(struct pile *pile, int64_t *from)
+{
+    int64_t end, at = atomic_load_explicit(&pile->next, memory_order_relaxed);
+    do {
+        int64_t piece = (pile->count - at) / (2 * pile->threads) / pile->unit * pile->unit;
+        piece = piece < pile->unit ? pile->unit : piece;
+        end = pile->count - at < piece ? pile->count : at + piece;
+    } while (!atomic_compare_exchange_weak_explicit(&pile->next, &at, end, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    *from = at;
+    return end;
+}
+
 /* A team and its scratch. */
 struct team {
     int64_t row_parts, panel_parts;
@@ -345,22 +375,59 @@ static struct team team_make(const struct ech_queue *queue, const struct ech_lin
     return team;
 }
 
-/* Thread `part` of a team. */
-static void team_member(struct product p, const struct team *team, int64_t part)
+/* Thread `part` of a team gets its scratch. */
+static struct product team_product(struct product p, const struct team *team, int64_t part)
 {
-    const int64_t m = p.args->m, panels = ech_panels(p.args->n), parts = team->row_parts * team->panel_parts;
+    const int64_t parts = team->row_parts * team->panel_parts, i = part / team->panel_parts;
+    if (team->a_words) {
+        p.a = team->workspace + team->a_words * part;
+        p.scale = p.a + product_rows(p.args->m) * p.lda;
+    }
+    if (team->results_words)
+        p.results = team->workspace + team->a_words * parts + team->results_words * i;
+    return p;
+}
+
+/* Its work where rows and panels are both divided, or too few for a pile: a part settled beforehand. */
+static void team_settled(struct product p, const struct team *team, int64_t part)
+{
+    const int64_t m = p.args->m, panels = ech_panels(p.args->n);
     const int64_t i = part / team->panel_parts, j = part % team->panel_parts;
     p.row = m * i / team->row_parts;
     p.row_end = m * (i + 1) / team->row_parts;
     p.panel = panels * j / team->panel_parts;
     p.panel_end = panels * (j + 1) / team->panel_parts;
-    if (team->a_words) {
-        p.a = team->workspace + team->a_words * part;
-        p.scale = p.a + product_rows(m) * p.lda;
-    }
-    if (team->results_words)
-        p.results = team->workspace + team->a_words * parts + team->results_words * i;
     share_run(&p);
+}
+
+/* Where rows alone are divided. */
+static void team_rows(struct product p, struct pile *pile)
+{
+    p.panel_end = ech_panels(p.args->n);
+    for (p.row_end = pile_take(pile, &p.row); p.row < p.row_end; p.row_end = pile_take(pile, &p.row))
+        share_run(&p);
+}
+
+/* Where panels alone are divided, and all rows are one block. */
+static void team_panels(struct product p, struct pile *pile)
+{
+    const struct block b = block_open(&p, 0, p.args->m);
+    for (p.panel_end = pile_take(pile, &p.panel); p.panel < p.panel_end;
+         p.panel_end = pile_take(pile, &p.panel))
+        block_run(&p, &b, p.panel, p.panel_end);
+}
+
+static void team_member(const struct product *whole, const struct team *team, struct pile *pile, int64_t part)
+{
+    const struct product p = team_product(*whole, team, part);
+    if (pile->count < PILE_UNITS * pile->unit * pile->threads)
+        team_settled(p, team, part);
+    else if (team->panel_parts == 1)
+        team_rows(p, pile);
+    else if (team->row_parts == 1 && p.args->m <= BLOCK_ROWS)
+        team_panels(p, pile);
+    else
+        team_settled(p, team, part);
 }
 
 static int product_run(struct ech_queue *queue, const struct ech_linear_args *a,
@@ -380,14 +447,17 @@ static int product_run(struct ech_queue *queue, const struct ech_linear_args *a,
     if (words && (!queue || queue->bytes < (size_t)(words * parts) * sizeof(float)))
         return ECH_OP_MEMORY;
     if (parts == 1) {
-        team_member(whole, &team, 0);
+        team_settled(team_product(whole, &team, 0), &team, 0);
         return ECH_OP_OK;
     }
+    struct pile pile = {.count = team.panel_parts == 1 ? a->m : ech_panels(a->n),
+                        .unit = team.panel_parts == 1 ? PIECE_ROWS : 1,
+                        .threads = (int)parts};
 #ifdef _OPENMP
 #pragma omp parallel for num_threads((int)parts) schedule(static, 1)
 #endif
     for (int64_t t = 0; t < parts; t++)
-        team_member(whole, &team, t);
+        team_member(&whole, &team, &pile, t);
     if (team.results_words && team.panel_parts > 1) /* one block of rows, not whole until now */
         for (int64_t r = 0; r < a->m; r++)
             narrow_result(a, team.workspace + team.a_words * parts + r * whole.ldr, r);

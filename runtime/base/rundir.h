@@ -27,8 +27,8 @@
  *
  * Event types (who writes; members beyond the common ones):
  *
- *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa}; cores: "0-3", or
- *                         "not bound"; numa: -1 where they lie in several domains
+ *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa}; cores: "0-3",
+ * or "not bound"; numa: -1 where they lie in several domains
  *
  *   phase     every rank  {name}: open, verify, memory, plan, probe, run, verify, seal
  *

@@ -174,7 +174,7 @@ static int read_class(struct reader *r, const struct ech_node *node, struct ech_
     char where[120];
     snprintf(where, sizeof where, "classes.%.60s.", node->key);
     int code = fallbacks(ech_node_class_fields, c, r->err);
-    c->name = ech_strndup(node->key, 60, r->err);
+    c->name = ech_strdup(node->key, r->err);
     if (code != ECH_OK || !c->name)
         return ECH_UNAVAILABLE;
     if (node->kind != ECH_NODE_MAP) {

@@ -224,9 +224,16 @@ static void team_case(struct run *run, const struct linear_case *c, const struct
 void test_team(void)
 {
     static const struct linear_case SHAPES[] = {
-        {1, 300, 40, 0, true, ECH_ACT_NONE, 0},   {16, 130, 401, 1, true, ECH_ACT_GELU, 1},
-        {7, 64, 33, 0, false, ECH_ACT_NONE, 2},   {100, 70, 50, 3, true, ECH_ACT_NONE, 2},
-        {211, 260, 20, 0, true, ECH_ACT_RELU, 0}, {2, 1, 1, 0, true, ECH_ACT_NONE, 0},
+        {1, 300, 40, 0, true, ECH_ACT_NONE, 0},
+        {16, 130, 401, 1, true, ECH_ACT_GELU, 1},
+        {7, 64, 33, 0, false, ECH_ACT_NONE, 2},
+        {100, 70, 50, 3, true, ECH_ACT_NONE, 2},
+        {211, 260, 20, 0, true, ECH_ACT_RELU, 0},
+        {2, 1, 1, 0, true, ECH_ACT_NONE, 0},
+        {1, 2100, 24, 0, true, ECH_ACT_NONE, 0},
+        {5, 1090, 17, 1, true, ECH_ACT_SILU, 1}, /* piles of panels */
+        {401, 70, 33, 0, true, ECH_ACT_NONE, 2},
+        {1000, 66, 6, 2, true, ECH_ACT_GELU, 1}, /* and of rows */
     };
     for (size_t i = 0; i < sizeof SHAPES / sizeof SHAPES[0]; i++) {
         struct linear_data d = make_data(&SHAPES[i]);
