@@ -1,6 +1,8 @@
 /* Before the start: see job.h. */
 #include "launcher/job.h"
 
+#include "launcher/verbs.h"
+
 #include "base/io.h"
 #include "base/mem.h"
 
@@ -19,6 +21,25 @@ void ech_ready_fini(struct ech_ready *ready)
     ech_free(ready->mpirun);
     ech_free(ready->rank_program);
     *ready = (struct ech_ready){0};
+}
+
+/* mpirun, or srun where the job says so; the components of a heterogeneous job are srun's alone. */
+static int find_starter(struct ech_ready *ready, struct ech_err *err)
+{
+    ready->srun = ready->job->resources.launcher == ECH_LAUNCHER_SRUN;
+    if (!ready->srun && ready->place.components)
+        ech_say(
+            "mpirun sees the first of the job's components alone: resources.launcher: srun takes them all");
+    if (!ready->srun)
+        return ech_find_mpirun(&ready->mpirun, err);
+    if (!ready->place.allocation)
+        return ech_fail(err, ECH_UNAVAILABLE,
+                        "resources.launcher is srun, and this is no Slurm job: echelon submit makes one");
+    if (ready->nodes.hosts.count)
+        return ech_fail(err, ECH_USAGE, "--hosts and --cluster choose hosts for mpirun, not for srun");
+    if (!(ready->mpirun = ech_find_program("srun")))
+        return ech_fail(err, ECH_UNAVAILABLE, "srun is not in PATH");
+    return ready->place.components ? ech_layout_components(&ready->place, &ready->layout, err) : ECH_OK;
 }
 
 int ech_ready_make(const struct ech_config_request *request, int64_t ranks, const char *hosts,
@@ -45,7 +66,7 @@ int ech_ready_make(const struct ech_config_request *request, int64_t ranks, cons
     if (code == ECH_OK)
         code = ech_find_rank_program(&ready.rank_program, err);
     if (code == ECH_OK)
-        code = ech_find_mpirun(&ready.mpirun, err);
+        code = find_starter(&ready, err);
     if (code != ECH_OK)
         ech_ready_fini(&ready);
     else

@@ -12,6 +12,7 @@ struct ech_ready {
     struct ech_place place;
     struct ech_layout layout;
     struct ech_nodes nodes;
+    bool srun; /* `mpirun` is srun: it starts the ranks */
 };
 
 /* Load, find programs, decide the nodes and the layout. `ranks`: --ranks, -1 where not given; hosts, cluster:

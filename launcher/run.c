@@ -120,6 +120,7 @@ int ech_run_dry(const struct ech_ready *ready, struct ech_err *err)
                                   .layout = &ready->layout,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
+                                  .srun = ready->srun ? &ready->place : NULL,
                                   .launch = ready->place.allocation ? NULL : ready->nodes.launch.data,
                                   .mpi_prefix =
                                       ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,

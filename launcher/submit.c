@@ -306,6 +306,8 @@ static int submit(struct ech_submission *s, int64_t first, int64_t tasks, struct
             printf("%s\n", s->run_dirs[first + i]);
     }
     fflush(stdout);
+    if (code == ECH_OK && job_of(s)->resources.launcher == ECH_LAUNCHER_SRUN)
+        ech_say("launcher srun: the death of a rank ends an attempt, and the job goes back into the queue");
     if (code == ECH_OK) {
         snprintf(s->id, sizeof s->id, "%s", id);
         ech_say("%s%s%ssubmitted as job %s; echelon status %s shows it", s->step ? "step " : "",
