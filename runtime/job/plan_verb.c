@@ -165,6 +165,9 @@ static int print_plan(struct opened *o, bool json, struct ech_str *text, struct 
         ech_plan_print_json(&plan, text);
     else
         ech_plan_print(&plan, text);
+    if (!json && job->resources.launcher == ECH_LAUNCHER_SRUN)
+        ech_str_adds(
+            text, "launcher srun: a rank's death ends the attempt; the Slurm job goes back into the queue\n");
     ech_free(plan.ranks);
     return ech_str_check(text, err);
 }
