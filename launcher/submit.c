@@ -199,7 +199,7 @@ static int ask_sinfo(char **out, struct ech_err *err)
     return ech_slurm_call(argv, out, err);
 }
 
-static int choose_partition(struct ech_submission *s, struct ech_err *err)
+int ech_submission_place(struct ech_submission *s, const char *sinfo, struct ech_err *err)
 {
     const struct ech_job *job = job_of(s);
     struct ech_site site = {0};
@@ -212,9 +212,9 @@ static int choose_partition(struct ech_submission *s, struct ech_err *err)
                                .cpus = ranks * ech_max64(job->resources.threads, 1),
                                .memory_mib = (job->resources.memory + (1 << 20) - 1) >> 20,
                                .time = job->resources.time};
-    if (job->resources.partition && strchr(job->resources.partition, ','))
-        return ECH_OK; /* several: Slurm chooses */
-    int code = ech_site_parse(s->sinfo, &site, err);
+    if (!sinfo || (job->resources.partition && strchr(job->resources.partition, ',')))
+        return ECH_OK; /* nothing is known; or several are named: Slurm chooses */
+    int code = ech_site_parse(sinfo, &site, err);
     if (code == ECH_OK)
         code = ech_site_choose(&site, &ask, &partition, err);
     for (size_t i = 0; code == ECH_OK && i < site.count; i++)
@@ -376,7 +376,7 @@ int ech_submission_prepare(struct ech_submission *s, struct ech_err *err)
         struct ech_batch batch = batch_of(s, job_of(s)->runs, ech_args_given(s->args, "each") ? s->count : 0);
         code = ech_batch_check(&batch, err);
     }
-    return code == ECH_OK && s->sinfo ? choose_partition(s, err) : code;
+    return code;
 }
 
 int ech_submission_send(struct ech_submission *s, struct ech_err *err)
@@ -395,8 +395,7 @@ void ech_submission_fini(struct ech_submission *s)
     ech_str_fini(&s->after);
 }
 
-/* One look at the partitions for all that is submitted; --dry-run does without where Slurm is not here. */
-static int ask_site(const struct ech_args *args, char **sinfo, struct ech_err *err)
+int ech_submit_ask_site(const struct ech_args *args, char **sinfo, struct ech_err *err)
 {
     int code = ask_sinfo(sinfo, err);
     if (code == ECH_OK || !ech_args_given(args, "dry-run"))
@@ -406,12 +405,18 @@ static int ask_site(const struct ech_args *args, char **sinfo, struct ech_err *e
     return ECH_OK;
 }
 
-static int submit_one(const struct ech_args *args, const char *sinfo, int64_t throttle, struct ech_err *err)
+static int submit_one(const struct ech_args *args, int64_t throttle, struct ech_err *err)
 {
-    struct ech_submission s = {.args = args, .sinfo = sinfo, .throttle = throttle};
+    struct ech_submission s = {.args = args, .throttle = throttle};
+    char *sinfo = NULL;
     int code = ech_submission_prepare(&s, err);
     if (code == ECH_OK)
+        code = ech_submit_ask_site(args, &sinfo, err);
+    if (code == ECH_OK)
+        code = ech_submission_place(&s, sinfo, err);
+    if (code == ECH_OK)
         code = ech_submission_send(&s, err);
+    ech_free(sinfo);
     ech_submission_fini(&s);
     return code;
 }
@@ -420,7 +425,6 @@ static int submit_file(const struct ech_args *args, struct ech_err *err)
 {
     int64_t throttle = 0;
     struct ech_pipeline pipeline = {0};
-    char *sinfo = NULL;
     int code = ech_args_get_int(args, "throttle", 1, MOST_EACH, &throttle, err);
     if (code == ECH_OK && throttle && !ech_args_given(args, "each"))
         code = ech_fail(err, ECH_USAGE, "--throttle goes with --each: it limits the tasks of an array");
@@ -430,11 +434,8 @@ static int submit_file(const struct ech_args *args, struct ech_err *err)
         code =
             ech_fail(err, ECH_USAGE, "--each goes with a file of one job, %s has steps", args->operands[0]);
     if (code == ECH_OK)
-        code = ask_site(args, &sinfo, err);
-    if (code == ECH_OK)
-        code = pipeline.steps.count ? ech_submit_steps(args, &pipeline, sinfo, err)
-                                    : submit_one(args, sinfo, throttle, err);
-    ech_free(sinfo);
+        code =
+            pipeline.steps.count ? ech_submit_steps(args, &pipeline, err) : submit_one(args, throttle, err);
     ech_pipeline_fini(&pipeline);
     return code;
 }

@@ -147,6 +147,20 @@ static int prepare_all(const struct ech_pipeline *pipeline, struct step *all, st
     return code;
 }
 
+static int place_all(const struct ech_pipeline *pipeline, struct step *all, struct ech_err *err)
+{
+    char *sinfo = NULL;
+    bool any = false;
+    for (int i = 0; i < pipeline->steps.count; i++)
+        any = any || !is_settled(&all[i]);
+    int code = any ? ech_submit_ask_site(all[0].submission.args, &sinfo, err) : ECH_OK;
+    for (int i = 0; code == ECH_OK && i < pipeline->steps.count; i++)
+        if (!is_settled(&all[i]) && (code = ech_submission_place(&all[i].submission, sinfo, err)) != ECH_OK)
+            ech_prefix(err, "step %s", pipeline->steps.items[i].name);
+    ech_free(sinfo);
+    return code;
+}
+
 static int send_all(const struct ech_pipeline *pipeline, struct step *all, struct ech_err *err)
 {
     int code = ECH_OK;
@@ -159,19 +173,18 @@ static int send_all(const struct ech_pipeline *pipeline, struct step *all, struc
     return code;
 }
 
-int ech_submit_steps(const struct ech_args *args, const struct ech_pipeline *pipeline, const char *sinfo,
-                     struct ech_err *err)
+int ech_submit_steps(const struct ech_args *args, const struct ech_pipeline *pipeline, struct ech_err *err)
 {
     int count = pipeline->steps.count;
     struct step *all = ech_calloc((size_t)count, sizeof *all, err);
     if (!all)
         return ECH_UNAVAILABLE;
     for (int i = 0; i < count; i++)
-        all[i].submission = (struct ech_submission){.args = args,
-                                                    .step = pipeline->steps.items[i].name,
-                                                    .sinfo = sinfo,
-                                                    .fed = ech_pipeline_feeds(pipeline, i)};
+        all[i].submission = (struct ech_submission){
+            .args = args, .step = pipeline->steps.items[i].name, .fed = ech_pipeline_feeds(pipeline, i)};
     int code = prepare_all(pipeline, all, err);
+    if (code == ECH_OK)
+        code = place_all(pipeline, all, err);
     if (code == ECH_OK)
         code = send_all(pipeline, all, err);
     for (int i = 0; i < count; i++)

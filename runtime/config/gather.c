@@ -132,10 +132,10 @@ static int gather_file(struct ech_loader *l)
         return ECH_OK;
     }
     if (steps && !step) {
-        ech_problem_add(
-            &l->problems, steps->key_line, steps->key_column,
-            "steps: this is a file of several jobs: --step NAME takes one of them (run and submit "
-            "take them all)");
+        ech_problem_add(&l->problems, steps->key_line, steps->key_column,
+                        "steps: this is a file of several jobs: --step NAME takes one of them (run and "
+                        "submit, of a file, "
+                        "take them all)");
         l->later = true;
         return ECH_OK;
     }
