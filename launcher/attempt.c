@@ -243,6 +243,10 @@ static int choose_hosts(struct attempt *a, struct ech_err *err)
     code = ech_hosts_history(&a->hosts, a->run_dir, a->number - 1, err);
     if (code == ECH_OK && a->number > 1)
         code = probe_hosts(a, err);
+    if (code == ECH_OK && ech_session_pending_signal()) /* who did not answer until then may well be there */
+        code = ech_fail(err, ECH_REQUEUE,
+                        "stopped as asked before the ranks were started; go on with: echelon resume %s",
+                        a->run_dir);
     return code == ECH_OK ? use_hosts(a, err) : code;
 }
 

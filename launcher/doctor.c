@@ -1,7 +1,9 @@
 /* The verb `doctor`: first what the launcher needs, then the rank program's own part. */
 #include "launcher/argv.h"
 #include "launcher/child.h"
+#include "launcher/doctor_cluster.h"
 #include "launcher/mpirun.h"
+#include "launcher/recovery.h"
 #include "launcher/verbs.h"
 
 #include "base/cores.h"
@@ -18,19 +20,36 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-static const struct ech_exit exits[] = {{0, "everything that is needed is there"},
-                                        {ECH_USAGE, NULL},
-                                        {ECH_UNAVAILABLE, "something is lacking"},
-                                        {0, NULL}};
+static const struct ech_exit exits[] = {
+    {0, "everything that is needed is there"},
+    {ECH_USAGE, NULL},
+    {ECH_NOINPUT, NULL},
+    {ECH_UNAVAILABLE, "something is lacking, or a node of the cluster fails"},
+    {ECH_CONFIG, NULL},
+    {0, NULL}};
+
+enum { DEADLINE = 20, DEADLINE_MOST = 60 };
+
+static const struct ech_option options[] = {
+    {"cluster", "C.yaml", false, "looks at every node of a cluster file, all at once"},
+    {"deadline", "SECONDS", false, "with --cluster: time a node gets to answer (20)"},
+    {"selftest", NULL, false, "kills one of three ranks: does this MPI let the others go on? Recorded"},
+    {"json", NULL, false, "as JSON"},
+    {"version", NULL, false, "versions of echelon-rank and its libraries alone"},
+    {NULL, NULL, false, NULL}};
 
 const struct ech_command ech_doctor_command = {
     .name = "echelon doctor",
-    .usage = "",
+    .usage = "[--json | --version | --selftest | --cluster C.yaml [--deadline SECONDS] [--json]]",
     .summary =
         "Says what is here and what is missing, and how to mend it: mpirun, echelon-rank, shared memory,\n"
-        "limits, cores, a folder to write in; then MPI, HDF5, BLAS and instruction sets.",
-    .operands_most = -1,
-    .example = "echelon doctor",
+        "limits, cores, a folder to write in; then MPI, HDF5, BLAS and instruction sets. With --cluster "
+        "every\n"
+        "node is asked by its launch command (as ssh: words for a shell there): does it answer, has it the\n"
+        "same version and MPI, is the folder of runs really shared, clock, cores, memory, limits, numerics.",
+    .options = options,
+    .operands_most = 0,
+    .example = "echelon doctor\nechelon doctor --cluster cluster.yaml",
     .exits = exits};
 
 enum verdict { GOOD, WARN, LACKING };
@@ -139,26 +158,64 @@ static enum verdict check_folder(void)
     return GOOD;
 }
 
-int ech_verb_doctor(int argc, char **argv, struct ech_err *err)
+static int selftest(struct ech_err *err)
+{
+    enum ech_recovery found = ECH_RECOVERY_UNKNOWN;
+    char mpi[128];
+    int code = ech_recovery_try(&found, mpi, sizeof mpi, err);
+    if (code != ECH_OK)
+        return code;
+    if (found == ECH_RECOVERY_SURVIVES)
+        line(GOOD, "selftest", "%s: when a rank dies the others go on", mpi);
+    else
+        line(WARN, "selftest", "%s ends all ranks when one dies: a death means 75 + resume", mpi);
+    return ECH_OK;
+}
+
+static int check_here(struct ech_err *err)
 {
     static enum verdict (*const checks[])(void) = {check_mpirun, check_rank,  check_shm,
                                                    check_limits, check_cores, check_folder};
-    struct ech_args args = {0};
-    bool done = false;
-    if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
-        int code = ech_verb_args(&ech_doctor_command, argc, argv, &args, &done, err);
-        ech_args_fini(&args);
-        return code;
-    }
-    if (argc > 0) /* --version, --json: the rank program's alone */
-        return ech_solo("doctor", argc, argv, err);
     bool lacking = false;
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         lacking = checks[i]() == LACKING || lacking;
+    if (ech_recovery_recorded() == ECH_RECOVERY_DIES)
+        line(WARN, "selftest", "this MPI ends all ranks when one dies: a death means 75 + resume");
     char *rank = NULL;
     int code = ECH_OK;
     if (ech_find_rank_program(&rank, NULL) == ECH_OK)
-        code = ech_solo("doctor", argc, argv, err);
+        code = ech_solo("doctor", 0, NULL, err);
     ech_free(rank);
     return lacking ? ech_fail(err, ECH_UNAVAILABLE, "something is lacking (see above)") : code;
+}
+
+static int choose(const struct ech_args *args, int argc, char **argv, struct ech_err *err)
+{
+    const char *cluster = ech_args_get(args, "cluster");
+    bool json = ech_args_given(args, "json"), version = ech_args_given(args, "version");
+    bool tries = ech_args_given(args, "selftest");
+    int64_t seconds = DEADLINE;
+    int code = ech_args_get_int(args, "deadline", 1, DEADLINE_MOST, &seconds, err);
+    if (code != ECH_OK)
+        return code;
+    if ((cluster != NULL) + version + tries > 1 || (json && tries))
+        return ech_fail(err, ECH_USAGE, "--cluster, --selftest and --version are asked one at a time");
+    if (ech_args_given(args, "deadline") && !cluster)
+        return ech_fail(err, ECH_USAGE, "--deadline belongs to --cluster");
+    if (cluster)
+        return ech_doctor_cluster(cluster, seconds, json, err);
+    if (tries)
+        return selftest(err);
+    return json || version ? ech_solo("doctor", argc, argv, err) : check_here(err);
+}
+
+int ech_verb_doctor(int argc, char **argv, struct ech_err *err)
+{
+    struct ech_args args = {0};
+    bool done = false;
+    int code = ech_verb_args(&ech_doctor_command, argc, argv, &args, &done, err);
+    if (code == ECH_OK && !done)
+        code = choose(&args, argc, argv, err);
+    ech_args_fini(&args);
+    return code;
 }

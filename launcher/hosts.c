@@ -4,6 +4,7 @@
 #include "launcher/argv.h"
 #include "launcher/child.h"
 #include "launcher/rundirs.h"
+#include "launcher/session.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -179,18 +180,27 @@ static pid_t ask(const char *agent, const char *host, int nowhere)
     return pid;
 }
 
-/* Waits until `until`, then no longer. True: it ended well. */
+/* Waits until `until`, or a signal to stop, then no longer. True: it ended well. */
 static bool answered(pid_t pid, double until)
 {
     int status = 0;
     pid_t got = 0;
-    while (pid > 0 && (got = waitpid(pid, &status, WNOHANG)) == 0 && ech_mono_s() < until)
+    while (pid > 0 && (got = waitpid(pid, &status, WNOHANG)) == 0 && ech_mono_s() < until &&
+           !ech_session_is_signalled())
         ech_sleep_us(10000);
     if (pid > 0 && got == 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }
     return got == pid && pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* As mpirun sees it: this host by its name, with or without a domain, and its loopback. */
+static bool is_here(const char *name, const char *own)
+{
+    size_t n = strcspn(name, "."), m = strcspn(own, ".");
+    return strcmp(name, own) == 0 || strcmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 ||
+           (n == m && memcmp(name, own, n) == 0 && (!name[n] || !own[m]));
 }
 
 int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, struct ech_err *err)
@@ -206,7 +216,7 @@ int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, 
         double until = ech_mono_s() + seconds;
         for (size_t i = 0; i < count; i++) {
             const char *name = hosts->items[from + i].name;
-            pids[i] = strcmp(name, own) == 0 ? 0 : ask(agent, name, nowhere);
+            pids[i] = is_here(name, own) ? 0 : ask(agent, name, nowhere);
         }
         for (size_t i = 0; i < count; i++)
             hosts->items[from + i].silent = pids[i] != 0 && !answered(pids[i], until);

@@ -36,7 +36,7 @@ int64_t ech_hosts_ranks(const struct ech_hosts *hosts, int64_t ranks);
 /* Count failures in attempts 1..before of a run. */
 int ech_hosts_history(struct ech_hosts *hosts, const char *run_dir, int before, struct ech_err *err);
 /* Ask each but this one to run `true` through `agent` ("ssh", or words split at blanks), all at once, and
- * mark those that do not within `seconds`. */
+ * mark those that do not within `seconds`, or until a signal to stop is there (ech_session_is_signalled). */
 int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, struct ech_err *err);
 /* The host file of those that are in. */
 int ech_hosts_write(const struct ech_hosts *hosts, const char *path, struct ech_err *err);

@@ -1,6 +1,7 @@
 /* Before the start: see job.h. */
 #include "launcher/job.h"
 
+#include "launcher/origins.h"
 #include "launcher/verbs.h"
 
 #include "base/io.h"
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define MANIFEST "dataset.yaml"
+enum { JOB_BYTES = 32 << 20 };
 
 void ech_ready_fini(struct ech_ready *ready)
 {
@@ -42,6 +44,25 @@ static int find_starter(struct ech_ready *ready, struct ech_err *err)
     return ready->place.components ? ech_layout_components(&ready->place, &ready->layout, err) : ECH_OK;
 }
 
+/* Was resources.nodes said? A run directory's job.yaml has every value, with who said it in a comment. */
+static int find_nodes_given(const struct ech_config_request *request, const struct ech_config *config,
+                            bool *given, struct ech_err *err)
+{
+    static const char key[] = "resources.nodes";
+    char *saved = NULL;
+    *given = ech_config_given(config, key);
+    for (const char *const *set = request->sets; set && *set; set++)
+        if (strncmp(*set, key, sizeof key - 1) == 0)
+            return ECH_OK;
+    if (!request->saved || !*given)
+        return ECH_OK;
+    int code = ech_read_file(request->path, JOB_BYTES, &saved, NULL, err);
+    if (code == ECH_OK)
+        *given = !ech_origin_is_default(saved, "resources", "nodes");
+    ech_free(saved);
+    return code;
+}
+
 int ech_ready_make(const struct ech_config_request *request, int64_t ranks, const char *hosts,
                    const char *cluster, struct ech_ready *out, struct ech_err *err)
 {
@@ -58,9 +79,9 @@ int ech_ready_make(const struct ech_config_request *request, int64_t ranks, cons
     struct ech_nodes_request nodes = {.hosts_path = hosts,
                                       .cluster_path = cluster,
                                       .node_list =
-                                          ready.place.allocation ? getenv("SLURM_JOB_NODELIST") : NULL,
-                                      .nodes_given = ech_config_given(ready.config, "resources.nodes")};
-    code = ech_nodes_find(&nodes, &ready.place, &asked, &ready.nodes, &ready.layout, err);
+                                          ready.place.allocation ? getenv("SLURM_JOB_NODELIST") : NULL};
+    if ((code = find_nodes_given(request, ready.config, &nodes.nodes_given, err)) == ECH_OK)
+        code = ech_nodes_find(&nodes, &ready.place, &asked, &ready.nodes, &ready.layout, err);
     if (code == ECH_OK && ready.nodes.hosts.count == 0)
         code = ech_layout_decide(&ready.place, &asked, &ready.layout, err);
     if (code == ECH_OK)

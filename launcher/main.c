@@ -35,7 +35,7 @@ static void print_help(void)
         group = v->group;
         printf("  %-8s  %s\n", v->name, v->brief);
     }
-    puts("\nlater versions:\n  simulate, eval\n\n"
+    puts("\nlater versions:\n  eval\n\n"
          "options:\n"
          "  --help     show this text; echelon VERB --help shows a verb's\n"
          "  --version  version, commit, compiler, and what echelon-rank was built with\n"

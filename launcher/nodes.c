@@ -8,8 +8,10 @@
 #include "base/num.h"
 #include "base/rundir.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HOSTS_BYTES = 16 << 20, MOST_RANKS = 1000000 };
 
@@ -136,6 +138,10 @@ static int add_cluster(struct ech_nodes *nodes, struct ech_err *err)
         const struct ech_node_class *c = &nodes->cluster->classes[i];
         for (int h = 0; code == ECH_OK && h < c->hosts.count; h++)
             code = add_host(&nodes->hosts, c->hosts.items[h], 0, err);
+        if (c->hosts.count == 0)
+            ech_say(
+                "class %.60s of the cluster is only counted, so its nodes are not used: hosts: names them",
+                c->name);
     }
     return code;
 }
@@ -150,6 +156,8 @@ static int read_hosts(const struct ech_nodes_request *q, struct ech_nodes *nodes
     else if (code == ECH_OK && is_cluster(text))
         code = ech_fail(err, ECH_USAGE, "--hosts %s is a cluster file, and --cluster names another",
                         q->hosts_path);
+    else if (code == ECH_OK && strlen(text) != bytes)
+        code = ech_fail(err, ECH_CONFIG, "%s is not a text: it has a zero byte", q->hosts_path);
     else if (code == ECH_OK)
         code = read_host_file(q->hosts_path, text, &nodes->hosts, err);
     ech_free(text);
@@ -168,13 +176,9 @@ static bool names_hosts(const struct ech_cluster *cluster)
     return false;
 }
 
-/* Its class; where no class names hosts and there is only one, that. */
 static const struct ech_node_class *class_of(const struct ech_cluster *cluster, const char *host)
 {
-    if (!cluster)
-        return NULL;
-    return cluster->classes_count == 1 && !names_hosts(cluster) ? &cluster->classes[0]
-                                                                : ech_cluster_class_of(cluster, host);
+    return cluster ? ech_cluster_class_of(cluster, host) : NULL;
 }
 
 /* Excluded ones go; in an allocation those that no class knows, too. */
@@ -303,6 +307,8 @@ int ech_nodes_save(const struct ech_nodes *nodes, const char *run_dir, struct ec
         code = ech_cluster_print(nodes->cluster, &text, err);
     if (code == ECH_OK && nodes->cluster)
         code = ech_write_file(cluster, text.data, text.length, err);
+    else if (code == ECH_OK && unlink(cluster) != 0 && errno != ENOENT) /* that of an earlier start */
+        code = ech_fail_errno(err, ECH_IO, errno, "removing %s", cluster);
     ech_str_fini(&text);
     ech_free(hosts);
     ech_free(cluster);

@@ -35,8 +35,8 @@ int64_t ech_nodes_ranks(int64_t slots, const struct ech_node_class *node_class, 
 /* --ranks N over hosts, in proportion to their slots; hosts that get none are dropped. Pure. */
 void ech_nodes_spread(struct ech_hosts *hosts, int64_t ranks);
 
-/* Keep them in a run directory (hosts, cluster.yaml), where resume finds them again and each rank its class.
- */
+/* Keep them in a run directory (hosts, cluster.yaml), where resume finds them again and each rank its class;
+ * without a cluster an earlier start's cluster.yaml goes. */
 int ech_nodes_save(const struct ech_nodes *nodes, const char *run_dir, struct ech_err *err);
 
 #endif

@@ -44,6 +44,26 @@ const char *ech_origin_first(const char *saved, const char *origin, char *out, s
     return out;
 }
 
+bool ech_origin_is_default(const char *saved, const char *section, const char *key)
+{
+    static const char word[] = "default";
+    bool inside = false;
+    size_t name = strlen(section), length;
+    for (; *saved; saved += length + (saved[length] == '\n')) {
+        length = strcspn(saved, "\n");
+        if (*saved != ' ')
+            inside = length == name + 1 && memcmp(saved, section, name) == 0 && saved[name] == ':';
+        size_t indent = strspn(saved, " ");
+        if (!inside || indent == 0 || strncmp(saved + indent, key, strlen(key)) != 0 ||
+            saved[indent + strlen(key)] != ':')
+            continue;
+        const char *comment = comment_of(saved, length);
+        return comment && saved + length == comment + sizeof word - 1 &&
+               memcmp(comment, word, sizeof word - 1) == 0;
+    }
+    return false;
+}
+
 void ech_origins_restore(const char *saved, const char *printed, struct ech_str *out)
 {
     while (*printed) {

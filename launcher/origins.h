@@ -5,9 +5,13 @@
 
 #include "base/str.h"
 
+#include <stdbool.h>
+
 /* `origin` as loaded from the saved text; where it is a line of that text, the comment of that line, else
  * itself. Returns out. */
 const char *ech_origin_first(const char *saved, const char *origin, char *out, size_t bytes);
+/* Was it nobody's word? False where the saved text has no such key. */
+bool ech_origin_is_default(const char *saved, const char *section, const char *key);
 /* The printed configuration with every such origin replaced. */
 void ech_origins_restore(const char *saved, const char *printed, struct ech_str *out);
 

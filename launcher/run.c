@@ -1,6 +1,7 @@
 /* The verbs `run` and `resume`. */
 #include "launcher/attempt.h"
 #include "launcher/origins.h"
+#include "launcher/recovery.h"
 #include "launcher/rundirs.h"
 #include "launcher/run.h"
 #include "launcher/verbs.h"
@@ -26,6 +27,7 @@ enum { JOB_BYTES = 32 << 20 };
 static const struct ech_option run_options[] = {
     {"set", "KEY=VALUE", true, "overrides a value of the job file"},
     {"ranks", "N", false, "MPI ranks (default: resources.nodes x resources.ranks_per_node)"},
+    {"force", NULL, false, "begin also where the job cannot end within resources.time"},
     {"dry-run", NULL, false, "check everything and print the command; nothing is made or started"},
     CLUSTER_OPTIONS,
     {NULL, NULL, false, NULL}};
@@ -45,7 +47,8 @@ static const struct ech_exit run_exits[] = {
 
 const struct ech_command ech_run_command = {
     .name = "echelon run",
-    .usage = "JOB.yaml [--set KEY=VALUE]... [--ranks N] [--hosts FILE] [--cluster C.yaml] [--dry-run]",
+    .usage =
+        "JOB.yaml [--set KEY=VALUE]... [--ranks N] [--hosts FILE] [--cluster C.yaml] [--force] [--dry-run]",
     .summary =
         "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
         "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
@@ -175,28 +178,51 @@ int ech_run_start(const struct ech_ready *ready, struct ech_err *err)
     return code;
 }
 
+/* The values of --set and what --force stands for. Owner: the caller (the array). */
+static const char **collect_sets(const struct ech_args *args, struct ech_err *err)
+{
+    const char *const *given = ech_args_all(args, "set");
+    size_t n = 0;
+    while (given[n])
+        n++;
+    const char **sets = ech_calloc(n + 2, sizeof *sets, err);
+    if (sets && n)
+        memcpy(sets, given, n * sizeof *sets);
+    if (sets && ech_args_given(args, "force"))
+        sets[n] = "limits.overrun=allow";
+    return sets;
+}
+
 int ech_verb_run(int argc, char **argv, struct ech_err *err)
 {
     struct ech_args args = {0};
     struct ech_ready ready = {0};
+    const char **sets = NULL;
     int64_t ranks;
     bool done;
     ech_session_early_signals();
     int code = ech_verb_args(&ech_run_command, argc, argv, &args, &done, err);
     if (code != ECH_OK || done)
         goto out;
-    if ((code = get_ranks(&args, &ranks, err)) != ECH_OK ||
-        (code = ech_run_steps(&args, ranks, &done, err)) != ECH_OK || done)
+    if ((code = get_ranks(&args, &ranks, err)) != ECH_OK)
+        goto out;
+    if (!(sets = collect_sets(&args, err))) {
+        code = ECH_UNAVAILABLE;
+        goto out;
+    }
+    if ((code = ech_run_steps(&args, sets, ranks, &done, err)) != ECH_OK || done)
         goto out;
     struct ech_config_request request = {
-        .path = args.operands[0], .sets = ech_args_all(&args, "set"), .env = (const char *const *)environ};
+        .path = args.operands[0], .sets = sets, .env = (const char *const *)environ};
     if ((code = ech_ready_make(&request, ranks, ech_args_get(&args, "hosts"), ech_args_get(&args, "cluster"),
                                &ready, err)) != ECH_OK ||
         (code = ech_job_check_inputs(ready.job, err)) != ECH_OK ||
         (code = ech_job_check_output(ready.job, err)) != ECH_OK)
         goto out;
+    ech_recovery_say();
     code = ech_args_given(&args, "dry-run") ? ech_run_dry(&ready, err) : ech_run_start(&ready, err);
 out:
+    ech_free(sets);
     ech_ready_fini(&ready);
     ech_args_fini(&args);
     return code;
@@ -297,6 +323,7 @@ int ech_run_go_on(const char *run_dir, const struct ech_args *args, int64_t rank
     if (code == ECH_OK) {
         printf("%s\n", run_dir);
         fflush(stdout);
+        ech_recovery_say();
         code = ech_attempts_run(&ready, run_dir, attempts + 1, err);
         if (saved && (code == ECH_CONFIG || code == ECH_NOINPUT)) /* what was refused does not stay */
             ech_write_file(job_path, saved, strlen(saved), NULL);

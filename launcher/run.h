@@ -12,8 +12,9 @@ int ech_run_dry(const struct ech_ready *ready, struct ech_err *err);
 /* Go on with a run; args: --set, --hosts, --cluster. `ranks`: --ranks, -1 where not given. */
 int ech_run_go_on(const char *run_dir, const struct ech_args *args, int64_t ranks, struct ech_err *err);
 
-/* The steps of args' file, one after the other, until one fails. *done: the file has steps (else it is one
- * job and nothing was done). */
-int ech_run_steps(const struct ech_args *args, int64_t ranks, bool *done, struct ech_err *err);
+/* The steps of args' file, one after the other, until one fails. `sets`: what --set and other options change.
+ * *done: the file has steps (else it is one job and nothing was done). */
+int ech_run_steps(const struct ech_args *args, const char *const *sets, int64_t ranks, bool *done,
+                  struct ech_err *err);
 
 #endif

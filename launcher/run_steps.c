@@ -1,5 +1,6 @@
 /* `run` of a file with steps: see run.h. */
 #include "launcher/pipeline.h"
+#include "launcher/recovery.h"
 #include "launcher/run.h"
 #include "launcher/session.h"
 #include "launcher/verbs.h"
@@ -11,6 +12,7 @@
 
 struct chain {
     const struct ech_args *args;
+    const char *const *sets;
     const struct ech_pipeline *pipeline;
     int64_t ranks;
     bool dry;
@@ -19,7 +21,7 @@ struct chain {
 static int begin_step(const struct chain *c, int step, struct ech_err *err)
 {
     struct ech_config_request request = {.path = c->args->operands[0],
-                                         .sets = ech_args_all(c->args, "set"),
+                                         .sets = c->sets,
                                          .env = (const char *const *)environ,
                                          .step = c->pipeline->steps.items[step].name};
     struct ech_ready ready = {0};
@@ -82,15 +84,18 @@ static int stopped_before(const struct chain *c, int step, struct ech_err *err)
                     c->pipeline->steps.items[step].name);
 }
 
-int ech_run_steps(const struct ech_args *args, int64_t ranks, bool *done, struct ech_err *err)
+int ech_run_steps(const struct ech_args *args, const char *const *sets, int64_t ranks, bool *done,
+                  struct ech_err *err)
 {
     struct ech_pipeline pipeline;
     struct chain c = {
         .args = args, .pipeline = &pipeline, .ranks = ranks, .dry = ech_args_given(args, "dry-run")};
-    int code = ech_pipeline_load(args->operands[0], ech_args_all(args, "set"), &pipeline, err);
+    int code = ech_pipeline_load(args->operands[0], sets, &pipeline, err);
     *done = pipeline.steps.count > 0;
     if (code == ECH_OK)
         code = check_outputs(&c, err);
+    if (code == ECH_OK && *done)
+        ech_recovery_say();
     for (int i = 0; code == ECH_OK && i < pipeline.steps.count; i++)
         code = i > 0 && ech_session_pending_signal() ? stopped_before(&c, i, err) : run_step(&c, i, err);
     if (code == ECH_OK && *done && !c.dry)

@@ -56,6 +56,16 @@ void ech_session_block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+bool ech_session_is_signalled(void)
+{
+    sigset_t there;
+    bool any = false;
+    sigpending(&there);
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++)
+        any = any || sigismember(&there, stop_signals[i]) == 1;
+    return any;
+}
+
 int ech_session_pending_signal(void)
 {
     sigset_t set = taken_signals();

@@ -39,6 +39,8 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
 void ech_session_early_signals(void);
 /* Signals that stop a run are blocked from here on and taken by ech_session_run. Call it first. */
 void ech_session_block_signals(void);
+/* Is there one? It stays. */
+bool ech_session_is_signalled(void);
 /* Signal number if one has arrived since (and takes it), else 0. */
 int ech_session_pending_signal(void);
 /* Calls   Local; returns when no process of the start is left. */

@@ -1,6 +1,7 @@
 /* Verbs that echelon-rank does: in one process (--solo), or under mpirun where --ranks asks for it. */
 #include "launcher/argv.h"
 #include "launcher/child.h"
+#include "launcher/recovery.h"
 #include "launcher/session.h"
 #include "launcher/verbs.h"
 
@@ -195,5 +196,8 @@ int ech_verb_model(int argc, char **argv, struct ech_err *err)
 int ech_verb_plan(int argc, char **argv, struct ech_err *err)
 {
     static const char *const none[] = {NULL};
-    return pass(&ech_plan_command, none, argc, argv, err);
+    int code = pass(&ech_plan_command, none, argc, argv, err);
+    if (code == ECH_OK)
+        ech_recovery_say();
+    return code;
 }

@@ -28,8 +28,9 @@ const struct ech_verb ech_verbs[] = {
     {"config", MACHINE, "effective values with origins, check, schema", ech_verb_config, &ech_config_command},
     {"doctor", MACHINE, "what is here, what is missing, how to mend it", ech_verb_doctor,
      &ech_doctor_command},
+    {"simulate", MACHINE, "policies on a made-up cluster, beside the optimum", ech_verb_simulate,
+     &ech_simulate_command},
     {"bench", MACHINE, "measure a part beside its limit", ech_verb_bench, &ech_bench_command},
-    {"simulate", NULL, NULL, NULL, NULL},
     {"eval", NULL, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 

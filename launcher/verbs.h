@@ -28,11 +28,13 @@ int ech_verb_data(int argc, char **argv, struct ech_err *err);
 int ech_verb_model(int argc, char **argv, struct ech_err *err);
 int ech_verb_config(int argc, char **argv, struct ech_err *err);
 int ech_verb_doctor(int argc, char **argv, struct ech_err *err);
+int ech_verb_simulate(int argc, char **argv, struct ech_err *err);
 int ech_verb_bench(int argc, char **argv, struct ech_err *err);
 
 extern const struct ech_command ech_run_command, ech_resume_command, ech_cancel_command, ech_clean_command,
     ech_plan_command, ech_status_command, ech_logs_command, ech_report_command, ech_data_command,
-    ech_model_command, ech_config_command, ech_doctor_command, ech_bench_command, ech_submit_command;
+    ech_model_command, ech_config_command, ech_doctor_command, ech_simulate_command, ech_bench_command,
+    ech_submit_command;
 
 /* Parse the verb's words; where help was asked for, print it. *done: the verb has nothing more to do.
  * Owner   out: ech_args_fini (also after done). */

@@ -395,6 +395,9 @@ void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
         if (r->first_lease > 0 && (sum.first_lease <= 0 || r->first_lease < sum.first_lease))
             sum.first_lease = r->first_lease;
     }
+    /* Rows that ran twice count once: the coordinator's word goes before the sum of what ranks computed. */
+    if (view->has_todo && view->todo.tokens_done > 0 && view->todo.tokens_done < sum.tokens)
+        sum.tokens = view->todo.tokens_done;
     sum.run_end = view->run_end > 0 ? view->run_end : sum.first_lease > 0 ? view->last : 0;
     sum.fluid_s = speeds > 0 ? (double)sum.tokens / speeds : 0;
     *out = sum;

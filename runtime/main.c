@@ -104,6 +104,8 @@ static int call_verb(int argc, char **argv, struct ech_comm *comm, bool *leave, 
         return ech_plan_verb(argc, argv, stdout, err);
     if (strcmp(verb, "doctor") == 0)
         return ech_doctor_verb(argc, argv, ECH_VERSION, stdout, err);
+    if (strcmp(verb, "selftest") == 0)
+        return ech_selftest_verb(comm, leave, stdout, err);
     return ech_fail(err, ECH_USAGE, "echelon-rank: no verb \"%s\" (run, data, model, plan, doctor, bench)",
                     verb);
 }

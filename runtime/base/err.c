@@ -88,6 +88,14 @@ void ech_err_clear(struct ech_err *err)
     *err = (struct ech_err)ECH_ERR_NONE;
 }
 
+/* Words of hostile files end on a terminal: nothing that moves its cursor. */
+static void tame(char *text)
+{
+    for (; *text; text++)
+        if (((unsigned char)*text < 0x20 && *text != '\n' && *text != '\t') || *text == 0x7F)
+            *text = '?';
+}
+
 const char *ech_err_print(const struct ech_err *err, char *out, size_t bytes)
 {
     char place[600] = "", rank[32] = "";
@@ -98,6 +106,7 @@ const char *ech_err_print(const struct ech_err *err, char *out, size_t bytes)
     if (err->rank >= 0)
         snprintf(rank, sizeof rank, " [rank %d]", err->rank);
     snprintf(out, bytes, "%s%s%s", place, err->text, rank);
+    tame(out);
     return out;
 }
 

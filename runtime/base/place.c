@@ -40,15 +40,33 @@ static int walk(const struct machine *m, hwloc_obj_t domain, int from, int to, h
     return count;
 }
 
+static hwloc_obj_t node_at(const struct machine *m, int i)
+{
+    return hwloc_get_obj_by_type(m->topology, HWLOC_OBJ_NUMANODE, (unsigned)i);
+}
+
+/* Memory beside the cores' own (HBM, a GPU's, CXL) is a node with the cores of others: equal ones count once,
+ * one that holds another's not at all. */
+static bool is_domain(const struct machine *m, int which, int all)
+{
+    hwloc_obj_t node = node_at(m, which);
+    bool domain = usable(m, node);
+    for (int i = 0; domain && i < all; i++) {
+        hwloc_obj_t other = node_at(m, i);
+        bool equal = hwloc_bitmap_isequal(other->cpuset, node->cpuset);
+        if (i != which && usable(m, other) && hwloc_bitmap_isincluded(other->cpuset, node->cpuset))
+            domain = equal && which < i;
+    }
+    return domain;
+}
+
 /* The n-th domain with usable cores; NULL beyond the last. */
 static hwloc_obj_t domain_at(const struct machine *m, int n)
 {
     int all = hwloc_get_nbobjs_by_type(m->topology, HWLOC_OBJ_NUMANODE);
-    for (int i = 0; i < all; i++) {
-        hwloc_obj_t node = hwloc_get_obj_by_type(m->topology, HWLOC_OBJ_NUMANODE, (unsigned)i);
-        if (usable(m, node) && n-- == 0)
-            return node;
-    }
+    for (int i = 0; i < all; i++)
+        if (is_domain(m, i, all) && n-- == 0)
+            return node_at(m, i);
     return NULL;
 }
 

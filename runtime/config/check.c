@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "config/kinds/retrieve.h"
+#include "config/each.h"
 #include "config/precision.h"
 #include "config/template.h"
 
@@ -219,6 +220,22 @@ static int check_keep(struct check *c)
             if (produces(c, column, keep->items[i]))
                 NOTE(c, "output.keep", "output.keep: kind %s makes a column \"%s\" itself",
                      c->job->kind->name, keep->items[i]);
+    if (c->job->numerics == ECH_NUMERICS_MIXED && find_text(keep, "numerics", keep->count) >= 0)
+        NOTE(c, "output.keep", "output.keep: with numerics mixed the job makes a column \"numerics\" itself");
+    return ECH_OK;
+}
+
+static int check_each(struct check *c)
+{
+    const struct ech_list *each = &c->job->resources.each;
+    if (each->count && c->job->numerics != ECH_NUMERICS_MIXED)
+        NOTE(c, "resources.each",
+             "resources.each makes ranks compute in ways of their own: it needs numerics: mixed");
+    for (int i = 0; i < each->count; i++) {
+        const char *wrong = ech_each_wrong(each->items[i]);
+        if (wrong)
+            NOTE(c, "resources.each", "resources.each: \"%.80s\": %s", each->items[i], wrong);
+    }
     return ECH_OK;
 }
 
@@ -258,9 +275,9 @@ static int check_retrieve(struct check *c)
     return ECH_OK;
 }
 
-static int (*const rules[])(struct check *) = {check_name,   check_input, check_precision,
-                                               check_device, check_needs, check_workers,
-                                               check_places, check_keep,  check_numbers};
+static int (*const rules[])(struct check *) = {check_name,  check_input,   check_precision, check_device,
+                                               check_needs, check_workers, check_places,    check_keep,
+                                               check_each,  check_numbers};
 
 static const struct {
     const char *kind;

@@ -336,10 +336,13 @@ static bool lists(const struct ech_list *hosts, const char *host)
 
 const struct ech_node_class *ech_cluster_class_of(const struct ech_cluster *cluster, const char *host)
 {
-    for (int i = 0; i < cluster->classes_count; i++)
+    bool named = false;
+    for (int i = 0; i < cluster->classes_count; i++) {
+        named = named || cluster->classes[i].hosts.count > 0;
         if (lists(&cluster->classes[i].hosts, host))
             return &cluster->classes[i];
-    return NULL;
+    }
+    return !named && cluster->classes_count == 1 ? &cluster->classes[0] : NULL;
 }
 
 bool ech_cluster_excludes(const struct ech_cluster *cluster, const char *host)

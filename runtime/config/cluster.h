@@ -44,7 +44,8 @@ int ech_cluster_load_text(const char *name, const char *text, size_t bytes, stru
                           struct ech_err *err);
 void ech_cluster_destroy(struct ech_cluster *cluster);
 
-/* The class of a host: by its name, or by the part before the first dot. NULL: no class names it. */
+/* The class of a host: by its name, or by the part before the first dot; the only class where that is counted
+ * alone. NULL: no class names it. */
 const struct ech_node_class *ech_cluster_class_of(const struct ech_cluster *cluster, const char *host);
 bool ech_cluster_excludes(const struct ech_cluster *cluster, const char *host);
 /* Nodes of a class less those left out (a class that is only counted loses none). */
@@ -55,7 +56,8 @@ int64_t ech_cluster_nodes(const struct ech_cluster *cluster, const struct ech_no
 int ech_host_names_expand(const char *pattern, struct ech_list *out, struct ech_err *err);
 void ech_host_names_fini(struct ech_list *hosts);
 
-/* YAML that loads again; JSON of the same. */
+/* YAML that loads again (hosts are spelled out: up to the 100,000 values that a file may have); JSON of the
+ * same. */
 int ech_cluster_print(const struct ech_cluster *cluster, struct ech_str *out, struct ech_err *err);
 int ech_cluster_print_json(const struct ech_cluster *cluster, struct ech_str *out, struct ech_err *err);
 int ech_cluster_schema_json(struct ech_str *out, struct ech_err *err);

@@ -14,8 +14,10 @@ enum ech_backend {
     ECH_BACKEND_CUDA
 };
 enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU, ECH_DEVICE_CUDA };
+enum ech_numerics { ECH_NUMERICS_STRICT, ECH_NUMERICS_MIXED };
 enum ech_staging_way { ECH_STAGING_NONE, ECH_STAGING_BROADCAST, ECH_STAGING_NODE };
 enum ech_job_launcher { ECH_LAUNCHER_MPIRUN, ECH_LAUNCHER_SRUN };
+enum ech_overrun { ECH_OVERRUN_REFUSE, ECH_OVERRUN_ALLOW };
 enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 
 struct ech_job {
@@ -48,6 +50,7 @@ struct ech_job {
         int64_t ranks_per_worker;      /* ranks that share one copy of the model; auto = as few as fit */
         double time;                   /* walltime, 0: none */
         int64_t memory;                /* of a node, 0: none */
+        struct ech_list each;          /* numerics mixed: how single ranks compute (config/each.h) */
         char *partition, *account, *qos, *constraint, *gres; /* for the scheduler; NULL: its default */
         int launcher;                                        /* enum ech_job_launcher */
         struct ech_list components; /* further ones of a heterogeneous Slurm job: options of sbatch */
@@ -56,7 +59,7 @@ struct ech_job {
     struct {
         int weights, compute; /* enum ech_precision; never auto once loaded */
     } precision;
-    int numerics; /* choice: strict (later mixed) */
+    int numerics; /* enum ech_numerics */
     struct {
         int policy;             /* enum ech_policy */
         int64_t lease_rows;     /* rows of the smallest batch, auto */
@@ -72,6 +75,7 @@ struct ech_job {
         double spool_sync;        /* 2 s */
         int64_t spool_sync_bytes; /* 64MiB */
         double stop_margin;       /* 30 s before `time`: no new leases */
+        int overrun;              /* enum ech_overrun: a job that cannot end within `time` */
     } limits;
     char *runs; /* folder of run directories, default "runs" */
 };

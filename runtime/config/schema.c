@@ -17,8 +17,9 @@ static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "op
 /* enum ech_precision; int4 is a way to keep weights alone. */
 static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
 static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
-static const char *const numerics_choices[] = {"strict", NULL};
 static const char *const launcher_choices[] = {"mpirun", "srun", NULL}; /* enum ech_job_launcher */
+static const char *const overrun_choices[] = {"refuse", "allow", NULL};
+static const char *const numerics_choices[] = {"strict", "mixed", NULL};
 static const char *const policy_choices[] = {"adaptive", "equal", NULL};
 
 #define KIB  1024.0
@@ -76,6 +77,8 @@ static const struct ech_field tail[] = {
      .doc = "Walltime; the job stops in time and can be resumed; not given: no limit"},
     {"resources.memory", ECH_F_BYTES, AT(resources.memory), .most = 1024 * TIB, .example = "16GiB",
      .doc = "Memory of a node; a rank's budget is its share; not given: no limit"},
+    {"resources.each", ECH_F_LIST, AT(resources.each), .example = "[\"gpu*=cuda\", \"rank 2-3=avx2/bf16\"]",
+     .doc = "With numerics mixed: WHO=BACKEND[/PRECISION] of hosts or ranks; the first that fits decides"},
     {"resources.partition", ECH_F_STRING, AT(resources.partition), .example = "batch",
      .doc = "Partition of Slurm; not given: the site's default, else one whose limits fit"},
     {"resources.account", ECH_F_STRING, AT(resources.account), .example = "project7",
@@ -98,7 +101,9 @@ static const struct ech_field tail[] = {
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
      .affects = true, .doc = "What products compute in; auto: f32 where the weights allow it"},
     {"numerics", ECH_F_CHOICE, AT(numerics), .fallback = "strict", .choices = numerics_choices,
-     .affects = true, .doc = "strict: all ranks compute the same bits"},
+     .affects = true,
+     .doc = "strict: all ranks compute the same bits; mixed: each row says in column numerics how it was "
+            "computed"},
     {"balance.policy", ECH_F_CHOICE, AT(balance.policy), .fallback = "adaptive", .choices = policy_choices,
      .doc = "adaptive: by measured speed; equal: the same share for each rank"},
     {"balance.lease_rows", ECH_F_AUTO, AT(balance.lease_rows), .fallback = "auto", .most = 1e9,
@@ -123,6 +128,9 @@ static const struct ech_field tail[] = {
      .most = TIB, .doc = "Results are on disk at the latest after this many bytes"},
     {"limits.stop_margin", ECH_F_TIME, AT(limits.stop_margin), .fallback = "30s", .most = YEAR,
      .doc = "No new leases this long before the end of resources.time"},
+    {"limits.overrun", ECH_F_CHOICE, AT(limits.overrun), .fallback = "refuse", .choices = overrun_choices,
+     .doc = "A first attempt that cannot end in resources.time, outside Slurm and without retries; allow: "
+            "--force"},
     {"slurm", ECH_F_LIST, AT(slurm), .example = "[mail-type=END, comment=nightly]",
      .doc = "Options of sbatch that have no key of their own, passed through by echelon submit"},
     {"runs", ECH_F_PATH, AT(runs), .fallback = "runs", .doc = "Folder of the run directories"},
@@ -149,7 +157,6 @@ static const struct {
     {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
     {"cluster", NULL, "cluster files come in a later version: use resources.nodes"},
     {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
-    {"numerics", "mixed", "numerics mixed comes in a later version"},
     {"output.exists", "append", "exists append comes in a later version"},
     {"kind", "translate", "kind translate comes in a later version"},
     {"kind", "generate", "kind generate comes in a later version"},

@@ -5,6 +5,7 @@
 #include "base/event.h"
 #include "config/config.h"
 #include "job/dispatch.h"
+#include "job/ranks.h"
 #include "job/run.h"
 #include "job/seal.h"
 #include "job/staging.h"
@@ -19,6 +20,7 @@ struct ech_attempt {
     struct ech_comm *survivors; /* the living, once somebody died; else NULL */
     struct ech_config *config;
     const struct ech_job *job;
+    struct ech_job own; /* what job points to: with this rank's own backend and precision */
     char *node_dir;
     int log_fd;
     struct ech_events *events;
@@ -37,6 +39,7 @@ struct ech_attempt {
     struct ech_spool_index index;
     struct ech_rowset done;         /* rows that good records cover */
     int64_t seen_rows, seen_errors; /* rank 0: what the coordinator of the last round counted, all attempts */
+    struct ech_rank_part part;      /* of its node's memory and packed weights */
     void *shared, *pool_memory;
     size_t shared_bytes, pool_bytes;
     struct ech_pool *pool;

@@ -8,6 +8,7 @@
 #include "base/place.h"
 #include "comm/watchdog.h"
 #include "config/cluster.h"
+#include "config/each.h"
 #include "config/kinds/retrieve.h"
 #include "job/check.h"
 #include "job/usage.h"
@@ -99,7 +100,9 @@ static int load_config(struct ech_attempt *a, struct ech_err *err)
     ech_free(path);
     if (code)
         return code;
-    a->job = ech_config_job(a->config);
+    a->own = *ech_config_job(a->config);
+    a->job = &a->own;
+    ech_each_apply(&a->own.resources.each, ech_comm_host(a->comm), ech_comm_rank(a->comm), &a->own);
     ech_watchdog_phase("open", a->job->limits.phase); /* until here its value was not known */
     if ((code = class_threads(a, err)))
         return code;
@@ -159,6 +162,54 @@ static int open_first(struct ech_attempt *a, struct ech_err *err)
     return code ? code : freeze(a, ech_attempt_index(a->job), ECH_RUN_INDEX, "options.index", err);
 }
 
+static bool mixed(const struct ech_attempt *a)
+{
+    return a->job->numerics == ECH_NUMERICS_MIXED;
+}
+
+/* What is left of the node's memory for one of `working` ranks beside the weights and all processes. */
+static int64_t room(const struct ech_attempt *a, int64_t weights, int working)
+{
+    int64_t processes = ech_usage_rss() * ech_comm_node_size(a->comm);
+    return (a->job->resources.memory - weights - processes) / working;
+}
+
+/* Then several ranks may hold the weights together: who holds what is decided later. */
+static bool may_split(const struct ech_attempt *a)
+{
+    int64_t asked = a->job->resources.ranks_per_worker;
+    return asked > 1 || (asked == 0 && ech_comm_nodes(a->comm) > 1);
+}
+
+/* The stream makes its batches smaller to stay within its part. Where the node cannot hold all of its ranks
+ * the parts are larger and fewer work; where it cannot hold one, this one opens all the same and will rest.
+ */
+static int open_within(struct ech_attempt *a, struct ech_stream_env *env, struct ech_err *err)
+{
+    int64_t weights = 0;
+    int code = ECH_OK;
+    for (int working = ech_comm_node_size(a->comm); a->job->resources.memory > 0 && working > 0;) {
+        struct ech_err last = ECH_ERR_NONE;
+        env->memory = ech_max64(room(a, weights, working), 1);
+        code = a->kind->open(env, &a->stream, &last);
+        if (code && code != ECH_UNAVAILABLE) {
+            *err = last;
+            return code;
+        }
+        int64_t found = code ? weights : (int64_t)a->kind->shared_bytes(a->stream);
+        bool beside = !code && (int64_t)a->kind->workspace_bytes(a->stream) <= room(a, found, working);
+        if (beside || (!code && may_split(a)))
+            return ECH_OK;
+        working -= found == weights; /* else once more, now that the weights are known */
+        weights = found;
+        if (!code)
+            a->kind->close(a->stream);
+        a->stream = NULL;
+    }
+    env->memory = 0;
+    return a->kind->open(env, &a->stream, err);
+}
+
 static int open_kind(struct ech_attempt *a, struct ech_err *err)
 {
     a->kind = ech_kind_ops_find(a->job->kind_name);
@@ -169,10 +220,9 @@ static int open_kind(struct ech_attempt *a, struct ech_err *err)
                                  .source = a->source,
                                  .threads = a->threads,
                                  .device = ech_comm_node_rank(a->comm),
-                                 .memory = a->job->resources.memory / ech_comm_node_size(a->comm),
                                  .model = a->staging ? ech_staging_folder(a->staging) : NULL,
                                  .index = index};
-    int code = index ? a->kind->open(&env, &a->stream, err) : ECH_UNAVAILABLE;
+    int code = index ? open_within(a, &env, err) : ECH_UNAVAILABLE;
     ech_free(index);
     return code;
 }
@@ -230,6 +280,10 @@ static int agree_numerics(struct ech_attempt *a, struct ech_err *err)
     char mine[64] = "", *all = ech_calloc((size_t)size, sizeof mine, err);
     int code = all ? ECH_OK : ECH_UNAVAILABLE;
     code = ech_agree(a->comm, err);
+    if (mixed(a)) { /* asked for: each row says how it was computed */
+        ech_free(all);
+        return code;
+    }
     snprintf(mine, sizeof mine, "%s", a->kind->numerics(a->stream));
     if (!code)
         code = ech_allgather(a->comm, mine, sizeof mine, all, err);
@@ -310,7 +364,12 @@ static int make_identity(struct ech_attempt *a, struct ech_err *err)
 {
     struct ech_identity *id = &a->identity;
     a->columns_count = a->kind->columns(a->stream, a->columns);
-    int code = ech_identity_add(id, "numerics class", a->kind->numerics(a->stream), err);
+    const char *numerics = mixed(a) ? "mixed" : a->kind->numerics(a->stream);
+    if (mixed(a)) {
+        a->columns[a->columns_count] = a->columns[a->columns_count - 1];
+        a->columns[a->columns_count++ - 1] = (struct ech_column){"numerics", ECH_TEXT, ECH_U8, 0};
+    }
+    int code = ech_identity_add(id, "numerics class", numerics, err);
     if (!code)
         code = add_input_parts(a, id, err);
     if (!code)
@@ -328,7 +387,7 @@ static int make_identity(struct ech_attempt *a, struct ech_err *err)
                                       .rank = ech_comm_rank(a->comm),
                                       .columns = a->columns,
                                       .columns_count = a->columns_count};
-    snprintf(a->head.numerics, sizeof a->head.numerics, "%s", a->kind->numerics(a->stream));
+    snprintf(a->head.numerics, sizeof a->head.numerics, "%s", numerics);
     return ECH_OK;
 }
 
@@ -357,22 +416,51 @@ int ech_attempt_open(struct ech_attempt *a, struct ech_err *err)
 
 /* --- memory --- */
 
-static int check_budget(struct ech_attempt *a, struct ech_err *err)
+static void gather_facts(const struct ech_attempt *a, struct ech_rank_facts *out)
 {
-    if (a->job->resources.memory <= 0)
-        return ECH_OK;
-    int64_t n = ech_comm_node_size(a->comm), budget = a->job->resources.memory / n;
-    int64_t weights = (int64_t)a->kind->shared_bytes(a->stream) / n;
-    int64_t work = (int64_t)a->kind->workspace_bytes(a->stream), process = ech_usage_rss();
-    if (weights + work + process <= budget)
-        return ECH_OK;
-    char sum[32], b[32], w[32], s[32], p[32];
-    return ech_fail(err, ECH_UNAVAILABLE,
-                    "this rank needs %s (its part of the weights %s, workspace %s, process %s); its share of "
-                    "resources.memory is %s: give more memory, fewer threads or fewer ranks a node",
-                    ech_print_bytes(weights + work + process, sum, sizeof sum),
-                    ech_print_bytes(weights, w, sizeof w), ech_print_bytes(work, s, sizeof s),
-                    ech_print_bytes(process, p, sizeof p), ech_print_bytes(budget, b, sizeof b));
+    *out = (struct ech_rank_facts){.process = ech_usage_rss(),
+                                   .workspace = (int64_t)a->kind->workspace_bytes(a->stream),
+                                   .weights = (int64_t)a->kind->shared_bytes(a->stream),
+                                   .node = ech_comm_node(a->comm),
+                                   .fits = true};
+    snprintf(out->numerics, sizeof out->numerics, "%s", a->kind->numerics(a->stream));
+    snprintf(out->way, sizeof out->way, "%s/%s", a->kind->backend(a->stream), a->kind->precision(a->stream));
+}
+
+/* Who works, within the memory of its node. A job in which nobody can is refused. Collective. */
+static int share_memory(struct ech_attempt *a, struct ech_err *err)
+{
+    char needs[32], has[32], w[32], s[32], p[32];
+    struct ech_rank_facts mine, *all = ech_calloc((size_t)ech_comm_size(a->comm), sizeof *all, err);
+    gather_facts(a, &mine);
+    int code = ech_agree(a->comm, err);
+    if (!code)
+        code = ech_allgather(a->comm, &mine, sizeof mine, all, err);
+    if (!code)
+        code = ech_rank_parts(a->comm, all, a->job->resources.memory, &a->part, err);
+    ech_free(all);
+    int64_t working = a->part.works;
+    if (!(code = ech_agree(a->comm, err)))
+        code = ech_sum_i64(a->comm, &working, 1, err);
+    int64_t need = mine.weights + mine.workspace + mine.process * ech_comm_node_size(a->comm);
+    ech_print_bytes(need, needs, sizeof needs);
+    ech_print_bytes(a->job->resources.memory, has, sizeof has);
+    ech_print_bytes(mine.weights, w, sizeof w);
+    ech_print_bytes(mine.workspace, s, sizeof s);
+    ech_print_bytes(mine.process, p, sizeof p);
+    if (!code && working == 0)
+        return ech_fail(
+            err, ECH_UNAVAILABLE,
+            "no rank can work within resources.memory (%s a node): one working rank needs %s (weights %s, "
+            "its workspace %s, %d processes of %s): give more memory, fewer threads or fewer ranks a node",
+            has, needs, w, s, ech_comm_node_size(a->comm), p);
+    if (!code && !a->part.works)
+        ech_log(ECH_LOG_WARN, "job",
+                "this rank rests: with its workspace of %s the node would need more than resources.memory "
+                "(%s): give "
+                "more memory, fewer threads or fewer ranks a node",
+                s, has);
+    return code;
 }
 
 static void model_event(struct ech_attempt *a)
@@ -380,7 +468,9 @@ static void model_event(struct ech_attempt *a)
     struct ech_str *s = ech_event_begin(a->events, "model");
     if (s) {
         ech_json_add_int(s, "packed_bytes", (int64_t)a->shared_bytes);
-        ech_json_add_int(s, "workspace_bytes", (int64_t)a->kind->workspace_bytes(a->stream));
+        ech_json_add_int(s, "workspace_bytes",
+                         a->part.works ? (int64_t)a->kind->workspace_bytes(a->stream) : 0);
+        ech_json_add_bool(s, "works", a->part.works);
     }
     ech_event_end(a->events);
 }
@@ -390,12 +480,15 @@ int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
     int place = ech_comm_node_rank(a->comm), places = ech_comm_node_size(a->comm);
     ech_attempt_phase(a, "memory");
     int code = ech_attempt_workers(a, err);
-    if (!code && !a->worker)
-        check_budget(a, err);
+    struct ech_segment segment = {0};
+    a->part.works = true;
+    if (!code && !a->worker) {
+        share_memory(a, err);
+        segment = (struct ech_segment){a->part.shared_bytes, a->part.offset, a->part.part, a->part.parts};
+    }
     code = ech_agree(a->comm, err);
     if (code)
         return code;
-    struct ech_segment segment = {.bytes = a->kind->shared_bytes(a->stream), .part = place, .parts = places};
     if (a->worker)
         ech_attempt_segment(a, &segment);
     a->shared_bytes = segment.bytes;
@@ -408,11 +501,14 @@ int ech_attempt_memory(struct ech_attempt *a, struct ech_err *err)
     if ((code = ech_agree(a->comm, err)))
         return code;
     code = ech_pool_open(a->pool_memory, places, ech_comm_size(a->comm), place, &a->pool, err);
-    if (!code)
+    if (!code && !a->part.works)
+        ech_pool_rest(a->pool);
+    if (!code && segment.parts > 0)
         code = a->kind->pack(a->stream, (char *)a->shared + segment.offset, segment.part, segment.parts, err);
     if ((code = ech_agree(a->comm, err))) /* also the barrier behind which all parts are packed */
         return code;
-    a->kind->start(a->stream, err);
+    if (a->part.works)
+        a->kind->start(a->stream, err);
     model_event(a);
     code = ech_agree(a->comm, err);
     ech_staging_close(a->staging); /* all have loaded, or the job ends */

@@ -1,10 +1,12 @@
 /* Planning: tokens from a seeded sample, speeds from a probe, plan.json. */
 #include "job/attempt.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "job/sample.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define PROBE_S 0.3
@@ -13,6 +15,7 @@ struct rank_speed {
     double speed;
     int64_t memory;
     int node;
+    bool rests;
     char host[64];
 };
 
@@ -22,11 +25,12 @@ static int probe_local(struct ech_attempt *a, struct rank_speed *mine, struct ec
     int code = ECH_OK, rank = ech_comm_rank(a->comm);
     if (a->job->balance.probe && a->worker) /* its layers were probed when they were cut */
         speed = ech_worker_heads(a->worker) ? a->workers.speed[a->workers.member[rank].worker] : 0;
-    else if (a->job->balance.probe)
+    else if (a->job->balance.probe && a->part.works)
         code = a->kind->probe(a->stream, a->dispatch.tokens_a_row, PROBE_S, &speed, err);
-    *mine = (struct rank_speed){.speed = speed, .node = ech_comm_node(a->comm)};
-    mine->memory =
-        (int64_t)a->kind->workspace_bytes(a->stream) + (int64_t)a->shared_bytes / ech_comm_node_size(a->comm);
+    *mine = (struct rank_speed){.speed = speed, .node = ech_comm_node(a->comm), .rests = !a->part.works};
+    mine->memory = mine->rests ? 0
+                               : (int64_t)a->kind->workspace_bytes(a->stream) +
+                                     (int64_t)a->shared_bytes / ech_comm_node_size(a->comm);
     strncpy(mine->host, ech_comm_host(a->comm), sizeof mine->host - 1);
     return code;
 }
@@ -58,6 +62,13 @@ static int keep_hosts(struct ech_attempt *a, const struct rank_speed *all, struc
     return ECH_OK;
 }
 
+/* A resumed job, one with retries and one that Slurm queues again get on from one time limit to the next. */
+static bool must_fit(const struct ech_attempt *a)
+{
+    return a->job->limits.overrun == ECH_OVERRUN_REFUSE && a->o->attempt == 1 && a->job->retries == 0 &&
+           !getenv("SLURM_JOB_ID");
+}
+
 static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struct ech_err *err)
 {
     int size = ech_comm_size(a->comm);
@@ -70,6 +81,7 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
                             .rows_done = a->done.rows,
                             .tokens = a->dispatch.tokens_job,
                             .time_limit = a->job->resources.time,
+                            .time_left = a->deadline > 0 ? a->deadline - ech_mono_s() : 0,
                             .workers = a->worker ? &a->workers : NULL,
                             .nodes = ech_comm_nodes(a->comm)};
     plan.ranks = ech_calloc((size_t)size, sizeof *plan.ranks, err);
@@ -81,6 +93,7 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
                                                                     .node = all[r].node,
                                                                     .host = all[r].host,
                                                                     .speed = all[r].speed,
+                                                                    .rests = all[r].rests,
                                                                     .memory = all[r].memory};
     ech_plan_fill(&plan, a->job->balance.policy == ECH_POLICY_EQUAL);
     struct ech_str text;
@@ -90,6 +103,8 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
     char *path = code ? NULL : ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_PLAN);
     code = path ? ech_write_file(path, text.data, text.length, err) : ECH_UNAVAILABLE;
     ech_free(path);
+    if (!code && must_fit(a))
+        code = ech_plan_check(&plan, err);
     ech_str_fini(&text);
     ech_free(plan.ranks);
     return code;

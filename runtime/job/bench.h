@@ -23,6 +23,9 @@ int ech_bench_dispatch(struct ech_bench *bench, struct ech_err *err);
 int ech_bench_io(struct ech_bench *bench, struct ech_err *err);
 int ech_bench_embed(struct ech_bench *bench, struct ech_err *err);
 
+/* The coordinator of 1,000 nodes x 64 ranks, fed with reports. Calls   Local. */
+int ech_bench_coord(struct ech_bench *bench, struct ech_err *err);
+
 /* Prints its own table to out. Calls   Local; one rank alone. Errors  ECH_USAGE, ECH_UNAVAILABLE (backend or
  * memory), ECH_BUG (an operation failed), ECH_IO. */
 int ech_bench_kernels(const struct ech_args *args, struct ech_comm *comm, FILE *out, struct ech_err *err);

@@ -231,5 +231,7 @@ int ech_bench_dispatch(struct ech_bench *b, struct ech_err *err)
     if (!(code = ech_agree(b->comm, err)))
         code = bench_loop(b, &g, err);
     close_ground(&g);
-    return code;
+    if (!code && ech_comm_rank(b->comm) == 0)
+        code = ech_bench_coord(b, err);
+    return ech_agree(b->comm, err);
 }

@@ -2,28 +2,51 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "plan/lease.h"
+#include "plan/backlog.h"
+#include "plan/grant.h"
 
 #include <string.h>
+
+#define TICK_S 1.0 /* the nodes' silence is looked at so often */
 
 struct node {
     struct ech_rowset held; /* granted, not known to be safe */
     double speed, rows_s, heard;
-    int ranks;
+    int ranks, first; /* living; its place in ranks_of */
     bool alive, granted_once;
 };
 
 struct ech_coord {
     enum ech_state state;
     int64_t epoch, rows, tokens, errors, max_errors, equal_rows;
-    double deadline;
+    double deadline, ticked;
     bool equal;
     int nodes_count, ranks;
-    int *node_of;
-    bool *alive; /* by rank */
+    double speed; /* of the living nodes, kept up with each report and death */
+    int living_nodes, living_ranks, ungranted;
+    int *node_of, *ranks_of; /* by rank; ranks in the order of their nodes */
+    bool *alive;             /* by rank */
+    struct ech_backlog backlog;
     struct node *nodes;
     struct ech_rowset done, todo, copied;
 };
+
+/* Ranks node by node, so that a node's death walks its own alone. */
+static void list_ranks(struct ech_coord *c)
+{
+    int first = 0;
+    for (int r = 0; r < c->ranks; r++)
+        c->nodes[c->node_of[r]].first++;
+    for (int n = 0; n < c->nodes_count; n++) {
+        int ranks = c->nodes[n].first;
+        c->nodes[n].first = first;
+        first += ranks;
+    }
+    for (int r = 0; r < c->ranks; r++)
+        c->ranks_of[c->nodes[c->node_of[r]].first++] = r;
+    for (int n = c->nodes_count; n-- > 0;)
+        c->nodes[n].first = n ? c->nodes[n - 1].first : 0;
+}
 
 int ech_coord_create(const struct ech_coord_options *o, struct ech_coord **out, struct ech_err *err)
 {
@@ -41,7 +64,10 @@ int ech_coord_create(const struct ech_coord_options *o, struct ech_coord **out, 
     c->nodes = ech_calloc((size_t)o->nodes, sizeof *c->nodes, err);
     c->alive = ech_calloc((size_t)o->ranks, sizeof *c->alive, err);
     c->node_of = ech_calloc((size_t)o->ranks, sizeof *c->node_of, err);
-    int code = c->nodes && c->alive && c->node_of ? ECH_OK : ECH_UNAVAILABLE;
+    c->ranks_of = ech_calloc((size_t)o->ranks, sizeof *c->ranks_of, err);
+    int code = c->nodes && c->alive && c->node_of && c->ranks_of ? ECH_OK : ECH_UNAVAILABLE;
+    if (!code)
+        code = ech_backlog_init(&c->backlog, o->nodes, err);
     if (!code && o->rows > 0)
         code = ech_rowset_add(&c->todo, 0, o->rows, NULL, err);
     for (size_t i = 0; !code && o->done && i < o->done->count; i++) {
@@ -61,6 +87,12 @@ int ech_coord_create(const struct ech_coord_options *o, struct ech_coord **out, 
         n->alive = n->ranks > 0;
         n->heard = o->now;
     }
+    list_ranks(c);
+    for (int n = 0; n < c->nodes_count; n++) {
+        c->living_nodes += c->nodes[n].alive;
+        c->living_ranks += c->nodes[n].ranks;
+    }
+    c->ungranted = c->living_nodes;
     c->equal_rows = c->todo.rows;
     if (c->done.rows == c->rows)
         c->state = ECH_STATE_DONE;
@@ -82,27 +114,20 @@ void ech_coord_destroy(struct ech_coord *c)
     ech_free(c->nodes);
     ech_free(c->alive);
     ech_free(c->node_of);
+    ech_free(c->ranks_of);
+    ech_backlog_fini(&c->backlog);
     ech_free(c);
 }
 
-/* Rows of a range that are not done yet go back to the front of the queue. */
-static int put_back(struct ech_coord *c, int64_t first, int64_t end, struct ech_err *err)
+static void weigh(struct ech_coord *c, int node)
 {
-    struct ech_range gap;
-    int code = ECH_OK;
-    for (int64_t at = first; !code && ech_rowset_gap(&c->done, at, end, &gap); at = gap.end)
-        code = ech_rowset_add(&c->todo, gap.first, gap.end, NULL, err);
-    return code;
+    const struct node *n = &c->nodes[node];
+    ech_backlog_set(&c->backlog, node, n->alive ? ech_backlog_s(n->held.rows, n->rows_s) : 0);
 }
 
 static int put_back_held(struct ech_coord *c, struct node *n, struct ech_err *err)
 {
-    int code = ECH_OK;
-    for (size_t i = 0; !code && i < n->held.count; i++)
-        code = put_back(c, n->held.ranges[i].first, n->held.ranges[i].end, err);
-    ech_rowset_fini(&n->held);
-    ech_rowset_init(&n->held);
-    return code;
+    return ech_grant_put_back(&n->held, &c->done, &c->todo, err);
 }
 
 static int mark_done(struct ech_coord *c, int node, const struct ech_spooled *s, struct ech_err *err)
@@ -111,10 +136,19 @@ static int mark_done(struct ech_coord *c, int node, const struct ech_spooled *s,
     int code = ech_rowset_add(&c->done, s->first, end, &added, err);
     if (code)
         return code;
-    bool sole = ech_rowset_has(&c->nodes[node].held, s->first, end) && c->copied.rows == 0 && c->epoch == 0;
-    for (int n = 0; !code && n < c->nodes_count; n++)
-        if (n == node || !sole)
-            code = ech_rowset_remove(&c->nodes[n].held, s->first, end, err);
+    /* Rows that the node holds and that nobody got a copy of are in no other set. */
+    struct ech_range gap;
+    bool uncopied =
+        ech_rowset_gap(&c->copied, s->first, end, &gap) && gap.first == s->first && gap.end == end;
+    bool sole = uncopied && ech_rowset_has(&c->nodes[node].held, s->first, end);
+    if (sole)
+        code = ech_rowset_remove(&c->nodes[node].held, s->first, end, err);
+    for (int n = 0; !sole && !code && n < c->nodes_count; n++) {
+        int64_t before = c->nodes[n].held.rows;
+        code = ech_rowset_remove(&c->nodes[n].held, s->first, end, err);
+        if (before != c->nodes[n].held.rows)
+            weigh(c, n);
+    }
     if (!code && !sole)
         code = ech_rowset_remove(&c->todo, s->first, end, err);
     if (added == s->rows) { /* a second copy counts neither tokens nor errors again */
@@ -131,60 +165,42 @@ static int kill_rank(struct ech_coord *c, int rank, struct ech_err *err)
     c->alive[rank] = false;
     c->epoch++;
     struct node *n = &c->nodes[c->node_of[rank]];
+    c->living_ranks--;
     if (--n->ranks > 0)
         return ECH_OK; /* its leader hands the dead rank's claims out again */
     n->alive = false;
+    c->living_nodes--;
+    c->ungranted -= !n->granted_once;
+    c->speed = c->living_nodes ? c->speed - n->speed : 0;
+    weigh(c, c->node_of[rank]);
     return put_back_held(c, n, err);
 }
 
 static int kill_node(struct ech_coord *c, int node, struct ech_err *err)
 {
     int code = ECH_OK;
-    for (int r = 0; !code && r < c->ranks; r++)
-        if (c->node_of[r] == node)
-            code = kill_rank(c, r, err);
+    int end = node + 1 < c->nodes_count ? c->nodes[node + 1].first : c->ranks;
+    for (int i = c->nodes[node].first; !code && i < end; i++)
+        code = kill_rank(c, c->ranks_of[i], err);
     return code;
-}
-
-static double living_speed(const struct ech_coord *c, int *nodes, int *ranks)
-{
-    double sum = 0;
-    *nodes = *ranks = 0;
-    for (int n = 0; n < c->nodes_count; n++)
-        if (c->nodes[n].alive) {
-            sum += c->nodes[n].speed;
-            *ranks += c->nodes[n].ranks;
-            (*nodes)++;
-        }
-    return sum;
-}
-
-static bool all_granted(const struct ech_coord *c)
-{
-    for (int n = 0; n < c->nodes_count; n++)
-        if (c->nodes[n].alive && !c->nodes[n].granted_once)
-            return false;
-    return true;
 }
 
 /* Rows to grant to a node that reports: see coord.h. Under policy equal only what comes back is balanced. */
 static int64_t grant_size(const struct ech_coord *c, const struct ech_report *r)
 {
     const struct node *n = &c->nodes[r->node];
-    int nodes, ranks;
-    double sum = living_speed(c, &nodes, &ranks);
-    if (nodes == 1)
-        return c->todo.rows;
-    double share = sum > 0 && n->speed > 0 ? n->speed / sum : (double)n->ranks / ranks;
-    if (c->equal && !n->granted_once)
-        return c->equal_rows * n->ranks / ranks + 1;
-    if (c->equal && !all_granted(c))
+    struct ech_grant_view view = {.left = c->todo.rows,
+                                  .unclaimed = r->unclaimed,
+                                  .least = r->least,
+                                  .most = r->most,
+                                  .rows_s = n->rows_s,
+                                  .share = ech_grant_share(n->speed, c->speed, n->ranks, c->living_ranks),
+                                  .alone = c->living_nodes == 1};
+    if (c->equal && !view.alone && !n->granted_once)
+        return c->equal_rows * n->ranks / c->living_ranks + 1;
+    if (c->equal && !view.alone && c->ungranted > 0)
         return 0;
-    double low = n->rows_s > 0 ? 2 * n->rows_s : (double)(2 * r->least);
-    if ((double)r->unclaimed >= ech_max64((int64_t)low, r->least))
-        return 0;
-    struct ech_lease_view view = {c->todo.rows, share, r->least, ech_max64(r->most, r->least)};
-    return ech_lease_rows(&view);
+    return ech_grant_rows(&view);
 }
 
 static int grant(struct ech_coord *c, const struct ech_report *r, struct ech_reply *reply,
@@ -197,6 +213,7 @@ static int grant(struct ech_coord *c, const struct ech_report *r, struct ech_rep
     while (left > 0 && reply->grants_count < room && ech_rowset_take(&c->todo, left, &range)) {
         reply->grants[reply->grants_count++] = range;
         left -= range.end - range.first;
+        c->ungranted -= !n->granted_once;
         n->granted_once = true;
         int code = ech_rowset_add(&n->held, range.first, range.end, NULL, err);
         if (code)
@@ -205,33 +222,25 @@ static int grant(struct ech_coord *c, const struct ech_report *r, struct ech_rep
     return ECH_OK;
 }
 
-/* Seconds that a node needs for what it holds; 0 where its speed is not known. */
-static double backlog(const struct node *n)
-{
-    return n->rows_s > 0 ? (double)n->held.rows / n->rows_s : 0;
-}
-
 /* The tail: an idle node runs rows that the slowest node holds too, from their end, each row copied once. */
 static int grant_copy(struct ech_coord *c, const struct ech_report *r, struct ech_reply *reply,
                       struct ech_err *err)
 {
-    struct node *slowest = NULL, *me = &c->nodes[r->node];
-    for (int i = 0; i < c->nodes_count; i++) {
-        struct node *n = &c->nodes[i];
-        if (i != r->node && n->alive && n->held.count && (!slowest || backlog(n) > backlog(slowest)))
-            slowest = n;
-    }
-    if (!slowest || !(me->rows_s > 0) || !(backlog(slowest) > 1.0))
+    struct node *me = &c->nodes[r->node];
+    int slowest = ech_backlog_most(&c->backlog, r->node);
+    struct ech_range copy;
+    if (slowest < 0)
         return ECH_OK;
-    struct ech_range last = slowest->held.ranges[slowest->held.count - 1];
-    double part = me->rows_s / (me->rows_s + slowest->rows_s);
-    int64_t rows = ech_max64(r->least, (int64_t)((double)(last.end - last.first) * part));
-    last.first = ech_max64(last.first, last.end - rows);
-    if (ech_rowset_has(&c->copied, last.end - 1, last.end))
+    struct ech_tail_view view = {.held = &c->nodes[slowest].held,
+                                 .copied = &c->copied,
+                                 .mine = me->rows_s,
+                                 .theirs = c->nodes[slowest].rows_s,
+                                 .least = r->least};
+    if (!ech_tail_copy(&view, &copy))
         return ECH_OK;
-    reply->grants[reply->grants_count++] = last;
-    int code = ech_rowset_add(&c->copied, last.first, last.end, NULL, err);
-    return code ? code : ech_rowset_add(&me->held, last.first, last.end, NULL, err);
+    reply->grants[reply->grants_count++] = copy;
+    int code = ech_rowset_add(&c->copied, copy.first, copy.end, NULL, err);
+    return code ? code : ech_rowset_add(&me->held, copy.first, copy.end, NULL, err);
 }
 
 static int take_new_leader(struct ech_coord *c, const struct ech_report *r, struct ech_err *err)
@@ -266,6 +275,7 @@ int ech_coord_report(struct ech_coord *c, double now, const struct ech_report *r
     int code = ECH_OK;
     if (n->alive) {
         n->heard = now;
+        c->speed += r->speed - n->speed;
         n->speed = r->speed;
         n->rows_s = r->rows_s;
         if (r->new_leader)
@@ -280,6 +290,7 @@ int ech_coord_report(struct ech_coord *c, double now, const struct ech_report *r
         if (!code && c->state == ECH_STATE_RUN && r->idle && !reply->grants_count && !c->equal &&
             c->todo.rows == 0)
             code = grant_copy(c, r, reply, err);
+        weigh(c, r->node);
     }
     reply->fenced = !n->alive;
     reply->state = c->state;
@@ -292,6 +303,9 @@ int ech_coord_report(struct ech_coord *c, double now, const struct ech_report *r
 int ech_coord_tick(struct ech_coord *c, double now, struct ech_err *err)
 {
     int code = ECH_OK;
+    if (now - c->ticked < TICK_S && now - c->ticked < c->deadline / 8)
+        return ECH_OK;
+    c->ticked = now;
     for (int n = 0; !code && c->state == ECH_STATE_RUN && n < c->nodes_count; n++)
         if (c->nodes[n].alive && !(now - c->nodes[n].heard <= c->deadline))
             code = kill_node(c, n, err);

@@ -2,11 +2,10 @@
  * pure state machine over reports: no clock, no MPI, no file; the dispatcher (and a simulator) feed it with
  * times.
  *
- * Nodes ask by reporting; each report is answered by a reply with granted ranges. Grants to a node: all that
- * is left where there is one living node; else half of what is left in proportion to speed (plan/lease.h),
- * when the node has less than about two seconds of work unclaimed. When nothing is left to grant, an idle
- * node gets a copy of rows that the slowest holds. Cost: a report is O(ranges in it); held rows are a set of
- * ranges a node. */
+ * Nodes ask by reporting; each report is answered by a reply with granted ranges. How many rows, whose rows
+ * are copied at the tail and what goes back after a death are functions of plan/grant.h, which the simulator
+ * calls too. Cost: a report is O(ranges in it + log nodes); only rows that were copied, or that came back,
+ * are looked for at every node. */
 #ifndef ECH_JOB_COORD_H
 #define ECH_JOB_COORD_H
 

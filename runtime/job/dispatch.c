@@ -7,9 +7,11 @@
 #include "base/num.h"
 #include "comm/watchdog.h"
 #include "job/lead.h"
+#include "job/ranks.h"
 #include "job/usage.h"
 #include "job/worker.h"
 #include "plan/lease.h"
+#include "plan/speed.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -18,7 +20,8 @@
 enum { LEASES_OPEN_MOST = 48, TOKENS_IN_FLIGHT = 1200, SPOOL_SYNCS_PENDING = 4 };
 #define TURN_S       0.002 /* longest wait in a turn */
 #define DRAIN_S      5.0   /* after a stop: how long begun work may still end */
-#define SPEED_MEMORY 0.7   /* weight of what was known against the newest measurement */
+#define COPY_EVERY_S 0.02  /* an idle rank looks for rows to copy */
+#define PART_LEFT    0.25  /* of factoring's half: two leases open are at most a quarter of what is left */
 
 struct loop {
     struct ech_dispatch *d;
@@ -26,7 +29,7 @@ struct loop {
     bool untold, flushed, lost; /* lost: this rank's worker is broken */
     int64_t in_flight_leases, in_flight_rows;
     int64_t least, most;
-    double started, progress_at, busy_before, stop_at, last_turn;
+    double started, progress_at, busy_before, stop_at, last_turn, copied_at;
     int64_t tokens_before, errors_before; /* of this rank, before this round */
     int64_t epoch;                        /* deaths were told up to here */
     bool *living;                         /* by rank, on the coordinator's rank: whose death was not told */
@@ -78,7 +81,7 @@ static void set_bounds(struct loop *l)
 
 static bool wants_lease(const struct loop *l)
 {
-    if (l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
+    if (l->d->rests || l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
         return false;
     if (l->d->worker && (l->lost || !ech_worker_heads(l->d->worker)))
         return false;
@@ -108,6 +111,17 @@ static void took(struct loop *l, struct ech_range range)
     failed(l, ech_feeder_put(l->d->feeder, range, l->err));
 }
 
+static bool may_copy(struct loop *l)
+{
+    struct ech_dispatch *d = l->d;
+    double now = ech_mono_s();
+    if (d->job->balance.policy != ECH_POLICY_ADAPTIVE || l->in_flight_leases > 0 || !wants_lease(l) ||
+        !(d->tokens_a_row > 0) || now - l->copied_at < COPY_EVERY_S)
+        return false;
+    l->copied_at = now;
+    return true;
+}
+
 /* Claims until enough is in flight; with nothing left to claim, a copy of a slow neighbour's rows. */
 static bool claim(struct loop *l)
 {
@@ -115,19 +129,17 @@ static bool claim(struct loop *l)
     struct ech_range range;
     bool any = false;
     while (wants_lease(l)) {
-        struct ech_lease_view view = {ech_pool_unclaimed(pool), ech_pool_share(pool), l->least, l->most};
+        struct ech_lease_view view = {ech_pool_unclaimed(pool), PART_LEFT * ech_pool_share(pool), l->least,
+                                      l->most};
         if (!ech_pool_claim(pool, ech_lease_rows(&view), &range))
             break;
         took(l, range);
         any = true;
     }
-    bool adaptive = l->d->job->balance.policy == ECH_POLICY_ADAPTIVE;
-    if (adaptive && !any && l->in_flight_leases == 0 && wants_lease(l) && l->d->tokens_a_row > 0 &&
-        ech_pool_copy(pool, l->d->speed / l->d->tokens_a_row, &range)) {
-        took(l, range);
-        any = true;
-    }
-    return any;
+    if (any || !may_copy(l) || !ech_pool_copy(pool, l->d->speed / l->d->tokens_a_row, &range))
+        return any;
+    took(l, range);
+    return true;
 }
 
 static void first_bad_row(struct loop *l, const struct ech_block *block)
@@ -153,8 +165,7 @@ static void learn_speed(struct loop *l)
     int64_t tokens = d->done_tokens - l->tokens_before;
     if (busy < 0.25 || tokens <= 0)
         return;
-    double now = (double)tokens / busy;
-    d->speed = d->speed > 0 ? SPEED_MEMORY * d->speed + (1 - SPEED_MEMORY) * now : now;
+    d->speed = ech_speed_learn(d->speed, (double)tokens, busy);
     if (d->done_rows > 0)
         d->tokens_a_row = (double)d->done_tokens / (double)d->done_rows;
     l->busy_before = d->busy_s;
@@ -180,12 +191,15 @@ static bool collect(struct loop *l)
         d->done_tokens += f.block->tokens;
         d->done_errors += f.block->errors;
         d->busy_s += f.seconds / d->threads;
+        ech_pool_computed(d->pool, f.block->first, f.block->rows);
         learn_speed(l);
         int64_t errors = d->errors_before + d->done_errors - l->errors_before;
         if (errors > d->job->max_errors && f.block->errors && !l->code) {
             first_bad_row(l, f.block);
             failed(l, ECH_DATA);
         }
+        if (d->numerics)
+            failed(l, ech_block_add_text(f.block, d->numerics, l->err));
         failed(l, ech_spooler_put(d->spooler, f.block, ech_pool_epoch(d->pool), l->err));
     }
 }
@@ -297,7 +311,9 @@ static void dead_event(struct ech_dispatch *d, int rank)
     if (s) {
         ech_json_add_int(s, "who", rank);
         ech_json_add_str(s, "host", d->hosts ? d->hosts[rank] : "");
-        ech_json_add_str(s, "reason", "silent for longer than limits.heartbeat: its rows went to others");
+        ech_json_add_str(
+            s, "reason",
+            "its process ended or was silent for longer than limits.heartbeat: its rows went to others");
     }
     ech_event_end(d->events);
 }
@@ -319,7 +335,8 @@ static void tell_deaths(struct loop *l)
 
 static bool idle(struct loop *l)
 {
-    return l->in_flight_leases == 0 && ech_pool_unclaimed(l->d->pool) == 0;
+    bool nothing = !l->d->rests || ech_pool_quiet(l->d->pool); /* a resting leader speaks for the others */
+    return nothing && l->in_flight_leases == 0 && ech_pool_unclaimed(l->d->pool) == 0;
 }
 
 static bool turn(struct loop *l, bool *finished)

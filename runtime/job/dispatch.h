@@ -27,7 +27,9 @@ struct ech_dispatch {
     struct ech_spooler *spooler;
     struct ech_events *events;
     const struct ech_job *job;
-    char (*hosts)[64]; /* of all ranks; on rank 0, else NULL */
+    char (*hosts)[64];    /* of all ranks; on rank 0, else NULL */
+    bool rests;           /* claims nothing: no place in its node's memory */
+    const char *numerics; /* of this rank, into a column of its rows; NULL: strict */
     int threads;
     double speed, tokens_a_row;        /* from probe and sample; kept up to date */
     double tokens_job;                 /* estimate for all rows that this attempt has to do */

@@ -6,6 +6,7 @@
 #include "base/verb.h"
 #include "comm/comm.h"
 #include "data/dataset.h"
+#include "job/node_check.h"
 #include "job/usage.h"
 #include "job/verbs.h"
 #include "kernels/ops.h"
@@ -155,7 +156,12 @@ static const struct {
 };
 
 static const struct ech_option options[] = {
-    {"version", NULL, false, "the libraries' versions alone"}, {"json", NULL, false, "as JSON"}, {0}};
+    {"version", NULL, false, "the libraries' versions alone"},
+    {"json", NULL, false, "as JSON"},
+    {"node-check", "FOLDER", false, "what a launcher elsewhere asks: one line of JSON"},
+    {"token", "TEXT", false, "content of FOLDER/token"},
+    {"seen", "NAME", false, "file to write in FOLDER"},
+    {0}};
 static const struct ech_exit exits[] = {{ECH_OK, "jobs can run here"},
                                         {ECH_USAGE, NULL},
                                         {ECH_UNAVAILABLE, "something is missing: see the lines marked BAD"},
@@ -208,6 +214,13 @@ static void print_versions(const char *version, struct ech_str *out)
 static int doctor(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
     const char *const *version = call->context;
+    struct ech_node_check check = {.folder = ech_args_get(args, "node-check"),
+                                   .token = ech_args_get(args, "token"),
+                                   .seen = ech_args_get(args, "seen")};
+    if (check.folder && check.token && check.seen)
+        return ech_node_check_print(&check, *version, &call->text, err);
+    if (check.folder || check.token || check.seen)
+        return ech_fail(err, ECH_USAGE, "--node-check, --token and --seen come together");
     if (!ech_args_given(args, "version"))
         return run_checks(ech_args_given(args, "json"), &call->text, err);
     print_versions(*version, &call->text);

@@ -106,18 +106,24 @@ int ech_encoder_probe(struct ech_engine *engine, int threads, double tokens_a_ro
     int64_t limit = ech_engine_max_tokens(engine);
     int64_t length = ech_min64(ech_max64((int64_t)(tokens_a_row + 0.5), 2), limit);
     int64_t rows = ech_max64(480 * threads / length, threads), tokens = 0;
-    double busy = 0, start = ech_mono_s();
-    for (int pass = 0; pass < 2 || ech_mono_s() - start < seconds; pass++) {
+    double busy = 0, start = ech_mono_s(), gone = 0, first = 1;
+    /* The first, one row a thread, warms caches and pages up and tells how many rows the time is enough for;
+     * where it took all the time (many ranks on few cores) it is the measurement. */
+    for (int pass = 0; pass == 0 || gone < seconds; pass++) {
         struct ech_batch *batch;
-        int code = made_up_batch(engine, length, rows, &batch, err);
+        int64_t fits = gone > 0 ? (int64_t)((double)threads * (seconds - gone) / first) : 0;
+        int64_t now = ech_max64(ech_min64(rows, fits), threads);
+        int code = made_up_batch(engine, length, now, &batch, err);
         if (!code)
             code = run_one(engine, batch, &tokens, &busy, err);
         if (code)
             return code;
-        if (pass == 0) { /* the first warms caches and pages up */
+        gone = ech_mono_s() - start;
+        if (pass == 0 && gone < seconds / 2) {
             tokens = 0;
             busy = 0;
         }
+        first = pass == 0 ? gone : first;
     }
     *speed = busy > 0 ? (double)tokens / (busy / threads) : 0;
     return ECH_OK;

@@ -10,7 +10,9 @@
 
 #include <string.h>
 
-#define REPORT_EVERY_S 0.1  /* at least so often */
+#define REPORT_EVERY_S 0.1 /* at least so often */
+#define LOOK_EVERY_S   0.05
+#define AWAIT_PART     4    /* of the heartbeat */
 #define REPORT_SOON_S  0.02 /* with finished rows or an idle rank, across nodes */
 
 struct ech_lead {
@@ -22,6 +24,8 @@ struct ech_lead {
     size_t dead_count, dead_capacity;
     struct ech_rowset todo; /* granted or taken back, waiting for a free slot */
     bool new_leader, awaiting, finished;
+    bool looks; /* for ended processes, in this turn */
+    double looked_at;
     double reported_at, heard_at, ended_at, listed_at;
     int64_t epoch;
     bool *told; /* nodes that know the final state (coordinator) */
@@ -79,12 +83,24 @@ static int gather_done(struct ech_lead *l, struct ech_err *err)
     return ECH_OK;
 }
 
+/* Silent for too long, or its process has ended: that is looked at every LOOK_EVERY_S. */
+static bool is_gone(struct ech_lead *l, int place)
+{
+    if (ech_pool_silence(l->o.pool, place) > l->o.heartbeat)
+        return true;
+    return l->looks && ech_pool_gone(l->o.pool, place);
+}
+
 static int bury(struct ech_lead *l, int place, struct ech_err *err)
 {
     int rank = ech_comm_rank_at(l->o.comm, l->node, place);
-    ech_log(ECH_LOG_WARN, "job",
-            "rank %d on %s fell silent for %.1f s: declared dead, its rows are handed out again", rank,
-            ech_comm_host(l->o.comm), l->o.heartbeat);
+    if (ech_pool_gone(l->o.pool, place))
+        ech_log(ECH_LOG_WARN, "job", "rank %d on %s has ended: its rows are handed out again", rank,
+                ech_comm_host(l->o.comm));
+    else
+        ech_log(ECH_LOG_WARN, "job",
+                "rank %d on %s fell silent for %.1f s: declared dead, its rows are handed out again", rank,
+                ech_comm_host(l->o.comm), l->o.heartbeat);
     ech_pool_kill(l->o.pool, place);
     ech_comm_abandon(l->o.comm);
     int code = ech_grow((void **)&l->dead, &l->dead_capacity, l->dead_count + 1, sizeof *l->dead, err);
@@ -101,15 +117,26 @@ static int look_for_dead(struct ech_lead *l, struct ech_err *err)
     for (int p = 0; !code && p < l->node_size; p++)
         if (p != l->place && ech_pool_place_dead(l->o.pool, p))
             code = ech_pool_claimed(l->o.pool, p, true, &l->todo, err);
-        else if (p != l->place && ech_pool_silence(l->o.pool, p) > l->o.heartbeat)
+        else if (p != l->place && is_gone(l, p))
             code = bury(l, p, err);
     return code;
 }
 
-/* Does this place claim rows (is it the head of a whole worker)? */
+/* A rank that has been silent for a while is awaited before the last rows are told: once they are, all go on
+ * to steps that need every rank which is not known to be dead. */
+static bool awaits_somebody(struct ech_lead *l)
+{
+    for (int p = 0; p < l->node_size; p++)
+        if (p != l->place && !ech_pool_place_dead(l->o.pool, p) &&
+            ech_pool_silence(l->o.pool, p) > l->o.heartbeat / AWAIT_PART)
+            return true;
+    return false;
+}
+
+/* Does this place claim rows: does it not rest, and is it the head of a whole worker? */
 static bool claims(const struct ech_lead *l, int place)
 {
-    return !ech_pool_place_dead(l->o.pool, place) &&
+    return !ech_pool_place_dead(l->o.pool, place) && !ech_pool_rests(l->o.pool, place) &&
            ech_worker_claims(l->o.workers, ech_comm_rank_at(l->o.comm, l->node, place), l->o.pool);
 }
 
@@ -155,14 +182,14 @@ static bool add_to_pool(struct ech_lead *l, struct ech_range range)
 {
     int living = 0;
     for (int p = 0; p < l->node_size; p++)
-        living += !ech_pool_place_dead(l->o.pool, p);
-    if (!l->o.equal || l->dead_count || ech_pool_epoch(l->o.pool) > 0)
+        living += claims(l, p);
+    if (!l->o.equal || l->dead_count || ech_pool_epoch(l->o.pool) > 0 || living == 0)
         return ech_pool_add(l->o.pool, range, -1);
     if (ech_pool_free_slots(l->o.pool) < living)
         return false;
     int64_t rows = range.end - range.first;
     for (int p = 0, n = 0; p < l->node_size; p++) {
-        if (ech_pool_place_dead(l->o.pool, p))
+        if (!claims(l, p))
             continue;
         struct ech_range part = {range.first + rows * n / living, range.first + rows * (n + 1) / living};
         n++;
@@ -226,6 +253,8 @@ static int list_held(struct ech_lead *l, struct ech_rowset *held, struct ech_err
     for (int p = 0; !code && p < l->node_size; p++)
         if (!ech_pool_place_dead(l->o.pool, p))
             code = ech_pool_claimed(l->o.pool, p, false, held, err);
+    for (size_t i = 0; !code && i < l->done_count; i++) /* where they are kept back: they are no one else's */
+        code = ech_rowset_add(held, l->done[i].first, l->done[i].first + l->done[i].rows, NULL, err);
     for (size_t i = 0; !code && i < l->todo.count; i++)
         code = ech_rowset_add(held, l->todo.ranges[i].first, l->todo.ranges[i].end, NULL, err);
     return code;
@@ -260,6 +289,8 @@ static int send_report(struct ech_lead *l, const struct ech_lead_view *view, str
 {
     struct ech_report report = make_report(l, view);
     struct ech_rowset held;
+    size_t kept = view->idle && awaits_somebody(l) ? l->done_count : 0;
+    report.done_count -= (int)kept;
     ech_rowset_init(&held);
     int code = l->new_leader ? list_held(l, &held, err) : ECH_OK;
     if (l->new_leader)
@@ -277,7 +308,8 @@ static int send_report(struct ech_lead *l, const struct ech_lead_view *view, str
         l->awaiting = true;
     }
     ech_rowset_fini(&held);
-    l->done_count = l->dead_count = 0;
+    l->done_count = kept;
+    l->dead_count = 0;
     l->new_leader = false;
     l->reported_at = ech_mono_s();
     return code;
@@ -362,8 +394,8 @@ static bool all_told(struct ech_lead *l)
 
 static bool seems_alive(struct ech_lead *l, int place)
 {
-    double silence = ech_pool_silence(l->o.pool, place);
-    return !ech_pool_place_dead(l->o.pool, place) && silence <= l->o.heartbeat;
+    bool gone = is_gone(l, place); /* always: silence is counted by looking */
+    return !ech_pool_place_dead(l->o.pool, place) && !gone;
 }
 
 /* A silent leader is followed by the next living place; a silent coordinator by nobody. All places before
@@ -412,7 +444,10 @@ int ech_lead_turn(struct ech_lead *l, const struct ech_lead_view *view, bool *fi
                   struct ech_err *err)
 {
     int code = ECH_OK;
+    double now = ech_mono_s();
     *silent = false;
+    l->looks = ech_pool_state(l->o.pool) <= ECH_STATE_RUN && now - l->looked_at > LOOK_EVERY_S;
+    l->looked_at = l->looks ? now : l->looked_at;
     bool leader = ech_pool_leader(l->o.pool) == l->place;
     if (!leader)
         code = watch_leader(l, silent, err);

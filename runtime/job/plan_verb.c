@@ -7,6 +7,7 @@
 #include "job/usage.h"
 #include "job/verbs.h"
 
+#include <math.h>
 #include <unistd.h>
 
 static const struct ech_option options[] = {
@@ -14,14 +15,16 @@ static const struct ech_option options[] = {
     {"ranks", "N", false, "plan for so many ranks"},
     {"step", "NAME", false, "the step of a file with steps"},
     {"json", NULL, false, "as JSON"},
+    {"force", NULL, false, "status 0 also where the job cannot end within resources.time"},
     {0}};
-static const struct ech_exit exits[] = {{ECH_OK, "the job can run"},
-                                        {ECH_USAGE, NULL},
-                                        {ECH_DATA, NULL},
-                                        {ECH_NOINPUT, NULL},
-                                        {ECH_UNAVAILABLE, NULL},
-                                        {ECH_CONFIG, NULL},
-                                        {0}};
+static const struct ech_exit exits[] = {
+    {ECH_OK, "the job can run"},
+    {ECH_USAGE, NULL},
+    {ECH_DATA, NULL},
+    {ECH_NOINPUT, NULL},
+    {ECH_UNAVAILABLE, "a device or memory is lacking, or the job cannot end within resources.time"},
+    {ECH_CONFIG, NULL},
+    {0}};
 
 struct opened {
     struct ech_config *config;
@@ -30,8 +33,8 @@ struct opened {
     const struct ech_kind_ops *kind;
     struct ech_stream *stream;
     void *weights;
-    struct ech_workers workers; /* of several ranks; count 0: each rank runs the whole model */
-    int ranks, nodes, threads;
+    struct ech_workers workers;      /* of several ranks; count 0: each rank runs the whole model */
+    int ranks, nodes, threads, late; /* late: code where the time limit is hopeless */
     double tokens, tokens_a_row, speed;
     int64_t memory;
 };
@@ -144,6 +147,10 @@ static int print_plan(struct opened *o, bool json, struct ech_str *text, struct 
                             .rows = ech_source_rows(o->source),
                             .tokens = o->tokens,
                             .time_limit = job->resources.time,
+                            .time_left = job->resources.time > 0
+                                             ? job->resources.time -
+                                                   fmin(job->limits.stop_margin, job->resources.time / 2)
+                                             : 0,
                             .workers = o->workers.count ? &o->workers : NULL,
                             .nodes = o->nodes};
     plan.ranks = ech_calloc((size_t)o->ranks, sizeof *plan.ranks, err);
@@ -168,8 +175,19 @@ static int print_plan(struct opened *o, bool json, struct ech_str *text, struct 
     if (!json && job->resources.launcher == ECH_LAUNCHER_SRUN)
         ech_str_adds(
             text, "launcher srun: a rank's death ends the attempt; the Slurm job goes back into the queue\n");
+    int code = ech_str_check(text, err);
+    o->late = code ? ECH_OK : ech_plan_check(&plan, err);
     ech_free(plan.ranks);
-    return ech_str_check(text, err);
+    return code;
+}
+
+/* The plan is told all the same: it says why. */
+static int refuse_late(const struct opened *o, struct ech_verb_call *call)
+{
+    if (o->late && call->text.length &&
+        fwrite(call->text.data, 1, call->text.length, call->out) == call->text.length)
+        ech_str_clear(&call->text);
+    return o->late;
 }
 
 static void close_all(struct opened *o)
@@ -193,6 +211,8 @@ static int plan(const struct ech_args *args, struct ech_verb_call *call, struct 
         code = measure(&o, err);
     if (!code)
         code = print_plan(&o, ech_args_given(args, "json"), &call->text, err);
+    if (!code && !ech_args_given(args, "force"))
+        code = refuse_late(&o, call);
     close_all(&o);
     return code;
 }

@@ -5,9 +5,15 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "plan/speed.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { SLOTS = 64, CLAIMS = ECH_POOL_CLAIMS, RING = 1024, SLOT_ROWS_MOST = 1 << 30 };
 
@@ -21,13 +27,17 @@ struct claim {
     _Atomic uint32_t seq;       /* odd while it is being written */
     _Atomic int64_t first, end; /* end = 0: free */
     _Atomic int64_t left;       /* rows not yet told as done */
-    _Atomic int copied;
+    _Atomic uint64_t order;     /* its owner works through its claims in this order */
+    _Atomic int copied, computed;
 };
 
 struct place {
     _Alignas(64) _Atomic uint64_t beat;
-    _Atomic int dead;
+    _Atomic int dead, rests;
     _Atomic double tokens_s, rows_s;
+    _Atomic double moved_at; /* when its computing last got on: this machine's monotonic seconds */
+    _Atomic int open;        /* claims */
+    _Atomic int64_t pid, pid_space;
     struct claim claims[CLAIMS];
     _Alignas(64) _Atomic uint64_t pushed; /* by the rank */
     _Alignas(64) _Atomic uint64_t taken;  /* by the leader */
@@ -46,8 +56,10 @@ struct ech_pool {
     _Atomic unsigned char *dead_ranks; /* 1: dead */
     int node_size, ranks, place;
     int open, next, oldest; /* this rank's claims: how many, where to look for a free one, for the oldest */
+    uint64_t order;         /* claims so far */
     uint64_t *beats;        /* last seen, by place */
     double *beats_at;       /* when */
+    int *pid_fds;           /* by place: -1 not opened yet, -2 cannot be had, -3 ended before */
 };
 
 static size_t round_up(size_t bytes)
@@ -59,6 +71,13 @@ size_t ech_pool_bytes(int node_size, int ranks)
 {
     return round_up(sizeof(struct header)) + (size_t)node_size * round_up(sizeof(struct place)) +
            round_up((size_t)ranks);
+}
+
+/* Which numbering of processes this one lives in; 0 where that is not told. */
+static int64_t pid_space(void)
+{
+    struct stat s;
+    return stat("/proc/self/ns/pid", &s) == 0 ? (int64_t)s.st_ino : 0;
 }
 
 int ech_pool_open(void *base, int node_size, int ranks, int place, struct ech_pool **out, struct ech_err *err)
@@ -75,10 +94,15 @@ int ech_pool_open(void *base, int node_size, int ranks, int place, struct ech_po
     p->place = place;
     p->beats = ech_calloc((size_t)node_size, sizeof *p->beats, err);
     p->beats_at = ech_calloc((size_t)node_size, sizeof *p->beats_at, err);
-    if (!p->beats || !p->beats_at) {
+    p->pid_fds = ech_calloc((size_t)node_size, sizeof *p->pid_fds, err);
+    for (int i = 0; p->pid_fds && i < node_size; i++)
+        p->pid_fds[i] = -1;
+    if (!p->beats || !p->beats_at || !p->pid_fds) {
         ech_pool_close(p);
         return ECH_UNAVAILABLE;
     }
+    atomic_store(&p->places[place].pid_space, pid_space());
+    atomic_store(&p->places[place].pid, (int64_t)getpid());
     ech_pool_listen(p);
     *out = p;
     return ECH_OK;
@@ -88,6 +112,10 @@ void ech_pool_close(struct ech_pool *p)
 {
     if (!p)
         return;
+    for (int i = 0; p->pid_fds && i < p->node_size; i++)
+        if (p->pid_fds[i] >= 0)
+            close(p->pid_fds[i]);
+    ech_free(p->pid_fds);
     ech_free(p->beats);
     ech_free(p->beats_at);
     ech_free(p);
@@ -101,6 +129,7 @@ void ech_pool_reset(struct ech_pool *p)
     for (int c = 0; c < CLAIMS; c++)
         atomic_store(&mine->claims[c].end, 0);
     atomic_store(&mine->taken, atomic_load(&mine->pushed));
+    atomic_store(&mine->open, 0);
     p->open = p->next = p->oldest = 0;
 }
 
@@ -116,9 +145,11 @@ int64_t ech_pool_epoch(const struct ech_pool *p)
 
 /* --- claims --- */
 
-static void claim_write(struct claim *c, int64_t first, int64_t end)
+static void claim_write(struct claim *c, int64_t first, int64_t end, uint64_t order)
 {
     atomic_fetch_add(&c->seq, 1);
+    atomic_store(&c->order, order);
+    atomic_store(&c->computed, 0);
     atomic_store(&c->first, first);
     atomic_store(&c->end, end);
     atomic_store(&c->left, end - first);
@@ -149,7 +180,7 @@ static struct claim *free_claim(struct ech_pool *p)
 }
 
 /* Try one slot: the intent is registered before the swap, so that a death in between loses nothing. */
-static bool claim_from(struct slot *s, struct claim *c, int64_t rows, struct ech_range *out)
+static bool claim_from(struct slot *s, struct claim *c, int64_t rows, uint64_t order, struct ech_range *out)
 {
     for (;;) {
         uint64_t word = atomic_load(&s->word);
@@ -158,13 +189,22 @@ static bool claim_from(struct slot *s, struct claim *c, int64_t rows, struct ech
         if (offset >= all)
             return false;
         int64_t take = rows < all - offset ? rows : all - offset;
-        claim_write(c, first + offset, first + offset + take);
+        claim_write(c, first + offset, first + offset + take, order);
         if (atomic_compare_exchange_strong(&s->word, &word, word + (uint64_t)take)) {
             *out = (struct ech_range){first + offset, first + offset + take};
             return true;
         }
         atomic_store(&c->end, 0);
     }
+}
+
+static void set_open(struct ech_pool *p, int open)
+{
+    struct place *mine = &p->places[p->place];
+    if (p->open == 0 && open > 0) /* computing begins now */
+        atomic_store(&mine->moved_at, ech_mono_s());
+    p->open = open;
+    atomic_store(&mine->open, open);
 }
 
 bool ech_pool_claim(struct ech_pool *p, int64_t rows, struct ech_range *out)
@@ -175,8 +215,9 @@ bool ech_pool_claim(struct ech_pool *p, int64_t rows, struct ech_range *out)
     for (int i = 0; i < SLOTS; i++) {
         struct slot *s = &p->head->slots[i];
         int owner = atomic_load(&s->owner);
-        if ((owner < 0 || owner == p->place) && claim_from(s, c, rows, out)) {
-            p->open++;
+        if ((owner < 0 || owner == p->place) && claim_from(s, c, rows, p->order + 1, out)) {
+            p->order++;
+            set_open(p, p->open + 1);
             return true;
         }
     }
@@ -188,50 +229,75 @@ int ech_pool_claims(const struct ech_pool *p)
     return p->open;
 }
 
-/* Rows a place has open, and of its claims the one furthest into the rows: its owner comes to it last. */
-static struct claim *last_claim(struct place *pl, int64_t *open_rows, struct ech_range *range)
+/* Of a place's claims that are neither computed nor copied the one its owner comes to last, and the rows that
+ * the owner computes until that one is done. */
+static struct claim *last_claim(struct place *pl, int64_t *rows_until, struct ech_range *range)
 {
     struct claim *last = NULL;
-    *open_rows = 0;
-    uint32_t newest = 0;
-    for (int i = 0; i < CLAIMS; i++) {
-        struct ech_range r;
-        uint32_t seq;
-        if (!claim_read(&pl->claims[i], &r, &seq))
+    uint64_t order = 0;
+    struct ech_range r;
+    uint32_t seq;
+    *rows_until = 0;
+    for (int i = 0; i < CLAIMS && atomic_load(&pl->open) > 0; i++) {
+        struct claim *c = &pl->claims[i];
+        if (!claim_read(c, &r, &seq) || atomic_load(&c->computed) || atomic_load(&c->copied))
             continue;
-        *open_rows += atomic_load(&pl->claims[i].left);
-        if (!last || r.first > range->first || (r.first == range->first && seq > newest)) {
-            last = &pl->claims[i];
+        if (!last || atomic_load(&c->order) > order) {
+            last = c;
+            order = atomic_load(&c->order);
             *range = r;
-            newest = seq;
         }
     }
+    for (int i = 0; last && i < CLAIMS; i++)
+        if (claim_read(&pl->claims[i], &r, &seq) && !atomic_load(&pl->claims[i].computed) &&
+            atomic_load(&pl->claims[i].order) <= order)
+            *rows_until += r.end - r.first;
     return last;
+}
+
+/* Seconds gained by a copy of that claim. */
+static double copy_gain(const struct place *pl, int64_t rows_until, const struct ech_range *r,
+                        double my_speed)
+{
+    double speed = atomic_load(&pl->rows_s);
+    struct ech_copy_view view = {.owner_s = speed > 0 ? (double)rows_until / speed : 0,
+                                 .quiet_s = ech_mono_s() - atomic_load(&pl->moved_at),
+                                 .copy_s = my_speed > 0 ? (double)(r->end - r->first) / my_speed : 0};
+    return ech_copy_gain(&view);
 }
 
 bool ech_pool_copy(struct ech_pool *p, double my_speed, struct ech_range *out)
 {
-    enum { WORTH_MS = 200 };
+    struct claim *best = NULL;
+    double most = 0;
     for (int i = 0; i < p->node_size; i++) {
         struct place *pl = &p->places[i];
         struct ech_range r = {0, 0};
-        int64_t open = 0;
-        if (i == p->place || atomic_load(&pl->dead))
-            continue;
-        struct claim *c = last_claim(pl, &open, &r);
-        double speed = atomic_load(&pl->rows_s);
-        if (!c || !(speed > 0) || !(my_speed > 0))
-            continue;
-        /* Worth it where the owner needs clearly longer for all it holds than this rank for the copy. */
-        double owner_s = (double)open / speed, mine_s = (double)(r.end - r.first) / my_speed;
-        int fresh = 0;
-        if (owner_s > 1.5 * mine_s + WORTH_MS / 1000.0 &&
-            atomic_compare_exchange_strong(&c->copied, &fresh, 1)) {
+        int64_t until = 0;
+        struct claim *c = i == p->place || atomic_load(&pl->dead) ? NULL : last_claim(pl, &until, &r);
+        double gain = c ? copy_gain(pl, until, &r, my_speed) : 0;
+        if (gain > most) {
+            most = gain;
+            best = c;
             *out = r;
-            return true;
         }
     }
-    return false;
+    int fresh = 0;
+    return best && atomic_compare_exchange_strong(&best->copied, &fresh, 1);
+}
+
+void ech_pool_computed(struct ech_pool *p, int64_t first, int64_t rows)
+{
+    struct place *mine = &p->places[p->place];
+    for (int i = 0; i < CLAIMS && p->open > 0; i++) {
+        struct claim *c = &mine->claims[(p->oldest + i) % CLAIMS];
+        int64_t end = atomic_load(&c->end);
+        if (end == 0 || first < atomic_load(&c->first) || first + rows > end)
+            continue;
+        atomic_store(&c->computed, 1);
+        atomic_store(&mine->moved_at, ech_mono_s());
+        return;
+    }
 }
 
 /* Subtract what was told from the claim that holds it (a copy of another's rows is in none); a claim with
@@ -246,7 +312,7 @@ static void claim_tell(struct ech_pool *p, const struct ech_spooled *rows)
             continue;
         if (atomic_fetch_sub(&claims[at].left, rows->rows) <= rows->rows) {
             atomic_store(&claims[at].end, 0);
-            p->open--;
+            set_open(p, p->open - 1);
             p->oldest = (at + 1) % CLAIMS;
         }
         return;
@@ -409,6 +475,24 @@ double ech_pool_share(const struct ech_pool *p)
     return sum > 0 && mine > 0 ? mine / sum : 1.0 / p->node_size;
 }
 
+void ech_pool_rest(struct ech_pool *p)
+{
+    atomic_store(&p->places[p->place].rests, 1);
+}
+
+bool ech_pool_rests(const struct ech_pool *p, int place)
+{
+    return atomic_load(&p->places[place].rests) != 0;
+}
+
+bool ech_pool_quiet(const struct ech_pool *p)
+{
+    for (int i = 0; i < p->node_size; i++)
+        if (!atomic_load(&p->places[i].dead) && atomic_load(&p->places[i].open) > 0)
+            return false;
+    return true;
+}
+
 void ech_pool_beat(struct ech_pool *p)
 {
     atomic_fetch_add(&p->places[p->place].beat, 1);
@@ -432,6 +516,30 @@ double ech_pool_silence(struct ech_pool *p, int place)
         p->beats_at[place] = now;
     }
     return now - p->beats_at[place];
+}
+
+int64_t ech_pool_pid(const struct ech_pool *p, int place)
+{
+    return atomic_load(&p->places[place].pid);
+}
+
+/* A process that has ended, also one that nobody has reaped yet. -2: it cannot be watched (another numbering
+ * of processes, an old kernel): its silence tells. */
+bool ech_pool_gone(struct ech_pool *p, int place)
+{
+    struct place *pl = &p->places[place];
+    int *fd = &p->pid_fds[place];
+    if (*fd == -1) {
+        int64_t pid = atomic_load(&pl->pid), space = atomic_load(&pl->pid_space);
+        if (pid == 0)
+            return false;
+        bool same = space != 0 && space == atomic_load(&p->places[p->place].pid_space);
+        *fd = same ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -2;
+        if (*fd < 0)
+            *fd = same && errno == ESRCH ? -3 : -2;
+    }
+    struct pollfd one = {.fd = *fd, .events = POLLIN};
+    return *fd == -3 || (*fd >= 0 && poll(&one, 1, 0) == 1);
 }
 
 bool ech_pool_fenced(const struct ech_pool *p)

@@ -40,9 +40,12 @@ int64_t ech_pool_epoch(const struct ech_pool *pool);
 /* Takes up to `rows` rows for this rank: true and *out (registered as this rank's claim). false: nothing to
  * claim, or this rank has ECH_POOL_CLAIMS open. */
 bool ech_pool_claim(struct ech_pool *pool, int64_t rows, struct ech_range *out);
-/* The oldest half of a slow neighbour's last claim, for an idle rank to run as well: true and *out.
- * `my_speed`: rows/s. Each claim is copied at most once. */
+/* A neighbour's claim that is not computed yet, for an idle rank to run as well: true and *out. Of all such
+ * claims the one whose copy gains most (plan/speed.h): a slow, stopped or dead rank holds up nobody.
+ * `my_speed`: rows/s. Each claim is copied at most once. Cost: ECH_POOL_CLAIMS a place. */
 bool ech_pool_copy(struct ech_pool *pool, double my_speed, struct ech_range *out);
+/* The claim that holds these rows is computed (and not yet safe): copies of it gain nothing. */
+void ech_pool_computed(struct ech_pool *pool, int64_t first, int64_t rows);
 /* Rows that are safe; false: the ring is full, offer them again later. Drops the claim they belong to once
  * all its rows were told. */
 bool ech_pool_done(struct ech_pool *pool, const struct ech_spooled *rows);
@@ -51,6 +54,11 @@ int64_t ech_pool_unclaimed(const struct ech_pool *pool);
 void ech_pool_beat(struct ech_pool *pool);
 /* Declared dead by the leader: write nothing more, leave. */
 bool ech_pool_fenced(const struct ech_pool *pool);
+/* This rank takes no rows in this job: no part is put aside for it. */
+void ech_pool_rest(struct ech_pool *pool);
+bool ech_pool_rests(const struct ech_pool *pool, int place);
+/* No rank of the node has a claim open. */
+bool ech_pool_quiet(const struct ech_pool *pool);
 /* This rank's speed for the others' shares: tokens/s and rows/s. */
 void ech_pool_set_speed(struct ech_pool *pool, double tokens_s, double rows_s);
 /* This rank's part of the speed of the node's living ranks (equal parts while none is known). */
@@ -74,6 +82,9 @@ bool ech_pool_stop_asked(const struct ech_pool *pool);
 int ech_pool_failed(const struct ech_pool *pool); /* worst code told, 0 none */
 /* Seconds since this handle last saw the place's heartbeat move. */
 double ech_pool_silence(struct ech_pool *pool, int place);
+/* Its process has ended. False where that cannot be seen from here: then its silence tells. */
+bool ech_pool_gone(struct ech_pool *pool, int place);
+int64_t ech_pool_pid(const struct ech_pool *pool, int place); /* 0: not opened yet */
 /* Silence is counted from now on: what passed before the rows run is nobody's silence. */
 void ech_pool_listen(struct ech_pool *pool);
 bool ech_pool_place_dead(const struct ech_pool *pool, int place);

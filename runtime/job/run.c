@@ -150,6 +150,8 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
     d->job = a->job;
     d->hosts = a->hosts;
     d->threads = a->threads;
+    d->rests = !a->part.works;
+    d->numerics = a->job->numerics == ECH_NUMERICS_MIXED ? a->kind->numerics(a->stream) : NULL;
     d->rows = ech_source_rows(a->source);
     d->errors_before = errors_before;
     d->deadline = a->deadline;

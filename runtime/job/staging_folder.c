@@ -30,6 +30,8 @@ int ech_staging_base(const char *folder, char **out, struct ech_err *err)
     if (!path)
         return ECH_UNAVAILABLE;
     int code = ech_mkdir_all(in, err);
+    if (code)
+        ech_prefix(err, "model.folder");
     if (!code && mkdir(path, 0700) != 0 && errno != EEXIST)
         code = ech_fail_errno(err, ECH_IO, errno, "model.folder: making %s", path);
     if (!code && lstat(path, &st) != 0)
@@ -270,7 +272,7 @@ int ech_staging_take(const char *base, const char *key, bool keep, int64_t bytes
                      struct ech_err *err)
 {
     static int number;
-    char name[64];
+    char name[128], host[64] = "";
     struct ech_staging_place p = {.lock = -1};
     int code = set_paths(&p, base, key, err);
     p.base = code ? NULL : ech_strdup(base, err);
@@ -278,7 +280,8 @@ int ech_staging_take(const char *base, const char *key, bool keep, int64_t bytes
     if (!code && p.base && !kept) {
         make_room(base, 0, INT64_MAX);
         p.kept = false;
-        snprintf(name, sizeof name, "job-%ld-%d", (long)getpid(), number++);
+        gethostname(host, sizeof host - 1); /* the folder may be one that nodes share */
+        snprintf(name, sizeof name, "job-%s-%ld-%d", host, (long)getpid(), number++);
         code = set_paths(&p, base, name, err);
         if (!code && (p.lock = lock(p.lock_path, false)) < 0)
             code = ech_fail_errno(err, ECH_IO, errno, "model.folder: locking %s", p.lock_path);

@@ -11,6 +11,10 @@
 int ech_plan_verb(int argc, char **argv, FILE *out, struct ech_err *err);
 /* doctor: what is here, what is missing and how to mend it. Calls   Local. */
 int ech_doctor_verb(int argc, char **argv, const char *version, FILE *out, struct ech_err *err);
+/* selftest: of three ranks the second kills itself; do the others go on, and can they still talk? Rank 0
+ * says "selftest: started" and, where so, "selftest: survived". *leave: never finalise. Calls   Collective.
+ */
+int ech_selftest_verb(struct ech_comm *comm, bool *leave, FILE *out, struct ech_err *err);
 /* bench embed|io|dispatch: with a ratio to a limit of the same run. Calls   Collective. */
 int ech_bench_verb(int argc, char **argv, struct ech_comm *comm, FILE *out, struct ech_err *err);
 

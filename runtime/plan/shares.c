@@ -4,6 +4,8 @@
 #include "base/num.h"
 #include "plan/workers.h"
 
+#include <math.h>
+
 static double mean_speed(const struct ech_plan *plan)
 {
     double sum = 0;
@@ -20,16 +22,21 @@ void ech_plan_fill(struct ech_plan *plan, bool equal)
 {
     double mean = mean_speed(plan), total = 0, before = 0;
     int n = plan->ranks_count;
-    for (int i = 0; i < n; i++)
-        total += plan->ranks[i].speed > 0 ? plan->ranks[i].speed : mean;
+    int last = 0, working = 0;
+    for (int i = 0; i < n; i++) {
+        bool works = !plan->ranks[i].rests;
+        last = works ? i : last;
+        working += works;
+        total += !works ? 0 : plan->ranks[i].speed > 0 ? plan->ranks[i].speed : mean;
+    }
     int64_t left = plan->rows - plan->rows_done;
     for (int i = 0; i < n; i++) {
         struct ech_plan_rank *r = &plan->ranks[i];
         double speed = r->speed > 0 ? r->speed : mean;
-        r->share = equal || !(total > 0) ? 1.0 / n : speed / total;
+        r->share = r->rests ? 0 : equal || !(total > 0) ? 1.0 / working : speed / total;
         /* Cumulative rounding: the rows of all ranks add up to what is left. */
         int64_t from = (int64_t)(before * (double)left + 0.5);
-        before = i == n - 1 ? 1 : before + r->share;
+        before = i >= last ? 1 : before + r->share;
         r->rows = (int64_t)(before * (double)left + 0.5) - from;
         r->tokens = plan->tokens * r->share;
         r->finish = speed > 0 ? r->tokens / speed : 0;
@@ -45,6 +52,27 @@ double ech_plan_makespan(const struct ech_plan *plan)
     return latest;
 }
 
+double ech_plan_chance(const struct ech_plan *plan, double seconds)
+{
+    double expected = ech_plan_makespan(plan);
+    if (!(seconds > 0) || !(expected > 0))
+        return 1;
+    return 0.5 * erfc((expected - seconds) / (ECH_PLAN_SPREAD * expected) / sqrt(2));
+}
+
+int ech_plan_check(const struct ech_plan *plan, struct ech_err *err)
+{
+    char a[32], b[32], c[32];
+    if (!(ech_plan_chance(plan, plan->time_left) < ECH_PLAN_HOPELESS))
+        return ECH_OK;
+    return ech_fail(
+        err, ECH_UNAVAILABLE,
+        "the job is expected to take %s, resources.time leaves %s for rows (%s in all): ask for more time "
+        "or more ranks, or begin all the same (--force) and resume",
+        ech_print_time(ech_plan_makespan(plan), a, sizeof a), ech_print_time(plan->time_left, b, sizeof b),
+        ech_print_time(plan->time_limit, c, sizeof c));
+}
+
 static void print_rank_json(const struct ech_plan_rank *r, struct ech_str *out)
 {
     ech_json_add_int(out, "rank", r->rank);
@@ -56,6 +84,7 @@ static void print_rank_json(const struct ech_plan_rank *r, struct ech_str *out)
     ech_json_add_float(out, "tokens", r->tokens);
     ech_json_add_float(out, "finish_s", r->finish);
     ech_json_add_int(out, "memory_bytes", r->memory);
+    ech_json_add_bool(out, "rests", r->rests);
     ech_str_addc(out, '}');
 }
 
@@ -72,6 +101,8 @@ void ech_plan_print_json(const struct ech_plan *plan, struct ech_str *out)
     ech_json_add_float(out, "optimum_s", plan->optimum);
     ech_json_add_float(out, "makespan_s", ech_plan_makespan(plan));
     ech_json_add_float(out, "time_limit_s", plan->time_limit);
+    ech_json_add_float(out, "time_left_s", plan->time_left);
+    ech_json_add_float(out, "chance", ech_plan_chance(plan, plan->time_left));
     ech_json_add_int(out, "nodes", plan->nodes);
     ech_json_key(out, "ranks");
     ech_str_addc(out, '[');
@@ -108,6 +139,9 @@ void ech_plan_print(const struct ech_plan *plan, struct ech_str *out)
     ech_str_addf(out, "expected %s", ech_print_time(ech_plan_makespan(plan), a, sizeof a));
     ech_str_addf(out, ", fluid optimum %s", ech_print_time(plan->optimum, a, sizeof a));
     if (plan->time_limit > 0)
-        ech_str_addf(out, ", time limit %s", ech_print_time(plan->time_limit, b, sizeof b));
+        ech_str_addf(out, ", time limit %s (%s of it for rows): chance to end in time %.0f %%",
+                     ech_print_time(plan->time_limit, b, sizeof b),
+                     ech_print_time(plan->time_left, c, sizeof c),
+                     100 * ech_plan_chance(plan, plan->time_left));
     ech_str_addc(out, '\n');
 }

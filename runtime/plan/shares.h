@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct ech_workers;
@@ -13,6 +14,7 @@ struct ech_plan_rank {
     int rank, node;
     const char *host;      /* borrowed */
     double speed;          /* tokens/s, 0: not known */
+    bool rests;            /* no place in its node's memory: it gets no rows */
     double share;          /* of the work, 0..1 */
     int64_t rows;          /* expected */
     double tokens, finish; /* expected tokens; seconds from the first lease */
@@ -24,6 +26,7 @@ struct ech_plan {
     double tokens;                                              /* expected for what is left */
     double optimum;                                             /* W / sum(s_i), seconds; 0: not known */
     double time_limit;                                          /* 0: none */
+    double time_left; /* of it for rows: less opening and the margin at its end */
     int ranks_count, nodes;
     struct ech_plan_rank *ranks;       /* of a worker of several ranks: its head */
     const struct ech_workers *workers; /* NULL: each rank is a worker; borrowed */
@@ -33,6 +36,14 @@ struct ech_plan {
 void ech_plan_fill(struct ech_plan *plan, bool equal);
 /* Slowest rank's finish. */
 double ech_plan_makespan(const struct ech_plan *plan);
+/* Chance that all rows are done within `seconds`. Model: the real makespan is normal about the expected one
+ * with a deviation of ECH_PLAN_SPREAD of it (speeds come from a short probe, tokens from a sample; both err
+ * for all ranks together). 1 where nothing is known or no limit is set (seconds <= 0). */
+#define ECH_PLAN_SPREAD 0.15
+double ech_plan_chance(const struct ech_plan *plan, double seconds);
+/* The chance for the plan's own time_left; below ECH_PLAN_HOPELESS: ECH_UNAVAILABLE with the numbers. */
+#define ECH_PLAN_HOPELESS 0.01
+int ech_plan_check(const struct ech_plan *plan, struct ech_err *err);
 void ech_plan_print_json(const struct ech_plan *plan, struct ech_str *out);
 void ech_plan_print(const struct ech_plan *plan, struct ech_str *out); /* a table for people */
 

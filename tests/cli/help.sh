@@ -5,7 +5,7 @@
 expect 0 "$echelon" --help
 same out <"$ECH_SOURCE/tests/cli/golden/help.txt"
 [ -s err ] && fail "--help writes to stderr"
-for verb in run resume cancel clean plan status logs report data model config doctor bench; do
+for verb in run resume cancel clean plan status logs report data model config doctor simulate bench; do
     expect 0 "$echelon" $verb --help
     says out "usage: echelon $verb"
     says out "example:"
@@ -14,6 +14,8 @@ for verb in run resume cancel clean plan status logs report data model config do
 done
 expect 0 "$echelon" run --help
 same out <"$ECH_SOURCE/tests/cli/golden/run-help.txt"
+expect 0 "$echelon" doctor --help
+same out <"$ECH_SOURCE/tests/cli/golden/doctor-help.txt"
 
 expect 0 "$echelon" --version
 grep -qE '^echelon [0-9]+\.[0-9]+\.[0-9]+ \(([0-9a-f]{12}|no commit)\)$' out || fail "version line: $(head -1 out)"
@@ -40,7 +42,7 @@ expect 64 "$echelon" run a.yaml b.yaml
 says err 'unexpected argument "b.yaml"'
 expect 64 "$echelon" status --jsn
 says err "did you mean --json"
-for verb in simulate eval; do
+for verb in eval; do
     expect 64 "$echelon" $verb job.yaml
     one_line err
     says err "later version"
@@ -53,6 +55,15 @@ done
 printf 'n1 slots=2\nn[1-\n' >hosts
 expect 78 "$echelon" run job.yaml --hosts hosts --dry-run
 says err "hosts:2:1"
+printf 'n1\0n2\n' >hosts
+expect 78 "$echelon" run job.yaml --hosts hosts --dry-run
+says err "zero byte"
+printf 'n1\033[31m\n' >hosts
+expect 78 "$echelon" run job.yaml --hosts hosts --dry-run
+grep -q $'\033' err && fail "an escape sequence of a host file reaches the terminal"
+printf 'classes: {a: {hosts: n1}, b: {count: 3}}\n' >c.yaml
+expect 0 "$echelon" run job.yaml --cluster c.yaml --dry-run
+says err "class b of the cluster is only counted"
 printf 'n1 slots=2\nn[2-3]:1 # two\n' >hosts
 expect 0 "$echelon" run job.yaml --hosts hosts --dry-run
 says out "-n 4 --hostfile"
@@ -67,6 +78,7 @@ says err "host x9 is in no class"
 expect 0 "$echelon" --man
 says out ".TH ECHELON 1"
 says out ".SS \"echelon resume RUN"
+says out ".B \\-\\-selftest"
 if command -v groff >/dev/null; then
     groff -man -Tascii -ww out >page.txt 2>warnings.txt || fail "groff does not read the manual page"
     [ -s warnings.txt ] && fail "groff warns: $(head -3 warnings.txt)"

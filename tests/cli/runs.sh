@@ -70,5 +70,12 @@ expect 64 "$echelon" data import a b --ranks 0
 expect 0 "$echelon" data import a.jsonl data/a
 echo '--solo data import a.jsonl data/a' | same out
 
+# A resume goes to all hosts of the run again: those that do not answer are named, not forgotten.
+printf '%s\nnowhere.invalid\n' "$(hostname)" >hosts
+OMPI_MCA_plm_rsh_agent=false expect 75 "$echelon" run job.yaml --hosts hosts
+run=$(cat out)
+OMPI_MCA_plm_rsh_agent=false expect 0 "$echelon" resume "$run"
+says err "leaves out nowhere.invalid (does not answer)"
+
 [ -z "$(shm_now)" ] || fail "left under /dev/shm: $(shm_now)"
 done_testing

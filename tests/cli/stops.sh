@@ -98,5 +98,21 @@ sleep 1
 kill -TERM $pid
 wait $pid
 [ $? = 75 ] || { fail "SIGTERM to data import"; cat run.err; }
+# A signal while the hosts of a resume are asked, one of which never answers.
+printf '#!/bin/sh\nsleep 30\n' >agent && chmod +x agent
+printf '%s\nnowhere.invalid\n' "$(hostname)" >hosts
+rm -rf runs
+OMPI_MCA_plm_rsh_agent=false expect 75 "$echelon" run job.yaml --hosts hosts
+run=$(run_dir)
+OMPI_MCA_plm_rsh_agent=$PWD/agent "$echelon" resume "$run" >run.out 2>run.err &
+pid=$!
+sleep 1
+kill -INT $pid
+sleep 2
+kill -0 $pid 2>/dev/null && fail "SIGINT waits for hosts that do not answer"
+ended 75 "SIGINT while hosts are asked"
+says run.err "stopped as asked before the ranks were started"
+OMPI_MCA_plm_rsh_agent=false expect 0 "$echelon" resume "$run"
+
 [ -z "$(shm_now)" ] || fail "left under /dev/shm: $(shm_now)"
 done_testing

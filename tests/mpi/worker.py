@@ -96,7 +96,7 @@ def same_bytes():
 
 
 def sum_needed(err):
-    """Bytes that the refusal says a rank needs, the weights' part and the rest."""
+    """Bytes in the refusal: the budget, what one rank needs, the weights in that, and the rest."""
     units = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
     return [float(n) * units[u] for n, u in re.findall(r"([\d.]+) ([KMG]iB)", err)]
 
@@ -104,7 +104,7 @@ def sum_needed(err):
 def budgets(truth):
     file = job("tight", "few", "resources: {threads: 1, memory: 60MiB, ranks_per_worker: 1}")
     err = finish(command("run", file, "--ranks", 2, nodes=True), 69, "no budget")
-    all_needed, weights = sum_needed(err)[:2]
+    all_needed, weights = sum_needed(err)[1:3]
     memory = int(all_needed - weights * 0.25)  # too little for the whole, enough for the halves
     file = job("forced", "few", f"resources: {{threads: 1, memory: {memory}}}")
     finish(command("run", file, "--ranks", 2, nodes=True), 0, "forced")

@@ -59,6 +59,9 @@ static void values(void **state)
     assert_ptr_equal(ech_cluster_class_of(c, "n03.site.org"), &c->classes[0]);
     assert_null(ech_cluster_class_of(c, "n04"));
     assert_true(ech_cluster_excludes(c, "n02"));
+    struct ech_cluster *counted = load("classes: {a: {count: 2, threads: 3}}\n");
+    assert_ptr_equal(ech_cluster_class_of(counted, "any"), &counted->classes[0]);
+    ech_cluster_destroy(counted);
     struct ech_str one, two;
     ech_str_init(&one);
     ech_str_init(&two);

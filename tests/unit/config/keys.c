@@ -136,6 +136,7 @@ static void every_key(void **state)
         for (int i = 0; i < ech_schema_count(*kind); i++) {
             const struct ech_field *field = ech_schema_at(*kind, i);
             if (strcmp(field->path, "kind") == 0 || strcmp(field->path, "resources.time") == 0 ||
+                strcmp(field->path, "resources.each") == 0 ||
                 strcmp(field->path, "resources.ranks_per_worker") == 0 ||
                 strncmp(field->path, "precision.", 10) == 0)
                 continue; /* of their own below */
@@ -287,12 +288,16 @@ static void unknown_and_later(void **state)
     load_bad("kind: embed\nmodel: [m]\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 1,
              "model is a list, a map of keys was expected");
     load_bad(BASIC "precision: {weights: f16, kv: f16}\n", 5, 27, "precision kv comes in a later version");
-    load_bad(BASIC "numerics: mixed\n", 5, 1, "numerics mixed comes in a later version");
+    ech_config_destroy(load_good(
+        BASIC "numerics: mixed\nresources: {each: [\"rank 1-2=avx2/bf16\", \"gpu*=cuda\"]}\n", NULL, NULL));
+    load_bad(BASIC "resources: {each: [\"rank 1=avx2\"]}\n", 5, 13, "it needs numerics: mixed");
+    load_bad(BASIC "numerics: mixed\nresources: {each: [\"rank 3-1=avx2\"]}\n", 6, 13,
+             "rank N or rank N-M was expected");
     load_bad(BASIC "resources: {device: cuda, backend: avx2}\n", 5, 27, "leave one of them out");
     load_bad(BASIC "resources: {device: cpu, backend: cuda}\n", 5, 26, "leave one of them out");
     load_bad("kind: translate\noutput: {dataset: b}\n", 1, 1, "kind translate comes in a later version");
-    load_bad_from(BASIC, WORDS("numerics=mixed"), NULL, 0, 0,
-                  "--set numerics=mixed: numerics mixed comes in");
+    load_bad_from(BASIC, WORDS("output.exists=append"), NULL, 0, 0,
+                  "--set output.exists=append: exists append comes in");
 }
 
 static void precision_is(const char *text, const char *const *sets, int weights, int compute)

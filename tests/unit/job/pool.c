@@ -6,7 +6,11 @@
 #include "job/pool.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { PLACES = 4 };
 
@@ -16,8 +20,8 @@ static void *memory;
 static void open_pools(void)
 {
     size_t bytes = ech_pool_bytes(PLACES, PLACES);
-    memory = ech_alloc_aligned(bytes, NULL);
-    memset(memory, 0, bytes);
+    memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
     for (int p = 0; p < PLACES; p++)
         assert_int_equal(ech_pool_open(memory, PLACES, PLACES, p, &pools[p], NULL), 0);
 }
@@ -26,7 +30,7 @@ static void close_pools(void)
 {
     for (int p = 0; p < PLACES; p++)
         ech_pool_close(pools[p]);
-    ech_free(memory);
+    munmap(memory, ech_pool_bytes(PLACES, PLACES));
 }
 
 static void tell(struct ech_pool *pool, struct ech_range r)
@@ -176,7 +180,68 @@ static void an_idle_rank_copies_from_the_slowest_once(void **state)
     assert_false(ech_pool_copy(pools[2], 1, &copy)); /* slower than the owner: not worth it */
     assert_true(ech_pool_copy(pools[2], 100, &copy));
     assert_true(copy.first == r.first && copy.end == r.end);
+    assert_true(ech_pool_copy(pools[3], 100, &copy)); /* then the one before it */
+    assert_true(copy.first == 0 && copy.end == 60);
     assert_false(ech_pool_copy(pools[3], 100, &copy));
+    close_pools();
+}
+
+static void what_is_computed_is_not_copied(void **state)
+{
+    (void)state;
+    open_pools();
+    struct ech_range a, b, copy;
+    ech_pool_add(pools[0], (struct ech_range){0, 100}, -1);
+    assert_true(ech_pool_claim(pools[1], 60, &a));
+    assert_true(ech_pool_claim(pools[1], 40, &b));
+    ech_pool_set_speed(pools[1], 10, 10);
+    ech_pool_computed(pools[1], b.first, b.end - b.first);
+    assert_true(ech_pool_copy(pools[2], 100, &copy));
+    assert_true(copy.first == a.first && copy.end == a.end);
+    assert_false(ech_pool_copy(pools[2], 100, &copy));
+    close_pools();
+}
+
+/* Its speed says that it is done at once; it shows nothing. */
+static void a_rank_that_stands_still_is_copied(void **state)
+{
+    (void)state;
+    open_pools();
+    struct ech_range r, copy;
+    ech_pool_add(pools[0], (struct ech_range){0, 100}, -1);
+    assert_true(ech_pool_claim(pools[1], 100, &r));
+    ech_pool_set_speed(pools[1], 10000, 10000);
+    assert_false(ech_pool_copy(pools[2], 10000, &copy));
+    ech_sleep_us(200000);
+    assert_true(ech_pool_copy(pools[2], 10000, &copy));
+    close_pools();
+}
+
+static void an_ended_process_is_seen_at_once(void **state)
+{
+    (void)state;
+    open_pools();
+    pid_t child = fork();
+    if (child == 0) { /* a rank of its own: place 3 */
+        struct ech_pool *mine;
+        ech_pool_open(memory, PLACES, PLACES, 3, &mine, NULL);
+        pause();
+    }
+    for (int i = 0; i < 1000 && ech_pool_pid(pools[0], 3) != child; i++)
+        ech_sleep_us(1000);
+    if (ech_pool_gone(pools[0], 3)) /* alive */
+        fail();
+    kill(child, SIGKILL);
+    bool gone = false;
+    for (int i = 0; i < 1000 && !gone; i++) {
+        gone = ech_pool_gone(pools[0], 3);
+        ech_sleep_us(1000);
+    }
+    assert_true(gone); /* and nobody has reaped it */
+    waitpid(child, NULL, 0);
+    assert_true(ech_pool_gone(pools[0], 3));
+    assert_true(ech_pool_gone(pools[2], 3)); /* looked for too late to watch it */
+    assert_false(ech_pool_gone(pools[2], 0));
     close_pools();
 }
 
@@ -250,6 +315,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_dead_may_claim_and_add_nothing_for_good),
     cmocka_unit_test(slots_run_out_and_come_back),
     cmocka_unit_test(an_idle_rank_copies_from_the_slowest_once),
+    cmocka_unit_test(what_is_computed_is_not_copied),
+    cmocka_unit_test(a_rank_that_stands_still_is_copied),
+    cmocka_unit_test(an_ended_process_is_seen_at_once),
     cmocka_unit_test(shares_follow_living_speed),
     cmocka_unit_test(threads_claim_each_row_once),
 };

@@ -326,6 +326,12 @@ static void origins(void **state)
     assert_string_equal(ech_origin_first(saved, "default", out, sizeof out), "default");
     struct ech_str text;
     ech_str_init(&text);
+    static const char nodes[] =
+        "a:\n  nodes: 1  # --set\nresources:\n  nodes: 1  # default\n  x: 2  # default not\n";
+    assert_true(ech_origin_is_default(nodes, "resources", "nodes"));
+    assert_false(ech_origin_is_default(nodes, "a", "nodes"));
+    assert_false(ech_origin_is_default(nodes, "resources", "x"));
+    assert_false(ech_origin_is_default(nodes, "resources", "node"));
     ech_origins_restore(saved, "kind: embed  # job.yaml:1\nmore: 2  # --set\nx:\n", &text);
     assert_string_equal(text.data, "kind: embed  # my.yaml:3\nmore: 2  # --set\nx:\n");
     ech_str_fini(&text);

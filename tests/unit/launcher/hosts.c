@@ -1,11 +1,13 @@
 /* Which hosts an attempt has, from the host file and from what went before. */
 #include "launcher/hosts.h"
+#include "launcher/nodes.h"
 
 #include "base/io.h"
 #include "tests/harness.h"
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char file[] = "# ours\nnode1 slots=2\nnode2  slots = 4 max_slots=8\n\nnode3\n";
 
@@ -107,11 +109,44 @@ static void probes(void **state)
     ech_hosts_fini(&hosts);
 }
 
+/* No agent: only this host answers, whatever it is called. */
+static void is_here(void **state)
+{
+    (void)state;
+    char text[256], own[64] = "";
+    struct ech_hosts hosts = {0};
+    gethostname(own, sizeof own - 1);
+    own[strcspn(own, ".")] = '\0';
+    snprintf(text, sizeof text, "localhost\n127.0.0.1\n%s\n%s.some.site\n%sx\n", own, own, own);
+    assert_int_equal(ech_hosts_parse(text, &hosts, NULL), ECH_OK);
+    assert_int_equal(ech_hosts_probe(&hosts, "no-such-agent", 1, NULL), ECH_OK);
+    assert_false(hosts.items[0].silent || hosts.items[1].silent || hosts.items[2].silent);
+    assert_true(hosts.items[4].silent);
+    ech_hosts_fini(&hosts);
+}
+
+/* A resume on other hosts without a cluster: the earlier cluster file speaks of others. */
+static void saves(void **state)
+{
+    (void)state;
+    static const char text[] = "classes: {a: {hosts: x}}\n";
+    struct ech_nodes nodes = {0};
+    assert_int_equal(ech_mkdir_all("saved", NULL), ECH_OK);
+    assert_int_equal(ech_hosts_parse("x slots=2\n", &nodes.hosts, NULL), ECH_OK);
+    assert_int_equal(ech_cluster_load_text("c", text, sizeof text - 1, &nodes.cluster, NULL), ECH_OK);
+    assert_int_equal(ech_nodes_save(&nodes, "saved", NULL), ECH_OK);
+    assert_true(ech_path_exists("saved/cluster.yaml"));
+    ech_cluster_destroy(nodes.cluster);
+    nodes.cluster = NULL;
+    assert_int_equal(ech_nodes_save(&nodes, "saved", NULL), ECH_OK);
+    assert_false(ech_path_exists("saved/cluster.yaml"));
+    assert_true(ech_path_exists("saved/hosts"));
+    ech_hosts_fini(&nodes.hosts);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(parses),
-    cmocka_unit_test(leaves_out),
-    cmocka_unit_test(history),
-    cmocka_unit_test(probes),
+    cmocka_unit_test(parses), cmocka_unit_test(leaves_out), cmocka_unit_test(history),
+    cmocka_unit_test(probes), cmocka_unit_test(is_here),    cmocka_unit_test(saves),
 };
 
 ECH_TEST_MAIN(tests)

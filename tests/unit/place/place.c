@@ -71,6 +71,21 @@ static void machines(void **state)
     assert_string_equal(p.text, "0");
 }
 
+/* Nodes of other memory, of the same cores or of all. */
+static void more_memory(void **state)
+{
+    (void)state;
+    static const char hbm[] = "pack:2 [numa] [numa] core:4 pu:1", far[] = "[numa] pack:2 [numa] core:4 pu:1";
+    for (int size = 2; size <= 8; size++) {
+        place_all(hbm, NULL, size, 1, true);
+        place_all(far, NULL, size, 1, true);
+    }
+    struct ech_placement p = place_all(hbm, NULL, 2, 4, true);
+    assert_true(p.bound && p.cores == 4);
+    p = place_all(far, NULL, 2, 4, true);
+    assert_true(p.bound && p.cores == 4 && p.numa == 0);
+}
+
 static void not_bound(void **state)
 {
     (void)state;
@@ -94,6 +109,6 @@ static void cpuset(void **state)
     assert_string_equal(p.text, "0");
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(machines), cmocka_unit_test(not_bound),
-                                          cmocka_unit_test(cpuset)};
+static const struct CMUnitTest tests[] = {cmocka_unit_test(machines), cmocka_unit_test(more_memory),
+                                          cmocka_unit_test(not_bound), cmocka_unit_test(cpuset)};
 ECH_TEST_MAIN(tests)

@@ -2,7 +2,9 @@
 #include "tests/harness.h"
 
 #include "plan/lease.h"
+#include "plan/memory.h"
 #include "plan/shares.h"
+#include "plan/speed.h"
 #include "plan/tokens.h"
 
 #include <math.h>
@@ -90,6 +92,56 @@ static void bounds_follow_speed_and_wish(void **state)
     assert_true(least == 1 && most >= 1);
 }
 
+static void speed_is_learnt_by_time(void **state)
+{
+    (void)state;
+    assert_true(ech_speed_learn(0, 500, 0.5) == 1000);
+    assert_true(ech_speed_learn(700, 0, 1) == 700 && ech_speed_learn(700, 5, 0) == 700);
+    double once = ech_speed_learn(1000, 1000, 4); /* a quarter, after one long lease */
+    assert_true(once > 250 && once < 360);
+    double parts = 1000;
+    for (int i = 0; i < 16; i++)
+        parts = ech_speed_learn(parts, 62.5, 0.25);
+    assert_true(fabs(parts - once) < 1e-9); /* many short ones say as much */
+}
+
+static void copies_are_worth_it_or_not(void **state)
+{
+    (void)state;
+    struct ech_copy_view v = {.owner_s = 4, .copy_s = 1};
+    assert_true(fabs(ech_copy_gain(&v) - 3) < 1e-12);
+    v.quiet_s = 3.5; /* in 0.5 s it should be there, and yet it has shown nothing for 3.5 s */
+    assert_true(fabs(ech_copy_gain(&v) - 2.5) < 1e-12);
+    v = (struct ech_copy_view){.owner_s = 1.3, .copy_s = 1};
+    assert_true(ech_copy_gain(&v) == 0);
+    v = (struct ech_copy_view){.owner_s = 0.1, .copy_s = 0.01};
+    assert_true(ech_copy_gain(&v) == 0);
+    v = (struct ech_copy_view){.owner_s = 0, .copy_s = 1, .quiet_s = 9};
+    assert_true(ech_copy_gain(&v) == 0); /* speeds are not known */
+    v = (struct ech_copy_view){.owner_s = 5, .copy_s = 0};
+    assert_true(ech_copy_gain(&v) == 0);
+}
+
+static void memory_goes_to_as_many_as_fit(void **state)
+{
+    (void)state;
+    struct ech_memory_rank r[4];
+    for (int i = 0; i < 4; i++)
+        r[i] = (struct ech_memory_rank){.process = 10, .workspace = 20, .weights = 100, .fits = true};
+    assert_int_equal(ech_memory_share(r, 4, 0), 4); /* no limit */
+    assert_int_equal(ech_memory_used(r, 4), 220);
+    assert_int_equal(ech_memory_share(r, 4, 220), 4);
+    assert_int_equal(ech_memory_share(r, 4, 219), 3);
+    assert_true(r[2].works && !r[3].works);
+    assert_int_equal(ech_memory_share(r, 4, 159), 0);
+    r[1].group = 1; /* computes in its own way: weights of its own */
+    assert_int_equal(ech_memory_share(r, 4, 220), 3);
+    assert_true(!r[1].works && r[3].works);
+    r[0].fits = false;
+    assert_int_equal(ech_memory_share(r, 4, 0), 3);
+    assert_int_equal(ech_memory_used(r, 4), 300);
+}
+
 static void shares_follow_speed(void **state)
 {
     (void)state;
@@ -103,6 +155,37 @@ static void shares_follow_speed(void **state)
     ech_plan_fill(&plan, true);
     assert_int_equal(ranks[1].rows, 200);
     assert_true(fabs(ech_plan_makespan(&plan) - 20) < 1e-9);
+}
+
+static void who_rests_gets_nothing(void **state)
+{
+    (void)state;
+    struct ech_plan_rank ranks[3] = {{.speed = 100}, {.speed = 300}, {.rests = true}};
+    struct ech_plan plan = {.rows = 400, .tokens = 4000, .ranks_count = 3, .ranks = ranks};
+    ech_plan_fill(&plan, false);
+    assert_true(ranks[0].rows == 100 && ranks[1].rows == 300 && ranks[2].rows == 0);
+    ech_plan_fill(&plan, true);
+    assert_true(ranks[0].rows == 200 && ranks[1].rows == 200 && ranks[2].rows == 0);
+}
+
+static void chance_to_end_in_time(void **state)
+{
+    (void)state;
+    struct ech_plan_rank ranks[1] = {{.speed = 100}};
+    struct ech_plan plan = {.rows = 10, .tokens = 1000, .ranks_count = 1, .ranks = ranks, .time_limit = 60};
+    ech_plan_fill(&plan, false); /* 10 s */
+    assert_true(fabs(ech_plan_chance(&plan, 10) - 0.5) < 1e-9);
+    assert_true(fabs(ech_plan_chance(&plan, 11.5) - 0.8413) < 1e-3);
+    assert_true(ech_plan_chance(&plan, 0) == 1);
+    struct ech_err err = ECH_ERR_NONE;
+    plan.time_left = 7; /* two deviations */
+    assert_int_equal(ech_plan_check(&plan, &err), ECH_OK);
+    plan.time_left = 6;
+    assert_int_equal(ech_plan_check(&plan, &err), ECH_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "--force"));
+    ranks[0].speed = 0;
+    ech_plan_fill(&plan, false); /* nothing is known */
+    assert_int_equal(ech_plan_check(&plan, NULL), ECH_OK);
 }
 
 static void shares_without_speeds(void **state)
@@ -124,7 +207,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(token_line_is_never_negative),
     cmocka_unit_test(leases_shrink_and_end),
     cmocka_unit_test(bounds_follow_speed_and_wish),
+    cmocka_unit_test(speed_is_learnt_by_time),
+    cmocka_unit_test(copies_are_worth_it_or_not),
+    cmocka_unit_test(memory_goes_to_as_many_as_fit),
     cmocka_unit_test(shares_follow_speed),
+    cmocka_unit_test(who_rests_gets_nothing),
+    cmocka_unit_test(chance_to_end_in_time),
     cmocka_unit_test(shares_without_speeds),
 };
 
