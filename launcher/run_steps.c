@@ -88,8 +88,11 @@ int ech_run_steps(const struct ech_args *args, const char *const *sets, int64_t 
                   struct ech_err *err)
 {
     struct ech_pipeline pipeline;
-    struct chain c = {
-        .args = args, .pipeline = &pipeline, .ranks = ranks, .dry = ech_args_given(args, "dry-run")};
+    struct chain c = {.args = args,
+                      .sets = sets,
+                      .pipeline = &pipeline,
+                      .ranks = ranks,
+                      .dry = ech_args_given(args, "dry-run")};
     int code = ech_pipeline_load(args->operands[0], sets, &pipeline, err);
     *done = pipeline.steps.count > 0;
     if (code == ECH_OK)
