@@ -115,7 +115,10 @@ int ech_find_rank_program(char **path, struct ech_err *err)
 
 int ech_find_mpirun(char **path, struct ech_err *err)
 {
-    char *found = ech_find_program("mpirun");
+    const char *own = getenv("ECHELON_MPIRUN");
+    char *found = ech_find_program(own && *own ? own : "mpirun");
+    if (!found && own && *own)
+        return ech_fail(err, ECH_UNAVAILABLE, "ECHELON_MPIRUN=%s is no program that can be run", own);
     if (!found)
         return ech_fail(err, ECH_UNAVAILABLE,
                         "mpirun is not in PATH: install Open MPI (apt-get install openmpi-bin; on a cluster: "

@@ -26,6 +26,7 @@ char *ech_find_program(const char *name);
  * do. Owner: the caller. */
 int ech_find_rank_program(char **path, struct ech_err *err);
 /* mpirun of Open MPI; ECH_UNAVAILABLE with what to install. Owner: the caller. */
+/* $ECHELON_MPIRUN, else mpirun in PATH. */
 int ech_find_mpirun(char **path, struct ech_err *err);
 
 #endif

@@ -390,6 +390,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                       ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
+                                  .srun = ready->srun ? &ready->place : NULL,
                                   .arguments = arguments,
                                   .marker = run_dir,
                                   .grace_s = stop_grace_s(),

@@ -89,7 +89,7 @@ int ech_child_wait(const struct ech_child_spec *spec, struct ech_err *err)
 
 char *ech_child_output(char *const *argv, int *status)
 {
-    enum { MOST = 65536 };
+    enum { MOST = 8 << 20 };
     int ends[2];
     pid_t pid;
     if (pipe2(ends, O_CLOEXEC) != 0)

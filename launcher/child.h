@@ -18,7 +18,7 @@ int ech_child_start(const struct ech_child_spec *spec, pid_t *pid, struct ech_er
 
 /* Run a program to its end; its exit status (128 + signal), or a code with err filled. */
 int ech_child_wait(const struct ech_child_spec *spec, struct ech_err *err);
-/* Its stdout and stderr together (at most 64 KiB), NULL where it could not be run. Owner: the caller. */
+/* Its stdout and stderr together (at most 8 MiB), NULL where it could not be run. Owner: the caller. */
 char *ech_child_output(char *const *argv, int *status);
 
 #endif

@@ -2,6 +2,7 @@
 #include "launcher/job.h"
 
 #include "launcher/origins.h"
+#include "launcher/verbs.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -22,6 +23,25 @@ void ech_ready_fini(struct ech_ready *ready)
     ech_free(ready->mpirun);
     ech_free(ready->rank_program);
     *ready = (struct ech_ready){0};
+}
+
+/* mpirun, or srun where the job says so; the components of a heterogeneous job are srun's alone. */
+static int find_starter(struct ech_ready *ready, struct ech_err *err)
+{
+    ready->srun = ready->job->resources.launcher == ECH_LAUNCHER_SRUN;
+    if (!ready->srun && ready->place.components)
+        ech_say(
+            "mpirun sees the first of the job's components alone: resources.launcher: srun takes them all");
+    if (!ready->srun)
+        return ech_find_mpirun(&ready->mpirun, err);
+    if (!ready->place.allocation)
+        return ech_fail(err, ECH_UNAVAILABLE,
+                        "resources.launcher is srun, and this is no Slurm job: echelon submit makes one");
+    if (ready->nodes.hosts.count)
+        return ech_fail(err, ECH_USAGE, "--hosts and --cluster choose hosts for mpirun, not for srun");
+    if (!(ready->mpirun = ech_find_program("srun")))
+        return ech_fail(err, ECH_UNAVAILABLE, "srun is not in PATH");
+    return ready->place.components ? ech_layout_components(&ready->place, &ready->layout, err) : ECH_OK;
 }
 
 /* Was resources.nodes said? A run directory's job.yaml has every value, with who said it in a comment. */
@@ -67,7 +87,7 @@ int ech_ready_make(const struct ech_config_request *request, int64_t ranks, cons
     if (code == ECH_OK)
         code = ech_find_rank_program(&ready.rank_program, err);
     if (code == ECH_OK)
-        code = ech_find_mpirun(&ready.mpirun, err);
+        code = find_starter(&ready, err);
     if (code != ECH_OK)
         ech_ready_fini(&ready);
     else
@@ -99,9 +119,14 @@ static const char *path_option(const struct ech_job *job, const char *path)
     return NULL;
 }
 
+const char *ech_job_index(const struct ech_job *job)
+{
+    return path_option(job, "options.index");
+}
+
 int ech_job_check_inputs(const struct ech_job *job, struct ech_err *err)
 {
-    const char *index = path_option(job, "options.index");
+    const char *index = ech_job_index(job);
     if (job->model && !ech_path_exists(job->model))
         return ech_fail(err, ECH_NOINPUT,
                         "model: %s does not exist (ci/get-model NAME fetches one; any local folder will do)",

@@ -12,6 +12,7 @@ struct ech_ready {
     struct ech_place place;
     struct ech_layout layout;
     struct ech_nodes nodes;
+    bool srun; /* `mpirun` is srun: it starts the ranks */
 };
 
 /* Load, find programs, decide the nodes and the layout. `ranks`: --ranks, -1 where not given; hosts, cluster:
@@ -19,6 +20,9 @@ struct ech_ready {
 int ech_ready_make(const struct ech_config_request *request, int64_t ranks, const char *hosts,
                    const char *cluster, struct ech_ready *out, struct ech_err *err);
 void ech_ready_fini(struct ech_ready *ready);
+
+/* The other dataset that a job reads (options.index); NULL: none. */
+const char *ech_job_index(const struct ech_job *job);
 
 /* Model and datasets are there (ECH_NOINPUT), the output is not and can be made (ECH_EXISTS). Nothing is
  * made. */

@@ -10,6 +10,8 @@
  * other hosts MPI's daemon has a folder of its own until the ranks come) */
 #include "launcher/mpirun.h"
 
+#include "launcher/srun.h"
+
 #include "base/cores.h"
 #include "base/num.h"
 
@@ -72,6 +74,7 @@ void ech_place_find(struct ech_place *out)
         return;
     out->allocation = true;
     out->nodes = count;
+    ech_components_find(out);
     int64_t least = cores ? ech_slurm_least_cores(cores) : 0;
     if (least > 0)
         out->node_cores = least;

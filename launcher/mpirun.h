@@ -7,10 +7,16 @@
 #include <stdint.h>
 
 /* What the surroundings offer. */
+enum { ECH_MOST_COMPONENTS = 32 };
+struct ech_component {          /* of a heterogeneous Slurm job */
+    int64_t nodes, tasks, cpus; /* cpus: of a task, 0: not said */
+};
 struct ech_place {
     bool allocation;    /* inside a Slurm job: mpirun takes its nodes */
     int64_t nodes;      /* of the allocation; 1 without */
     int64_t node_cores; /* usable cores of a node (the smallest of the allocation) */
+    int components;     /* of a heterogeneous job; 0: it is none, -1: more than can be kept */
+    struct ech_component component[ECH_MOST_COMPONENTS];
 };
 
 /* What was asked: 0 = auto. `ranks`: --ranks, -1 where it was not given. */
@@ -41,6 +47,14 @@ struct ech_mpirun {
     bool recovery;          /* the others go on when a rank dies */
     char *const *arguments; /* of the program, NULL-terminated */
 };
+/* Ranks, nodes and threads of all components together (srun alone starts them). ECH_CONFIG: too many. */
+int ech_layout_components(const struct ech_place *place, struct ech_layout *out, struct ech_err *err);
+
+/* The same start by srun (`mpirun` is its path): one world over the allocation, or over all components of
+ * `place`. What mpirun takes as --mca comes by the environment: ech_srun_settings. */
+void ech_srun_command(const struct ech_mpirun *m, const struct ech_place *place, struct ech_argv *out);
+/* "OMPI_MCA_...=..." each. */
+void ech_srun_settings(const char *shm_dir, struct ech_argv *out);
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out);
 
 #endif

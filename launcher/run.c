@@ -3,6 +3,7 @@
 #include "launcher/origins.h"
 #include "launcher/recovery.h"
 #include "launcher/rundirs.h"
+#include "launcher/run.h"
 #include "launcher/verbs.h"
 
 #include "base/io.h"
@@ -52,7 +53,9 @@ const struct ech_command ech_run_command = {
         "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
         "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
         "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.\n"
-        "--hosts and --cluster start ranks on other hosts, by ssh or the cluster file's launch command.",
+        "--hosts and --cluster start ranks on other hosts, by ssh or the cluster file's launch command.\n"
+        "A file with steps: one run a step, in the order of `after`; a step that is sealed and unchanged is\n"
+        "left as it is, one that was stopped goes on.",
     .options = run_options,
     .operands_least = 1,
     .operands_most = 1,
@@ -112,7 +115,7 @@ int ech_job_write(const char *run_dir, const struct ech_config *config, struct e
     return write_job(run_dir, config, NULL, err);
 }
 
-static int dry_run(const struct ech_ready *ready, struct ech_err *err)
+int ech_run_dry(const struct ech_ready *ready, struct ech_err *err)
 {
     char *arguments[] = {"run", "RUN", "--attempt", "1", NULL};
     struct ech_session session = {.mpirun = ready->mpirun,
@@ -120,6 +123,7 @@ static int dry_run(const struct ech_ready *ready, struct ech_err *err)
                                   .layout = &ready->layout,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
+                                  .srun = ready->srun ? &ready->place : NULL,
                                   .launch = ready->place.allocation ? NULL : ready->nodes.launch.data,
                                   .mpi_prefix =
                                       ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
@@ -145,7 +149,7 @@ static int dry_run(const struct ech_ready *ready, struct ech_err *err)
     return code;
 }
 
-static int start(const struct ech_ready *ready, struct ech_err *err)
+int ech_run_start(const struct ech_ready *ready, struct ech_err *err)
 {
     char *run_dir = NULL, *nodes = NULL;
     int lock = -1;
@@ -206,6 +210,8 @@ int ech_verb_run(int argc, char **argv, struct ech_err *err)
         code = ECH_UNAVAILABLE;
         goto out;
     }
+    if ((code = ech_run_steps(&args, sets, ranks, &done, err)) != ECH_OK || done)
+        goto out;
     struct ech_config_request request = {
         .path = args.operands[0], .sets = sets, .env = (const char *const *)environ};
     if ((code = ech_ready_make(&request, ranks, ech_args_get(&args, "hosts"), ech_args_get(&args, "cluster"),
@@ -214,7 +220,7 @@ int ech_verb_run(int argc, char **argv, struct ech_err *err)
         (code = ech_job_check_output(ready.job, err)) != ECH_OK)
         goto out;
     ech_recovery_say();
-    code = ech_args_given(&args, "dry-run") ? dry_run(&ready, err) : start(&ready, err);
+    code = ech_args_given(&args, "dry-run") ? ech_run_dry(&ready, err) : ech_run_start(&ready, err);
 out:
     ech_free(sets);
     ech_ready_fini(&ready);
@@ -284,7 +290,7 @@ static int make_ready(const char *run_dir, const struct ech_config_request *requ
     return code;
 }
 
-static int go_on(const char *run_dir, const struct ech_args *args, int64_t ranks, struct ech_err *err)
+int ech_run_go_on(const char *run_dir, const struct ech_args *args, int64_t ranks, struct ech_err *err)
 {
     const char *const *sets = ech_args_all(args, "set");
     struct ech_ready ready = {0};
@@ -344,7 +350,7 @@ int ech_verb_resume(int argc, char **argv, struct ech_err *err)
     if (code == ECH_OK && !done)
         code = ech_rundir_find(args.operands[0], &run_dir, err);
     if (code == ECH_OK && !done)
-        code = go_on(run_dir, &args, ranks, err);
+        code = ech_run_go_on(run_dir, &args, ranks, err);
     ech_free(run_dir);
     ech_args_fini(&args);
     return code;

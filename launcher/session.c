@@ -86,7 +86,10 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
                            .allocation = session->allocation,
                            .recovery = session->recovery,
                            .arguments = session->arguments};
-    ech_mpirun_command(&m, out);
+    if (session->srun)
+        ech_srun_command(&m, session->srun, out);
+    else
+        ech_mpirun_command(&m, out);
 }
 
 /* Everything that lives while mpirun runs. */
@@ -104,29 +107,37 @@ struct live {
 
 static int start_mpirun(struct live *l, struct ech_err *err)
 {
-    struct ech_argv argv;
+    struct ech_argv argv, env;
     char run_env[4200], node_env[400], threads_env[64], start_env[64];
     int ends[2] = {-1, -1};
     snprintf(run_env, sizeof run_env, ECH_RUN_ENV "=%s", l->marker);
     snprintf(node_env, sizeof node_env, ECH_NODEDIR_ENV "=%s", l->shm.path);
     snprintf(threads_env, sizeof threads_env, "OMP_NUM_THREADS=%lld", (long long)l->session->layout->threads);
     snprintf(start_env, sizeof start_env, "ECH_START_SECONDS=%.0f", l->session->start_s);
-    bool root = geteuid() == 0;
-    const char *env[] = {run_env, /* the list ends early where we are not root */
-                         node_env,
-                         threads_env,
-                         start_env,
-                         "OMP_WAIT_POLICY=passive",
-                         root ? "OMPI_ALLOW_RUN_AS_ROOT=1" : NULL,
-                         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
-                         NULL};
+    ech_argv_init(&env);
+    ech_argv_add(&env, run_env);
+    ech_argv_add(&env, node_env);
+    ech_argv_add(&env, threads_env);
+    ech_argv_add(&env, start_env);
+    ech_argv_add(&env, "OMP_WAIT_POLICY=passive");
+    if (geteuid() == 0) {
+        ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT=1");
+        ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1");
+    }
+    if (l->session->srun)
+        ech_srun_settings(l->shm.path, &env);
     ech_argv_init(&argv);
     ech_session_command(l->session, l->shm.path, &argv);
     int code = ech_argv_check(&argv, err);
+    if (code == ECH_OK)
+        code = ech_argv_check(&env, err);
     if (code == ECH_OK && l->session->output && pipe2(ends, O_CLOEXEC) != 0)
         code = ech_fail_errno(err, ECH_UNAVAILABLE, errno, "a pipe for the output of mpirun");
-    struct ech_child_spec spec = {
-        .argv = argv.items, .env = env, .output = ends[1], .session = true, .death_signal = SIGTERM};
+    struct ech_child_spec spec = {.argv = argv.items,
+                                  .env = (const char *const *)env.items,
+                                  .output = ends[1],
+                                  .session = true,
+                                  .death_signal = SIGTERM};
     if (code == ECH_OK)
         code = ech_child_start(&spec, &l->pid, err);
     if (ends[1] >= 0)
@@ -135,6 +146,7 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     if (l->log >= 0)
         fcntl(l->log, F_SETFL, O_NONBLOCK);
     ech_argv_fini(&argv);
+    ech_argv_fini(&env);
     return code;
 }
 

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CACHE_S = 5, SMALL = 1 << 20 };
+enum { CACHE_S = 5, SILENT_S = 30, SMALL = 1 << 20, QUEUE = 8 << 20 };
 #define CACHE ".slurm-queue" /* in the folder of the runs */
 
 #define WORD(text) ((char *)(uintptr_t)(text))
@@ -93,18 +93,34 @@ static char *read_small(const char *run_dir, const char *name)
 
 /* ---- the queue ---- */
 
-/* The kept answer where it is young; else squeue's, kept. NULL: Slurm is not here or silent. */
-static char *queue_text(const char *run_dir)
+/* The kept answer where it is young. An empty one says that squeue failed: it is left in peace for longer. */
+static char *kept_text(const char *path)
 {
     struct stat st;
-    char *runs = ech_path_dir(run_dir, NULL), *path = runs ? ech_path_join(runs, CACHE, NULL) : NULL,
-         *text = NULL;
-    if (path && stat(path, &st) == 0 && st.st_uid == geteuid() && time(NULL) - st.st_mtime < CACHE_S &&
-        time(NULL) >= st.st_mtime)
-        ech_read_file(path, SMALL, &text, NULL, NULL);
+    char *text = NULL;
+    double age;
+    if (stat(path, &st) == 0 && st.st_uid == geteuid() && (age = difftime(time(NULL), st.st_mtime)) >= 0 &&
+        age < (st.st_size ? CACHE_S : SILENT_S))
+        ech_read_file(path, QUEUE, &text, NULL, NULL);
+    return text;
+}
+
+/* The kept answer; else squeue's, kept: a new line at least. NULL: no memory. */
+static char *queue_text(const char *run_dir)
+{
+    char *runs = ech_path_dir(run_dir, NULL), *path = runs ? ech_path_join(runs, CACHE, NULL) : NULL;
+    char *text = path ? kept_text(path) : NULL;
     char *argv[] = {"squeue", "--me", "--noheader", "--states=all", "--format=" ECH_SQUEUE_FORMAT, NULL};
-    if (!text && ech_slurm_call(argv, &text, NULL) == ECH_OK && path)
-        ech_write_file(path, text, strlen(text), NULL);
+    if (!text) {
+        bool answered = ech_slurm_call(argv, &text, NULL) == ECH_OK;
+        if (answered && !*text) { /* no jobs: not to be taken for a silence */
+            ech_free(text);
+            text = ech_strdup("\n", NULL);
+        } else if (!answered)
+            text = ech_strdup("", NULL);
+        if (path && text)
+            ech_write_file(path, text, strlen(text), NULL);
+    }
     ech_free(path);
     ech_free(runs);
     return text;
@@ -139,7 +155,7 @@ bool ech_slurm_word(const char *run_dir, struct ech_slurm_word *out)
     long long restarts = 0;
     if (!ech_slurm_read_job(run_dir, word.job, sizeof word.job))
         return false;
-    char *progress = read_small(run_dir, "slurm-progress"),
+    char *progress = read_small(run_dir, ECH_RUN_SLURM_PROGRESS),
          *stopped = read_small(run_dir, ECH_RUN_SLURM_STOPPED);
     if (progress && sscanf(progress, "%lld", &restarts) == 1 && restarts > 0)
         word.restarts = restarts;

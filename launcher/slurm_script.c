@@ -1,6 +1,8 @@
 /* The batch script: see slurm_script.h. */
 #include "launcher/slurm_script.h"
 
+#include "launcher/mpirun.h"
+
 #include "base/num.h"
 
 #include <ctype.h>
@@ -86,6 +88,47 @@ static int check_option(const char *text, struct ech_err *err)
     return ECH_OK;
 }
 
+/* "nodes=1 constraint=big" */
+static int check_component(const char *text, struct ech_err *err)
+{
+    const char *p = text + strspn(text, " ");
+    if (!*p)
+        return ech_fail(err, ECH_CONFIG, "resources.components has an empty component");
+    while (*p) {
+        char word[256];
+        size_t length = strcspn(p, " ");
+        snprintf(word, sizeof word, "%.*s", (int)ech_min64((int64_t)length, 255), p);
+        if (length >= sizeof word || !option_name(word) || !plain(word))
+            return ech_fail(
+                err, ECH_CONFIG,
+                "resources.components: \"%.60s\" is no option of sbatch: name=value by blanks was "
+                "expected",
+                word);
+        p += length + strspn(p + length, " ");
+    }
+    return ECH_OK;
+}
+
+static int check_components(const struct ech_batch *batch, struct ech_err *err)
+{
+    const struct ech_list *list = &batch->job->resources.components;
+    int code = ECH_OK;
+    for (int i = 0; code == ECH_OK && i < list->count; i++)
+        code = check_component(list->items[i], err);
+    if (code == ECH_OK && list->count && batch->job->resources.launcher != ECH_LAUNCHER_SRUN)
+        code =
+            ech_fail(err, ECH_CONFIG,
+                     "resources.components needs resources.launcher: srun (mpirun sees the first component "
+                     "alone)");
+    if (code == ECH_OK && list->count >= ECH_MOST_COMPONENTS)
+        code = ech_fail(err, ECH_CONFIG, "resources.components has %d components, at most %d can be",
+                        list->count, ECH_MOST_COMPONENTS - 1);
+    if (code == ECH_OK && list->count && batch->array_tasks)
+        code =
+            ech_fail(err, ECH_CONFIG, "a job with resources.components cannot be an array: Slurm has none");
+    return code;
+}
+
 static int check_path(const char *what, const char *path, struct ech_err *err)
 {
     for (const char *p = path; *p; p++)
@@ -112,7 +155,7 @@ int ech_batch_check(const struct ech_batch *batch, struct ech_err *err)
         code = check_plain(words[i].key, words[i].text, err);
     for (int i = 0; code == ECH_OK && i < job->slurm.count; i++)
         code = check_option(job->slurm.items[i], err);
-    return code;
+    return code == ECH_OK ? check_components(batch, err) : code;
 }
 
 /* ---- the text ---- */
@@ -207,6 +250,40 @@ static void put_passed(const struct ech_list *list, struct ech_str *out)
     }
 }
 
+static bool says(const char *component, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *p = component; (p = strstr(p, name)); p += length)
+        if ((p == component || p[-1] == ' ') && p[length] == '=')
+            return true;
+    return false;
+}
+
+/* A component takes nothing over from the first one: what all should have is said again. */
+static void put_component(const struct ech_batch *batch, const char *text, struct ech_str *out)
+{
+    const struct ech_job *job = batch->job;
+    char time[64] = "";
+    if (job->resources.time > 0)
+        ech_slurm_time(job->resources.time, time, sizeof time);
+    const struct {
+        const char *name, *value;
+    } shared[] = {{"time", time[0] ? time : NULL},
+                  {"partition", job->resources.partition ? job->resources.partition : batch->partition},
+                  {"account", job->resources.account},
+                  {"qos", job->resources.qos}};
+    ech_str_adds(out, "#SBATCH hetjob\n");
+    for (const char *p = text + strspn(text, " "); *p;) {
+        size_t length = strcspn(p, " ");
+        ech_str_addf(out, "#SBATCH --%.*s\n", (int)length, p);
+        p += length + strspn(p + length, " ");
+    }
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
+        if (!says(text, shared[i].name))
+            option(out, shared[i].name, shared[i].value);
+    ech_str_adds(out, "#SBATCH --no-kill\n#SBATCH --requeue\n");
+}
+
 /* The running part. `wait` returns at each trapped signal, hence the loop. A stop by TERM is the scheduler's
  * or the user's own: it is never put back from here. */
 static const char body[] =
@@ -271,6 +348,9 @@ void ech_batch_script(const struct ech_batch *batch, struct ech_str *out)
     ech_str_addf(out, "#SBATCH --no-kill\n#SBATCH --requeue\n#SBATCH --signal=B:USR1@%lld\n",
                  (long long)ech_batch_notice(batch->job));
     put_passed(&batch->job->slurm, out);
+    const struct ech_list *components = &batch->job->resources.components;
+    for (int i = 0; i < components->count; i++)
+        put_component(batch, components->items[i], out);
     ech_str_adds(out, "\nrun=");
     ech_shell_quote(batch->run_dir, out);
     ech_str_adds(out, "\nechelon=");

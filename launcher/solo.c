@@ -36,7 +36,7 @@ const struct ech_command ech_model_command = {
     .exits = exits};
 const struct ech_command ech_plan_command = {
     .name = "echelon plan",
-    .usage = "JOB.yaml [--set KEY=VALUE]... [--ranks N]",
+    .usage = "JOB.yaml [--step NAME] [--set KEY=VALUE]... [--ranks N]",
     .summary = "Shows the shares of the ranks, their memory and the finish time; nothing runs.",
     .operands_most = -1,
     .example = "echelon plan job.yaml --ranks 4",

@@ -1,5 +1,7 @@
 /* The verb `submit`: run directories, their batch script, sbatch. What is decided lies in slurm_script.c and
  * slurm_site.c. */
+#include "launcher/submit.h"
+
 #include "launcher/argv.h"
 #include "launcher/job.h"
 #include "launcher/rundirs.h"
@@ -44,7 +46,8 @@ const struct ech_command ech_submit_command = {
     .usage = "JOB.yaml [--set KEY=VALUE]... [--after JOB]... [--each FILE [--throttle N]] [--dry-run]",
     .summary =
         "Submits a job to Slurm: makes the run directory (its path on stdout), writes submit.sh into it and\n"
-        "gives it to sbatch. Stopped by the time limit or a lost node, the job goes back into the queue and\n"
+        "gives it to sbatch; a file with steps becomes a job a step. Stopped by the time limit or a lost "
+        "node, the job goes back into the queue and\n"
         "goes on, until it is sealed or two attempts brought nothing. echelon status shows what Slurm says,\n"
         "echelon cancel stops it. Keys: resources.*, and slurm for other options of sbatch.",
     .options = options,
@@ -53,17 +56,7 @@ const struct ech_command ech_submit_command = {
     .example = "echelon submit job.yaml --set resources.nodes=4 --set resources.time=1:30:00",
     .exits = exits};
 
-struct submission {
-    const struct ech_args *args;
-    struct ech_config **configs; /* one a run; those of --each differ in input and output */
-    char **run_dirs;
-    int64_t count, throttle;
-    struct ech_str after; /* "afterok:1:2", or empty */
-    char echelon[PATH_MAX];
-    char partition[64];
-};
-
-static const struct ech_job *job_of(const struct submission *s)
+static const struct ech_job *job_of(const struct ech_submission *s)
 {
     return ech_config_job(s->configs[0]);
 }
@@ -77,7 +70,7 @@ static const char *last_part(const char *path)
 }
 
 /* The job with the dataset of one line. */
-static int load_each(struct submission *s, const char *dataset, const char *output, struct ech_err *err)
+static int load_each(struct ech_submission *s, const char *dataset, const char *output, struct ech_err *err)
 {
     const char *const *sets = ech_args_all(s->args, "set");
     size_t n = 0;
@@ -102,7 +95,7 @@ static int load_each(struct submission *s, const char *dataset, const char *outp
     return code;
 }
 
-static int check_twice(const struct submission *s, struct ech_err *err)
+static int check_twice(const struct ech_submission *s, struct ech_err *err)
 {
     const char *mine = ech_config_job(s->configs[s->count - 1])->output.dataset;
     for (int64_t i = 0; i + 1 < s->count; i++)
@@ -112,7 +105,7 @@ static int check_twice(const struct submission *s, struct ech_err *err)
     return ECH_OK;
 }
 
-static int load_list(struct submission *s, const char *file, const char *output, struct ech_err *err)
+static int load_list(struct ech_submission *s, const char *file, const char *output, struct ech_err *err)
 {
     char *text = NULL;
     int code = ech_read_file(file, LIST_BYTES, &text, NULL, err);
@@ -135,18 +128,20 @@ static int load_list(struct submission *s, const char *file, const char *output,
     return code;
 }
 
-static int load(struct submission *s, struct ech_err *err)
+static int load(struct ech_submission *s, struct ech_err *err)
 {
     const char *file = ech_args_get(s->args, "each");
     struct ech_config *config = NULL;
     struct ech_config_request request = {.path = s->args->operands[0],
                                          .sets = ech_args_all(s->args, "set"),
-                                         .env = (const char *const *)environ};
+                                         .env = (const char *const *)environ,
+                                         .step = s->step};
     int code = ech_config_load(&request, &config, err);
     if (code != ECH_OK)
         return code;
     s->configs = ech_calloc(file ? MOST_EACH : 1, sizeof(struct ech_config *), err);
-    s->run_dirs = ech_calloc(file ? MOST_EACH : 1, sizeof(char *), err);
+    if (!s->run_dirs) /* a step that goes on has one */
+        s->run_dirs = ech_calloc(file ? MOST_EACH : 1, sizeof(char *), err);
     if (!s->configs || !s->run_dirs)
         code = ECH_UNAVAILABLE;
     else if (file)
@@ -159,17 +154,22 @@ static int load(struct submission *s, struct ech_err *err)
     return code;
 }
 
-static int check(const struct submission *s, struct ech_err *err)
+static int check(const struct ech_submission *s, struct ech_err *err)
 {
     int code = ECH_OK;
-    for (int64_t i = 0; code == ECH_OK && i < s->count; i++)
-        if ((code = ech_job_check_inputs(ech_config_job(s->configs[i]), err)) == ECH_OK)
-            code = ech_job_check_output(ech_config_job(s->configs[i]), err);
+    for (int64_t i = 0; code == ECH_OK && i < s->count; i++) {
+        const struct ech_job *job = ech_config_job(s->configs[i]);
+        bool is_there = !s->fed || ech_job_check_inputs(job, NULL) == ECH_OK;
+        if (!s->fed)
+            code = ech_job_check_inputs(job, err);
+        if (code == ECH_OK && is_there && !s->run_dirs[i])
+            code = ech_job_check_output(job, err);
+    }
     return code;
 }
 
 /* --after: a number, or a run that was submitted. */
-static int find_after(struct submission *s, struct ech_err *err)
+static int find_after(struct ech_submission *s, struct ech_err *err)
 {
     const char *const *names = ech_args_all(s->args, "after");
     for (; *names; names++) {
@@ -199,7 +199,7 @@ static int ask_sinfo(char **out, struct ech_err *err)
     return ech_slurm_call(argv, out, err);
 }
 
-static int choose_partition(struct submission *s, const char *text, struct ech_err *err)
+int ech_submission_place(struct ech_submission *s, const char *sinfo, struct ech_err *err)
 {
     const struct ech_job *job = job_of(s);
     struct ech_site site = {0};
@@ -212,9 +212,9 @@ static int choose_partition(struct submission *s, const char *text, struct ech_e
                                .cpus = ranks * ech_max64(job->resources.threads, 1),
                                .memory_mib = (job->resources.memory + (1 << 20) - 1) >> 20,
                                .time = job->resources.time};
-    if (job->resources.partition && strchr(job->resources.partition, ','))
-        return ECH_OK; /* several: Slurm chooses */
-    int code = ech_site_parse(text, &site, err);
+    if (!sinfo || (job->resources.partition && strchr(job->resources.partition, ',')))
+        return ECH_OK; /* nothing is known; or several are named: Slurm chooses */
+    int code = ech_site_parse(sinfo, &site, err);
     if (code == ECH_OK)
         code = ech_site_choose(&site, &ask, &partition, err);
     for (size_t i = 0; code == ECH_OK && i < site.count; i++)
@@ -235,7 +235,7 @@ static int64_t array_size(void)
 
 /* ---- making and submitting ---- */
 
-static struct ech_batch batch_of(const struct submission *s, const char *run_dir, int64_t tasks)
+static struct ech_batch batch_of(const struct ech_submission *s, const char *run_dir, int64_t tasks)
 {
     return (struct ech_batch){.job = job_of(s),
                               .run_dir = run_dir,
@@ -246,9 +246,11 @@ static struct ech_batch batch_of(const struct submission *s, const char *run_dir
                               .array_throttle = s->throttle};
 }
 
-static int make_run(struct submission *s, int64_t i, struct ech_err *err)
+static int make_run(struct ech_submission *s, int64_t i, struct ech_err *err)
 {
     const struct ech_job *job = ech_config_job(s->configs[i]);
+    if (s->kept)
+        return ECH_OK;
     int code = ech_rundir_create(job->runs, job->name, &s->run_dirs[i], err);
     if (code == ECH_OK)
         code = ech_job_write(s->run_dirs[i], s->configs[i], err);
@@ -271,7 +273,7 @@ static int write_text(const char *run_dir, const char *name, const struct ech_st
     return code;
 }
 
-static int write_script(const struct submission *s, int64_t first, int64_t tasks, struct ech_err *err)
+static int write_script(const struct ech_submission *s, int64_t first, int64_t tasks, struct ech_err *err)
 {
     struct ech_str text, runs;
     struct ech_batch batch = batch_of(s, s->run_dirs[first], tasks);
@@ -289,7 +291,7 @@ static int write_script(const struct submission *s, int64_t first, int64_t tasks
 }
 
 /* One sbatch for the runs from `first` on; tasks 0: one plain job. */
-static int submit(const struct submission *s, int64_t first, int64_t tasks, struct ech_err *err)
+static int submit(struct ech_submission *s, int64_t first, int64_t tasks, struct ech_err *err)
 {
     char id[32], task[64];
     char *text = NULL, *script = ech_run_path(err, s->run_dirs[first], "%s", SCRIPT);
@@ -304,22 +306,27 @@ static int submit(const struct submission *s, int64_t first, int64_t tasks, stru
             printf("%s\n", s->run_dirs[first + i]);
     }
     fflush(stdout);
-    if (code == ECH_OK)
-        ech_say("submitted as job %s; echelon status %s shows it", id, s->run_dirs[first]);
+    if (code == ECH_OK && job_of(s)->resources.launcher == ECH_LAUNCHER_SRUN)
+        ech_say("launcher srun: the death of a rank ends an attempt, and the job goes back into the queue");
+    if (code == ECH_OK) {
+        snprintf(s->id, sizeof s->id, "%s", id);
+        ech_say("%s%s%ssubmitted as job %s; echelon status %s shows it", s->step ? "step " : "",
+                s->step ? s->step : "", s->step ? ": " : "", id, s->run_dirs[first]);
+    }
     ech_free(text);
     ech_free(script);
     return code;
 }
 
 /* Nothing that was not submitted stays. */
-static void remove_runs(const struct submission *s, int64_t from)
+static void remove_runs(const struct ech_submission *s, int64_t from)
 {
-    for (int64_t i = from; i < s->count; i++)
+    for (int64_t i = from; !s->kept && i < s->count; i++)
         if (s->run_dirs[i])
             ech_remove_all(s->run_dirs[i], NULL);
 }
 
-static int submit_all(struct submission *s, struct ech_err *err)
+static int submit_all(struct ech_submission *s, struct ech_err *err)
 {
     bool array = ech_args_given(s->args, "each");
     int64_t most = array ? array_size() : 1, first = 0;
@@ -338,7 +345,7 @@ static int submit_all(struct submission *s, struct ech_err *err)
     return code;
 }
 
-static int dry_run(const struct submission *s, struct ech_err *err)
+static int dry_run(const struct ech_submission *s, struct ech_err *err)
 {
     struct ech_str text;
     ech_str_init(&text);
@@ -356,9 +363,8 @@ static int dry_run(const struct submission *s, struct ech_err *err)
     return code;
 }
 
-static int go(struct submission *s, struct ech_err *err)
+int ech_submission_prepare(struct ech_submission *s, struct ech_err *err)
 {
-    bool dry = ech_args_given(s->args, "dry-run");
     ssize_t n = readlink("/proc/self/exe", s->echelon, sizeof s->echelon - 1);
     s->echelon[n > 0 ? n : 0] = '\0';
     int code = load(s, err);
@@ -370,39 +376,77 @@ static int go(struct submission *s, struct ech_err *err)
         struct ech_batch batch = batch_of(s, job_of(s)->runs, ech_args_given(s->args, "each") ? s->count : 0);
         code = ech_batch_check(&batch, err);
     }
+    return code;
+}
+
+int ech_submission_send(struct ech_submission *s, struct ech_err *err)
+{
+    return ech_args_given(s->args, "dry-run") ? dry_run(s, err) : submit_all(s, err);
+}
+
+void ech_submission_fini(struct ech_submission *s)
+{
+    for (int64_t i = 0; i < s->count; i++)
+        ech_config_destroy(s->configs[i]);
+    for (int64_t i = 0; s->run_dirs && i < ech_max64(s->count, s->kept); i++)
+        ech_free(s->run_dirs[i]);
+    ech_free(s->configs);
+    ech_free(s->run_dirs);
+    ech_str_fini(&s->after);
+}
+
+int ech_submit_ask_site(const struct ech_args *args, char **sinfo, struct ech_err *err)
+{
+    int code = ask_sinfo(sinfo, err);
+    if (code == ECH_OK || !ech_args_given(args, "dry-run"))
+        return code;
+    ech_say("the limits of the partitions were not looked at: %s", err->text);
+    ech_err_clear(err);
+    return ECH_OK;
+}
+
+static int submit_one(const struct ech_args *args, int64_t throttle, struct ech_err *err)
+{
+    struct ech_submission s = {.args = args, .throttle = throttle};
     char *sinfo = NULL;
-    if (code == ECH_OK && (code = ask_sinfo(&sinfo, err)) != ECH_OK && dry) {
-        ech_say("the limits of the partitions were not looked at: %s", err->text);
-        ech_err_clear(err);
-        code = ECH_OK;
-    } else if (code == ECH_OK)
-        code = choose_partition(s, sinfo, err);
-    ech_free(sinfo);
+    int code = ech_submission_prepare(&s, err);
     if (code == ECH_OK)
-        code = dry ? dry_run(s, err) : submit_all(s, err);
+        code = ech_submit_ask_site(args, &sinfo, err);
+    if (code == ECH_OK)
+        code = ech_submission_place(&s, sinfo, err);
+    if (code == ECH_OK)
+        code = ech_submission_send(&s, err);
+    ech_free(sinfo);
+    ech_submission_fini(&s);
+    return code;
+}
+
+static int submit_file(const struct ech_args *args, struct ech_err *err)
+{
+    int64_t throttle = 0;
+    struct ech_pipeline pipeline = {0};
+    int code = ech_args_get_int(args, "throttle", 1, MOST_EACH, &throttle, err);
+    if (code == ECH_OK && throttle && !ech_args_given(args, "each"))
+        code = ech_fail(err, ECH_USAGE, "--throttle goes with --each: it limits the tasks of an array");
+    if (code == ECH_OK)
+        code = ech_pipeline_load(args->operands[0], ech_args_all(args, "set"), &pipeline, err);
+    if (code == ECH_OK && pipeline.steps.count && ech_args_given(args, "each"))
+        code =
+            ech_fail(err, ECH_USAGE, "--each goes with a file of one job, %s has steps", args->operands[0]);
+    if (code == ECH_OK)
+        code =
+            pipeline.steps.count ? ech_submit_steps(args, &pipeline, err) : submit_one(args, throttle, err);
+    ech_pipeline_fini(&pipeline);
     return code;
 }
 
 int ech_verb_submit(int argc, char **argv, struct ech_err *err)
 {
     struct ech_args args = {0};
-    struct submission s = {.args = &args};
     bool done;
-    ech_str_init(&s.after);
     int code = ech_verb_args(&ech_submit_command, argc, argv, &args, &done, err);
     if (code == ECH_OK && !done)
-        code = ech_args_get_int(&args, "throttle", 1, MOST_EACH, &s.throttle, err);
-    if (code == ECH_OK && !done && s.throttle && !ech_args_given(&args, "each"))
-        code = ech_fail(err, ECH_USAGE, "--throttle goes with --each: it limits the tasks of an array");
-    if (code == ECH_OK && !done)
-        code = go(&s, err);
-    for (int64_t i = 0; i < s.count; i++) {
-        ech_config_destroy(s.configs[i]);
-        ech_free(s.run_dirs[i]);
-    }
-    ech_free(s.configs);
-    ech_free(s.run_dirs);
-    ech_str_fini(&s.after);
+        code = submit_file(&args, err);
     ech_args_fini(&args);
     return code;
 }

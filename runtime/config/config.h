@@ -15,6 +15,7 @@ struct ech_config_request {
     const char *const *sets; /* "key=value" each, NULL-terminated; may be NULL. List: "[a, b]" as in YAML */
     const char *const *env;  /* "NAME=value" each, NULL-terminated (environ); NULL: none is read */
     bool saved;              /* a run directory's job.yaml: paths are absolute, no environment */
+    const char *step;        /* the step of a file with `steps:` (steps.h); NULL: the file is one job */
 };
 
 /* Parse and check everything: unknown keys (nearest name), types, ranges, required ones, options of the kind,

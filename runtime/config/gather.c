@@ -1,6 +1,7 @@
 /* Gathering: see loader.h. A file becomes a flat list of (path, node); values of the environment and of --set
  * are parsed alone and keep the words they came in for messages. */
 #include "config/loader.h"
+#include "config/steps.h"
 
 #include "base/mem.h"
 
@@ -98,6 +99,17 @@ static int gather_key(struct ech_loader *l, const struct ech_node *node)
     return code;
 }
 
+/* The keys of a job; of a file with steps those that all share, or one step's own, which come later and win.
+ */
+static int gather_map(struct ech_loader *l, const struct ech_node *map, bool stepped)
+{
+    int code = ECH_OK;
+    for (const struct ech_node *node = map->first; code == ECH_OK && node; node = node->next)
+        if (!stepped || !ech_steps_owns(map, node->key))
+            code = gather_key(l, node);
+    return code;
+}
+
 static int gather_file(struct ech_loader *l)
 {
     const struct ech_node *root = l->file.root;
@@ -110,10 +122,25 @@ static int gather_file(struct ech_loader *l)
                         "a %s, a map of keys was expected (kind: ...)", ech_node_kind_name(root));
         return ECH_OK;
     }
-    int code = ECH_OK;
-    for (const struct ech_node *node = root->first; code == ECH_OK && node; node = node->next)
-        code = gather_key(l, node);
-    return code;
+    const struct ech_node *step = NULL, *steps = ech_steps_node(root);
+    if (l->request->step && !(step = ech_steps_find(steps, l->request->step))) {
+        ech_problem_add(&l->problems, steps ? steps->key_line : 1, steps ? steps->key_column : 1,
+                        steps ? "steps: none of them is called %s"
+                              : "the file has no steps, thus none called %s",
+                        l->request->step);
+        l->later = true;
+        return ECH_OK;
+    }
+    if (steps && !step) {
+        ech_problem_add(&l->problems, steps->key_line, steps->key_column,
+                        "steps: this is a file of several jobs: --step NAME takes one of them (run and "
+                        "submit, of a file, "
+                        "take them all)");
+        l->later = true;
+        return ECH_OK;
+    }
+    int code = gather_map(l, root, step != NULL);
+    return code == ECH_OK && step ? gather_map(l, step, true) : code;
 }
 
 /* A value from outside the file: problems carry its label. */

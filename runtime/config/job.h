@@ -16,6 +16,7 @@ enum ech_backend {
 enum ech_device { ECH_DEVICE_AUTO, ECH_DEVICE_CPU, ECH_DEVICE_CUDA };
 enum ech_numerics { ECH_NUMERICS_STRICT, ECH_NUMERICS_MIXED };
 enum ech_staging_way { ECH_STAGING_NONE, ECH_STAGING_BROADCAST, ECH_STAGING_NODE };
+enum ech_job_launcher { ECH_LAUNCHER_MPIRUN, ECH_LAUNCHER_SRUN };
 enum ech_overrun { ECH_OVERRUN_REFUSE, ECH_OVERRUN_ALLOW };
 enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 
@@ -51,6 +52,8 @@ struct ech_job {
         int64_t memory;                /* of a node, 0: none */
         struct ech_list each;          /* numerics mixed: how single ranks compute (config/each.h) */
         char *partition, *account, *qos, *constraint, *gres; /* for the scheduler; NULL: its default */
+        int launcher;                                        /* enum ech_job_launcher */
+        struct ech_list components; /* further ones of a heterogeneous Slurm job: options of sbatch */
     } resources;
     struct ech_list slurm; /* options of sbatch passed through: "name" or "name=value" */
     struct {

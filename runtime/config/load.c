@@ -2,6 +2,7 @@
  * for each key of the schema, convert, check. Problems are noted and the work goes on; memory and files that
  * cannot be read end it. */
 #include "config/loader.h"
+#include "config/steps.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -141,9 +142,12 @@ static void place_missing(const struct ech_loader *l, struct ech_setting *settin
 {
     const char *path = setting->field->path;
     size_t section = strcspn(path, ".");
-    setting->line = setting->column = 1;
-    for (const struct ech_node *node = l->file.root ? l->file.root->first : NULL; node && path[section];
-         node = node->next)
+    const char *name = l->request->step;
+    const struct ech_node *step = name ? ech_steps_find(ech_steps_node(l->file.root), name) : NULL;
+    const struct ech_node *map = step ? step : l->file.root;
+    setting->line = step ? step->line : 1;
+    setting->column = step ? step->column : 1;
+    for (const struct ech_node *node = map ? map->first : NULL; node && path[section]; node = node->next)
         if (node->key && strlen(node->key) == section && strncmp(node->key, path, section) == 0) {
             setting->line = node->key_line;
             setting->column = node->key_column;
@@ -185,22 +189,34 @@ static int convert_all(struct ech_loader *l, const struct ech_kind *kind)
 }
 
 /* The file's name without ending; what a name may not have becomes "-". */
-static int default_name(struct ech_loader *l)
+static char *name_of_file(const struct ech_loader *l)
 {
-    struct ech_job *job = &l->config->job;
-    if (job->name)
-        return ECH_OK;
     const char *base = ech_path_base(l->request->path), *dot = strrchr(base, '.');
     size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base);
     length = length > 100 ? 100 : length;
-    job->name =
-        strcmp(l->request->path, "-") == 0 ? ech_strdup("job", l->err) : ech_strndup(base, length, l->err);
-    for (char *p = job->name; p && *p; p++)
+    if (strcmp(l->request->path, "-") == 0)
+        return ech_strdup("job", l->err);
+    char *name = ech_strndup(base, length, l->err);
+    for (char *p = name; p && *p; p++)
         if (!isalnum((unsigned char)*p) && !memchr("._-", *p, 3))
             *p = '-';
-    if (job->name && !isalnum((unsigned char)job->name[0]))
-        job->name[0] = '_';
-    return job->name ? ECH_OK : ECH_UNAVAILABLE;
+    if (name && !isalnum((unsigned char)name[0]))
+        name[0] = '_';
+    return name;
+}
+
+/* The job's name: its own, else the file's; a step's comes behind it. */
+static int default_name(struct ech_loader *l)
+{
+    struct ech_job *job = &l->config->job;
+    if (!job->name)
+        job->name = name_of_file(l);
+    if (!job->name || !l->request->step)
+        return job->name ? ECH_OK : ECH_UNAVAILABLE;
+    char *whole = ech_sprintf(l->err, "%.*s-%s", 59, job->name, l->request->step);
+    ech_free(job->name);
+    job->name = whole;
+    return whole ? ECH_OK : ECH_UNAVAILABLE;
 }
 
 static int resolve(struct ech_loader *l)
@@ -224,19 +240,19 @@ static bool is_stdin(const struct ech_config_request *request)
     return strcmp(request->path, "-") == 0;
 }
 
-static const char *file_name(const struct ech_config_request *request)
+const char *ech_loader_file_name(const struct ech_config_request *request)
 {
     return is_stdin(request) ? "standard input" : request->path;
 }
 
 /* A size that no job has is refused before a byte is read. */
-static int read_job(const struct ech_config_request *request, char **text, size_t *bytes, struct ech_err *err)
+int ech_loader_read(const struct ech_config_request *request, char **text, size_t *bytes, struct ech_err *err)
 {
     const char *path = is_stdin(request) ? "/dev/stdin" : request->path;
     struct stat st;
     struct ech_err why = ECH_ERR_NONE;
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > ECH_DOC_BYTES)
-        return ech_fail_at(err, ECH_CONFIG, file_name(request), 0, 0,
+        return ech_fail_at(err, ECH_CONFIG, ech_loader_file_name(request), 0, 0,
                            "the file has %lld bytes, a job file has at most %d: is it a job?",
                            (long long)st.st_size, ECH_DOC_BYTES);
     int code = ech_read_file(path, ECH_DOC_BYTES, text, bytes, &why);
@@ -280,7 +296,7 @@ int ech_config_load_text(const struct ech_config_request *request, const char *t
     int code = config && l ? ECH_OK : ECH_UNAVAILABLE;
     if (code == ECH_OK) {
         *l = (struct ech_loader){.request = request, .config = config, .err = err};
-        config->file = ech_strdup(file_name(request), err);
+        config->file = ech_strdup(ech_loader_file_name(request), err);
         l->problems.file = config->file;
         code = config->file ? load(l, text, bytes) : ECH_UNAVAILABLE;
         loader_fini(l);
@@ -298,7 +314,7 @@ int ech_config_load(const struct ech_config_request *request, struct ech_config 
 {
     char *text = NULL;
     size_t bytes = 0;
-    int code = read_job(request, &text, &bytes, err);
+    int code = ech_loader_read(request, &text, &bytes, err);
     if (code == ECH_OK)
         code = ech_config_load_text(request, text, bytes, out, err);
     ech_free(text);

@@ -26,6 +26,11 @@ struct ech_loader {
     bool later; /* a key of a later version was met: what is missing says nothing */
 };
 
+/* The text of the job file, at most ECH_DOC_BYTES; what it is called in messages. */
+int ech_loader_read(const struct ech_config_request *request, char **text, size_t *bytes,
+                    struct ech_err *err);
+const char *ech_loader_file_name(const struct ech_config_request *request);
+
 /* Everything that the file (parsed already), the environment and --set give, in rising order of precedence.
  * Errors  ECH_UNAVAILABLE alone: all else is a problem. */
 int ech_loader_gather(struct ech_loader *l);

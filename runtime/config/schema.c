@@ -17,6 +17,7 @@ static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "op
 /* enum ech_precision; int4 is a way to keep weights alone. */
 static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
 static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
+static const char *const launcher_choices[] = {"mpirun", "srun", NULL}; /* enum ech_job_launcher */
 static const char *const overrun_choices[] = {"refuse", "allow", NULL};
 static const char *const numerics_choices[] = {"strict", "mixed", NULL};
 static const char *const policy_choices[] = {"adaptive", "equal", NULL};
@@ -88,6 +89,13 @@ static const struct ech_field tail[] = {
      .doc = "Features that the nodes must have, as sbatch --constraint takes them"},
     {"resources.gres", ECH_F_STRING, AT(resources.gres), .example = "gpu:2",
      .doc = "Generic resources of a node, as sbatch --gres takes them"},
+    {"resources.launcher", ECH_F_CHOICE, AT(resources.launcher), .fallback = "mpirun",
+     .choices = launcher_choices,
+     .doc =
+         "What starts the ranks; srun (in a Slurm job): a rank's death ends the attempt and means a requeue"},
+    {"resources.components", ECH_F_LIST, AT(resources.components),
+     .example = "[nodes=1 ntasks-per-node=2 cpus-per-task=8 constraint=big]",
+     .doc = "Further components of a heterogeneous Slurm job, options of sbatch each; for launcher srun"},
     {"precision.weights", ECH_F_CHOICE, AT(precision.weights), .fallback = "auto", .choices = weights_choices,
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
@@ -146,8 +154,7 @@ static const struct {
 static const struct {
     const char *path, *value, *text; /* value NULL: the key itself */
 } later[] = {
-    {"steps", NULL, "pipelines (steps) come in a later version: write one file a step"},
-    {"after", NULL, "pipelines (after) come in a later version"},
+    {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
     {"cluster", NULL, "cluster files come in a later version: use resources.nodes"},
     {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
     {"output.exists", "append", "exists append comes in a later version"},
@@ -158,8 +165,9 @@ static const struct {
     {"kind", "run", "kind run comes in a later version"},
 };
 
-/* ECHELON_ROOT: where it is installed, set by the environment module. ECHELON_RANK: the rank program. */
-static const char *const other_env[] = {"ECHELON_ROOT", "ECHELON_RANK", NULL};
+/* ECHELON_ROOT: where it is installed, set by the environment module. ECHELON_RANK: the rank program.
+ * ECHELON_MPIRUN: the site's mpirun. */
+static const char *const other_env[] = {"ECHELON_ROOT", "ECHELON_RANK", "ECHELON_MPIRUN", NULL};
 
 static int options_count(const struct ech_kind *kind)
 {

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "config/schema.h"
+#include "config/steps.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -137,13 +138,24 @@ static void put_kinds(struct ech_str *out)
     ech_str_addc(out, ']');
 }
 
+/* A step's own keys are checked when it is loaded: what it must have may stand beside `steps`. */
+static void put_steps(struct ech_str *out)
+{
+    ech_json_key(out, "steps");
+    ech_str_addf(out, "{\"type\":\"array\",\"minItems\":1,\"maxItems\":%d", ECH_STEPS_MOST);
+    ech_json_add_str(out, "description",
+                     "Jobs with a name each, run in the order of after; keys beside steps are those of all");
+    ech_str_adds(out, ",\"items\":{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{"
+                      "\"type\":[\"string\",\"number\"]},\"after\":{\"type\":[\"array\",\"string\",\"null\"],"
+                      "\"items\":{\"type\":\"string\"}}}}}");
+}
+
 int ech_config_schema_json(struct ech_str *out, struct ech_err *err)
 {
     const char *last = "";
     ech_str_adds(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\"");
     ech_json_add_str(out, "title", "echelon job");
-    ech_str_adds(out, ",\"type\":\"object\",\"additionalProperties\":false,"
-                      "\"required\":[\"kind\",\"output\"],\"properties\":{");
+    ech_str_adds(out, ",\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
     for (int i = 0; i < ech_schema_count(NULL); i++) {
         const struct ech_field *field = ech_schema_at(NULL, i);
         const char *dot = strchr(field->path, '.');
@@ -158,8 +170,11 @@ int ech_config_schema_json(struct ech_str *out, struct ech_err *err)
         last = field->path;
     }
     ech_json_key(out, "options");
-    ech_str_adds(out, "{}}");
+    ech_str_adds(out, "{}");
+    put_steps(out);
+    ech_str_adds(
+        out, "},\"if\":{\"not\":{\"required\":[\"steps\"]}},\"then\":{\"required\":[\"kind\",\"output\"]");
     put_kinds(out);
-    ech_str_adds(out, "}\n");
+    ech_str_adds(out, "}}\n");
     return ech_str_check(out, err);
 }

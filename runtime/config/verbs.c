@@ -4,6 +4,7 @@
 #include "base/verb.h"
 #include "config/cluster.h"
 #include "config/state.h"
+#include "config/steps.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 static const struct ech_option cluster_options[] = {CLUSTER_OPTION, {0}};
 static const struct ech_option show_options[] = {
     SET_OPTION,
+    {"step", "NAME", false, "the step of a file with steps"},
     CLUSTER_OPTION,
     {"json", NULL, false, "a list of {key, value, origin}; times in seconds, sizes in bytes"},
     {0}};
@@ -28,10 +30,11 @@ static const struct ech_exit job_exits[] = {
     {ECH_OK, "every file is right"}, {ECH_USAGE, NULL}, {ECH_NOINPUT, NULL}, {ECH_CONFIG, NULL}, {0}};
 static const struct ech_exit plain_exits[] = {{ECH_OK, NULL}, {ECH_USAGE, NULL}, {0}};
 
-static int load(const char *path, const struct ech_args *args, struct ech_config **out, struct ech_err *err)
+static int load(const char *path, const char *step, const struct ech_args *args, struct ech_config **out,
+                struct ech_err *err)
 {
     struct ech_config_request request = {
-        .path = path, .sets = ech_args_all(args, "set"), .env = (const char *const *)environ};
+        .path = path, .sets = ech_args_all(args, "set"), .env = (const char *const *)environ, .step = step};
     return ech_config_load(&request, out, err);
 }
 
@@ -46,21 +49,42 @@ static int show_cluster(const struct ech_args *args, struct ech_verb_call *call,
     return code;
 }
 
-/* One line that a file is right, or its error. */
+static int check_cluster(const char *path, struct ech_str *text, struct ech_err *err)
+{
+    struct ech_cluster *cluster = NULL;
+    int code = ech_cluster_load(path, &cluster, err);
+    if (code == ECH_OK)
+        ech_str_addf(text, "%s: ok, %d class%s of nodes\n", path, cluster->classes_count,
+                     cluster->classes_count == 1 ? "" : "es");
+    ech_cluster_destroy(cluster);
+    return code;
+}
+
+static int check_job(const struct ech_args *args, const char *path, const char *step, struct ech_str *text,
+                     struct ech_err *err)
+{
+    struct ech_config *config = NULL;
+    int code = load(path, step, args, &config, err);
+    if (code == ECH_OK)
+        ech_str_addf(text, "%s%s%s: ok, %s, %d values\n", path, step ? " step " : "", step ? step : "",
+                     config->job.kind_name, config->count);
+    ech_config_destroy(config);
+    return code;
+}
+
+/* One line that a file is right (a line a step), or its error. */
 static int check_file(const struct ech_args *args, const char *path, struct ech_str *text,
                       struct ech_err *err)
 {
-    struct ech_config *config = NULL;
-    struct ech_cluster *cluster = NULL;
-    bool is_cluster = ech_args_given(args, "cluster");
-    int code = is_cluster ? ech_cluster_load(path, &cluster, err) : load(path, args, &config, err);
-    if (code == ECH_OK && is_cluster)
-        ech_str_addf(text, "%s: ok, %d class%s of nodes\n", path, cluster->classes_count,
-                     cluster->classes_count == 1 ? "" : "es");
-    else if (code == ECH_OK)
-        ech_str_addf(text, "%s: ok, %s, %d values\n", path, config->job.kind_name, config->count);
-    ech_cluster_destroy(cluster);
-    ech_config_destroy(config);
+    struct ech_steps steps;
+    if (ech_args_given(args, "cluster"))
+        return check_cluster(path, text, err);
+    int code = ech_steps_load(path, &steps, err);
+    if (code == ECH_OK && !steps.count)
+        code = check_job(args, path, NULL, text, err);
+    for (int i = 0; code == ECH_OK && i < steps.count; i++)
+        code = check_job(args, path, steps.items[i].name, text, err);
+    ech_steps_fini(&steps);
     return code;
 }
 
@@ -69,7 +93,7 @@ static int do_show(const struct ech_args *args, struct ech_verb_call *call, stru
     struct ech_config *config;
     if (ech_args_given(args, "cluster"))
         return show_cluster(args, call, err);
-    int code = load(args->operands[0], args, &config, err);
+    int code = load(args->operands[0], ech_args_get(args, "step"), args, &config, err);
     if (code != ECH_OK)
         return code;
     code = ech_args_given(args, "json") ? ech_config_print_json(config, &call->text, err)
@@ -118,7 +142,7 @@ static const struct ech_verb_spec verbs[] = {
      .run = do_show,
      .command =
          {.name = "echelon config show",
-          .usage = "JOB.yaml [--set KEY=VALUE]... [--json] [--cluster]",
+          .usage = "JOB.yaml [--step NAME] [--set KEY=VALUE]... [--json] [--cluster]",
           .summary =
               "Print the effective values of a job, each with its origin. What is printed is a job file.",
           .options = show_options,

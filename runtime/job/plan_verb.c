@@ -13,6 +13,7 @@
 static const struct ech_option options[] = {
     {"set", "KEY=VALUE", true, "a value that wins over the environment and the file"},
     {"ranks", "N", false, "plan for so many ranks"},
+    {"step", "NAME", false, "the step of a file with steps"},
     {"json", NULL, false, "as JSON"},
     {"force", NULL, false, "status 0 also where the job cannot end within resources.time"},
     {0}};
@@ -40,8 +41,10 @@ struct opened {
 
 static int open_all(struct opened *o, const struct ech_args *args, struct ech_err *err)
 {
-    struct ech_config_request request = {
-        .path = args->operands[0], .sets = ech_args_all(args, "set"), .env = (const char *const *)environ};
+    struct ech_config_request request = {.path = args->operands[0],
+                                         .sets = ech_args_all(args, "set"),
+                                         .env = (const char *const *)environ,
+                                         .step = ech_args_get(args, "step")};
     int code = ech_config_load(&request, &o->config, err);
     if (code)
         return code;
@@ -169,6 +172,9 @@ static int print_plan(struct opened *o, bool json, struct ech_str *text, struct 
         ech_plan_print_json(&plan, text);
     else
         ech_plan_print(&plan, text);
+    if (!json && job->resources.launcher == ECH_LAUNCHER_SRUN)
+        ech_str_adds(
+            text, "launcher srun: a rank's death ends the attempt; the Slurm job goes back into the queue\n");
     int code = ech_str_check(text, err);
     o->late = code ? ECH_OK : ech_plan_check(&plan, err);
     ech_free(plan.ranks);

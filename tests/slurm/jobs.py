@@ -20,7 +20,7 @@ class Case:
     """A folder with a job file, and the commands that a user would type in it."""
 
     def __init__(self, lab, name, fake, **resources):
-        self.lab, self.fake, self.path = lab, fake, os.path.join(os.getcwd(), name)
+        self.lab, self.env, self.path = lab, {"FAKE": fake}, os.path.join(os.getcwd(), name)
         for folder in "data/in", "model":
             os.makedirs(os.path.join(self.path, folder))
         pathlib.Path(self.path, "data/in/dataset.yaml").write_text("x\n")
@@ -30,7 +30,7 @@ class Case:
             % json.dumps(values))
 
     def echelon(self, *words, expect=0):
-        done = subprocess.run([ECHELON, *words], cwd=self.path, env=dict(os.environ, FAKE=self.fake), text=True,
+        done = subprocess.run([ECHELON, *words], cwd=self.path, env=dict(os.environ, **self.env), text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert done.returncode == expect, "%s: %d\n%s%s" % (words, done.returncode, done.stdout, done.stderr)
         self.said = done.stderr
@@ -148,6 +148,66 @@ def test_array(lab):
         c.sealed(run)
         text = pathlib.Path(run, "job.yaml").read_text()
         assert "/data/" + name in text and "/out/v/" + name in text, text
+
+
+class Real(Case):
+    """With the real rank program and model; the output is read by h5py where it matters."""
+
+    def __init__(self, lab, name, job, rows=40, **env):
+        super().__init__(lab, name, "")
+        self.env = dict(env, ECHELON_RANK=os.path.join(os.environ["ECH_BIN"], "echelon-rank"))
+        model = os.path.join(os.environ["ECH_TEST_MODELS"], "all-MiniLM-L6-v2")
+        pathlib.Path(self.path, "rows.jsonl").write_text("".join('{"text": "row %d"}\n' % i for i in range(rows)))
+        self.echelon("data", "import", "rows.jsonl", "data/rows")
+        pathlib.Path(self.path, "job.yaml").write_text("model: %s\n%s" % (model, job))
+
+    def hosts(self, run):
+        return sorted(rank["host"] for rank in self.status(run)["ranks"])
+
+
+EMBED = "kind: embed\ninput: {dataset: data/rows}\noutput: {dataset: out/v}\n"
+
+
+def test_steps(lab):
+    """Over two nodes; a step waits for the one that makes its input, and what is done is not done again."""
+    c = Real(lab, "steps", "resources: {ranks_per_node: 1, threads: 1, time: 5m}\nsteps:\n"
+             "  - {name: hits, after: vectors, kind: retrieve, output: {dataset: out/h},\n"
+             "     options: {index: out/v, query: [row 7], top_k: 1}}\n"
+             "  - {name: vectors, kind: embed, input: {dataset: data/rows}, output: {dataset: out/v},\n"
+             "     resources: {nodes: 2}}\n")
+    (first, one), (second, two) = c.submit()
+    assert "--dependency=afterok:%s\n" % one in open(second + "/submit.sh").read()
+    assert c.submit() == [(first, one), (second, two)], c.said  # what is in the queue stays there
+    c.sealed(second)
+    assert c.hosts(first) == ["n1", "n2"], c.status(first)
+    assert "rows             7\n" in c.echelon("data", "head", "out/h")
+    lab.wait_state(two, "COMPLETED")
+    lab.wait_for(lambda: c.submit() and c.said.count("nothing to do") == 2, 10, "both are known to be done")
+
+
+def test_het(lab):
+    """One world of two unlike components, started by srun."""
+    c = Real(lab, "het", EMBED + "resources: {ranks_per_node: 1, threads: 1, time: 5m, constraint: small,\n"
+             "  partition: main, launcher: srun,\n"
+             "  components: [nodes=1 ntasks-per-node=2 cpus-per-task=2 constraint=huge]}\n")
+    (run, job), = c.submit()
+    assert "death of a rank ends an attempt" in c.said, c.said
+    c.sealed(run)
+    assert c.hosts(run) == ["n1", "n4", "n4"], c.status(run)
+    assert lab.state(job).split() == ["COMPLETED", "COMPLETED"] or lab.wait_for(
+        lambda: lab.state(job).split() == ["COMPLETED", "COMPLETED"], 20, lab.state(job))
+    c.echelon("submit", "job.yaml", "--set", "resources.launcher=mpirun", "--set", "output.exists=replace", expect=78)
+
+
+def test_srun(lab):
+    """Under srun a rank's death takes the others of its node along; the job comes back and is finished."""
+    c = Real(lab, "srun", EMBED + "resources: {nodes: 1, ranks_per_node: 2, threads: 1, time: 5m, launcher: srun}\n",
+             rows=4000, ECH_FAULT="turn:30:kill@1/1")
+    (run, job), = c.submit()
+    lab.wait_for(lambda: "back into the queue" in c.log(run), 30, "the requeue")
+    lab.start_again(job)
+    c.sealed(run)
+    assert c.status(run)["attempt"] == 2 and c.hosts(run) == ["n1", "n1"], c.status(run)
 
 
 def test_node_death(lab):

@@ -95,7 +95,7 @@ class Lab:
                                    "bf_hetjob_immediate",
             "SlurmctldPidFile": "%s/slurmctld.pid" % self.root, "SlurmdPidFile": "%s/slurmd.%%n.pid" % self.root,
             "StateSaveLocation": "%s/state" % self.root, "SlurmdSpoolDir": "%s/spool/%%n" % self.root,
-            "TmpFS": "%s/tmp" % self.root, "MailProg": "/bin/true", "ReturnToService": 2, "SlurmdTimeout": 10,
+            "TmpFS": "%s/tmp/%%n" % self.root, "MailProg": "/bin/true", "ReturnToService": 2, "SlurmdTimeout": 10,
             "KillWait": 5, "MinJobAge": 3600, "MaxArraySize": 8,
         }
         text = "".join("%s=%s\n" % item for item in settings.items())
@@ -128,7 +128,8 @@ class Lab:
     def boot(self, name):
         number = list(NODES).index(name) + 1
         script = NODE.format(name=name, root=self.root, address="%s%d" % (NET, number))
-        os.makedirs(os.path.join(self.root, "spool", name), exist_ok=True)
+        for folder in "spool", "tmp":  # Slurm's PMIx keeps its sockets in TmpFS: of each node its own
+            os.makedirs(os.path.join(self.root, folder, name), exist_ok=True)
         holder = self.daemon(["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--kill-child",
                               "--mount-proc", "bash", "-c", script], "node.%s.out" % name)
         children = "/proc/%d/task/%d/children" % (holder.pid, holder.pid)

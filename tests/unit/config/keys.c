@@ -280,8 +280,8 @@ static void unknown_and_later(void **state)
              "output.dataset is missing");
     load_bad("kind: [embed]\noutput: {dataset: b}\n", 1, 1, "kind is a list, one of embed, retrieve");
 
-    load_bad("steps:\n  - kind: embed\n", 1, 1, "steps: pipelines (steps) come in a later version");
-    load_bad(BASIC "after: x\n", 5, 1, "come in a later version");
+    load_bad("steps:\n  - kind: embed\n", 1, 1, "--step NAME takes one of them");
+    load_bad(BASIC "after: x\n", 5, 1, "after: it belongs to a step");
     load_bad(BASIC "cluster: c.yaml\n", 5, 1, "cluster files come in a later version");
     load_bad("kind: embed\nmodel: {path: m, stage: disk}\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 18,
              "model.stage is \"disk\", one of none, broadcast, node was expected");

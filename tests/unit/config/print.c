@@ -164,8 +164,10 @@ static void schema(void **state)
     const json_t *nodes = json_object_get(resources, "nodes");
     assert_int_equal(json_integer_value(json_object_get(nodes, "default")), 1);
     assert_int_equal(json_integer_value(json_object_get(nodes, "minimum")), 1);
-    assert_int_equal(json_array_size(json_object_get(root, "allOf")), 2);
-    const json_t *then = json_object_get(json_array_get(json_object_get(root, "allOf"), 1), "then");
+    assert_non_null(json_object_get(properties, "steps"));
+    const json_t *one = json_object_get(root, "then"); /* a file without steps */
+    assert_int_equal(json_array_size(json_object_get(one, "allOf")), 2);
+    const json_t *then = json_object_get(json_array_get(json_object_get(one, "allOf"), 1), "then");
     const json_t *options = json_object_get(json_object_get(then, "properties"), "options");
     assert_non_null(json_object_get(json_object_get(options, "properties"), "top_k"));
     assert_string_equal(json_string_value(json_array_get(json_object_get(options, "required"), 0)), "index");
@@ -196,16 +198,17 @@ static void reference(void **state)
 static void examples(void **state)
 {
     (void)state;
-    static const char *const names[] = {"reference", "embed", "retrieve", "slurm"};
+    static const char *const names[] = {"reference", "embed", "retrieve", "slurm", "steps"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[4096];
         struct ech_err err = ECH_ERR_NONE;
         struct ech_config *config;
         snprintf(path, sizeof path, "%s/configs/%s.yaml", getenv("ECH_SOURCE"), names[i]);
-        struct ech_config_request request = {.path = path};
+        bool steps = strcmp(names[i], "steps") == 0;
+        struct ech_config_request request = {.path = path, .step = steps ? "hits" : NULL};
         if (ech_config_load(&request, &config, &err) != ECH_OK)
             fail_msg("%s:%d:%d: %s", err.file, err.line, err.column, err.text);
-        assert_string_equal(ech_config_job(config)->name, names[i]);
+        assert_string_equal(ech_config_job(config)->name, steps ? "steps-hits" : names[i]);
         ech_config_destroy(config);
     }
 }
