@@ -81,7 +81,8 @@ static void set_bounds(struct loop *l)
 
 static bool wants_lease(const struct loop *l)
 {
-    if (l->d->rests || l->code || l->stop_at > 0 || ech_pool_state(l->d->pool) != ECH_STATE_RUN)
+    if (l->d->rests || l->code || l->stop_at > 0 || *l->d->stop ||
+        ech_pool_state(l->d->pool) != ECH_STATE_RUN)
         return false;
     if (l->d->worker && (l->lost || !ech_worker_heads(l->d->worker)))
         return false;
