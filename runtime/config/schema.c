@@ -155,7 +155,7 @@ static const struct {
     const char *path, *value, *text; /* value NULL: the key itself */
 } later[] = {
     {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
-    {"cluster", NULL, "cluster files come in a later version: use resources.nodes"},
+    {"cluster", NULL, "a cluster file is named on the command line: --cluster C.yaml"},
     {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
     {"output.exists", "append", "exists append comes in a later version"},
     {"kind", "translate", "kind translate comes in a later version"},

@@ -282,7 +282,7 @@ static void unknown_and_later(void **state)
 
     load_bad("steps:\n  - kind: embed\n", 1, 1, "--step NAME takes one of them");
     load_bad(BASIC "after: x\n", 5, 1, "after: it belongs to a step");
-    load_bad(BASIC "cluster: c.yaml\n", 5, 1, "cluster files come in a later version");
+    load_bad(BASIC "cluster: c.yaml\n", 5, 1, "a cluster file is named on the command line: --cluster");
     load_bad("kind: embed\nmodel: {path: m, stage: disk}\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 18,
              "model.stage is \"disk\", one of none, broadcast, node was expected");
     load_bad("kind: embed\nmodel: [m]\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 1,
