@@ -1,7 +1,6 @@
 /* Verbs that echelon-rank does: in one process (--solo), or under mpirun where --ranks asks for it. */
 #include "launcher/argv.h"
 #include "launcher/child.h"
-#include "launcher/recovery.h"
 #include "launcher/session.h"
 #include "launcher/verbs.h"
 
@@ -33,13 +32,6 @@ const struct ech_command ech_model_command = {
     .summary = "Says what a model folder is and what it needs, and checks that it is whole.",
     .operands_most = -1,
     .example = "echelon model show models/all-MiniLM-L6-v2",
-    .exits = exits};
-const struct ech_command ech_plan_command = {
-    .name = "echelon plan",
-    .usage = "JOB.yaml [--step NAME] [--set KEY=VALUE]... [--ranks N]",
-    .summary = "Shows the shares of the ranks, their memory and the finish time; nothing runs.",
-    .operands_most = -1,
-    .example = "echelon plan job.yaml --ranks 4",
     .exits = exits};
 const struct ech_command ech_bench_command = {
     .name = "echelon bench",
@@ -191,13 +183,4 @@ int ech_verb_model(int argc, char **argv, struct ech_err *err)
 {
     static const char *const none[] = {NULL};
     return pass(&ech_model_command, none, argc, argv, err);
-}
-
-int ech_verb_plan(int argc, char **argv, struct ech_err *err)
-{
-    static const char *const none[] = {NULL};
-    int code = pass(&ech_plan_command, none, argc, argv, err);
-    if (code == ECH_OK)
-        ech_recovery_say();
-    return code;
 }
