@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "job/sample.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,12 @@ static bool must_fit(const struct ech_attempt *a)
            !getenv("SLURM_JOB_ID");
 }
 
+/* 0: no limit. What has passed already is a limit, too. */
+static double time_left(const struct ech_attempt *a)
+{
+    return a->deadline > 0 ? fmax(a->deadline - ech_mono_s(), 1e-3) : 0;
+}
+
 static const char *speed_from(const struct rank_speed *r)
 {
     return !(r->speed > 0) ? NULL : r->cached ? "cached" : "measured";
@@ -105,7 +112,7 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
                             .rows_done = a->done.rows,
                             .tokens = a->dispatch.tokens_job,
                             .time_limit = a->job->resources.time,
-                            .time_left = a->deadline > 0 ? a->deadline - ech_mono_s() : 0,
+                            .time_left = time_left(a),
                             .attempt = a->o->attempt,
                             .workers = a->worker ? &a->workers : NULL,
                             .nodes = ech_comm_nodes(a->comm)};

@@ -142,23 +142,27 @@ int ech_encoder_probe(struct ech_engine *engine, int threads, double tokens_a_ro
     return ECH_OK;
 }
 
-int ech_encoder_probe_few(struct ech_engine *engine, int threads, double seconds, struct ech_probe *out,
-                          struct ech_err *err)
+int ech_encoder_layers_bytes(const struct ech_engine *engine, size_t *bytes, struct ech_err *err)
 {
     struct ech_stage layers = {.first = 0, .end = ech_engine_layers(engine)};
+    return ech_stage_bytes(engine, layers, bytes, err);
+}
+
+int ech_encoder_probe_few(struct ech_engine *engine, int threads, size_t layers_bytes, double seconds,
+                          struct ech_probe *out, struct ech_err *err)
+{
+    int64_t length = ech_min64(FEW_TOKENS, ech_engine_max_tokens(engine));
     struct probed sums = {0};
-    size_t bytes = 0;
-    int code = ech_stage_bytes(engine, layers, &bytes, err);
     double start = ech_mono_s();
+    int code = ECH_OK;
     for (int pass = 0; !code && (pass < 2 || ech_mono_s() - start < seconds); pass++) {
         if (pass == 1) /* the first warms up */
             sums = (struct probed){0};
-        code =
-            run_batches(engine, ech_min64(FEW_TOKENS, ech_engine_max_tokens(engine)), 1, threads, &sums, err);
+        code = run_batches(engine, length, 1, threads, &sums, err);
     }
     double speed = sums.busy > 0 ? (double)sums.tokens / (sums.busy / threads) : 0;
     out->few_tokens_s = speed;
-    out->weights_bytes_s = speed / FEW_TOKENS * (double)bytes;
+    out->weights_bytes_s = speed / (double)length * (double)layers_bytes;
     return code;
 }
 

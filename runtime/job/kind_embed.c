@@ -11,6 +11,7 @@ struct ech_stream {
     struct ech_worker *worker; /* of several ranks, else NULL; borrowed */
     const char *model, *copy;  /* the job's folder, and where it is read from; NULL: there */
     int threads;
+    size_t layers_bytes; /* weights that each product of few rows reads */
 };
 
 static int embed_open(const struct ech_stream_env *env, struct ech_stream **out, struct ech_err *err)
@@ -22,6 +23,8 @@ static int embed_open(const struct ech_stream_env *env, struct ech_stream **out,
     s->model = env->job->model;
     s->copy = env->model;
     int code = ech_encoder_load(env, env->job->options, &s->engine, err);
+    if (!code && (code = ech_encoder_layers_bytes(s->engine, &s->layers_bytes, err)))
+        ech_engine_close(s->engine);
     if (code)
         ech_free(s);
     else
@@ -95,7 +98,7 @@ static int embed_probe(struct ech_stream *s, double tokens_a_row, double seconds
     struct ech_probe found = {0};
     int code = ech_encoder_probe(s->engine, s->threads, tokens_a_row, 0.75 * seconds, &found.tokens_s, err);
     if (!code)
-        code = ech_encoder_probe_few(s->engine, s->threads, 0.25 * seconds, &found, err);
+        code = ech_encoder_probe_few(s->engine, s->threads, s->layers_bytes, 0.25 * seconds, &found, err);
     if (!code)
         *out = found;
     return code;

@@ -12,7 +12,7 @@
 
 #define PROBE_S 0.4
 /* A run that computed less says little of a speed. */
-#define SEEN_S 2.0
+#define SEEN_S 1.0
 enum { KEY = 1024 };
 
 /* Rows of so many tokens stand for all within an eighth of an octave. */

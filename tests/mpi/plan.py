@@ -71,8 +71,8 @@ def probe():
     kept = list((CACHE / "echelon/speeds").glob("*.jsonl"))
     expect(len(kept) == 1 and len(kept[0].read_text().splitlines()) == 2, "one file a host, a line a rank", kept)
     speeds = sorted(events("first", "probe"), key=lambda e: e["rank"])
-    expect(all(e["tokens_per_s"] > e["few_tokens_per_s"] > 0 and e["weights_bytes_per_s"] > 1e6 and not e["cached"]
-               for e in speeds), "many and few rows are measured apart", speeds)
+    expect(all(e["tokens_per_s"] > 0 and e["few_tokens_per_s"] > 0 and e["weights_bytes_per_s"] > 1e6 and
+               not e["cached"] for e in speeds), "many and few rows are measured apart", speeds)
     run("second")
     again = sorted(events("second", "probe"), key=lambda e: e["rank"])
     expect(said("second", "probe: cached:") == 2 and [e["tokens_per_s"] for e in again] == [
@@ -99,26 +99,23 @@ def probe():
 
 
 def departs():
-    run("slow", data="many")
+    run("honest", data="many")
     path = next((CACHE / "echelon/speeds").glob("*.jsonl"))
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for line in lines:
-        line["tokens_per_s"] = line.get("tokens_per_s", 1) * 50
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    keys = sorted({json.loads(line)["key"] for line in path.read_text().splitlines()})
+    path.write_text("".join(json.dumps({"v": 1, "key": key, "tokens_per_s": 1e9}) + "\n" for key in keys))
     run("lied", data="many")
     expect(said("lied", "probe: cached:") == 2 and said("lied", "it is measured again at the next start") == 2,
            "a run that sees another speed drops it", logs("lied"))
-    run("after", data="few")
     run("anew", data="many")
     expect(said("anew", "probe: measured:") == 2, "and the next start measures", logs("anew"))
-    digests = {loop.digest(WHERE / name) for name in ("slow", "lied", "anew")}
+    digests = {loop.digest(WHERE / name) for name in ("honest", "lied", "anew")}
     expect(len(digests) == 1, "equal bytes, whatever the speeds were held to be")
 
 
 # --- time ---
 
 def in_time():
-    late = {"resources": {"time": "2s"}, "data": "many"}
+    late = {"resources": {"time": "2s"}, "limits": {"stop_margin": "1s"}, "data": "many"}
     text = call("plan", job("late", **late), "--ranks", 2, status=69, XDG_CACHE_HOME=str(CACHE))
     expect("resources.time leaves 1.0 s for rows" in text.stderr and "100%" in text.stdout,
            "plan refuses a job that cannot end in time, and shows why", text.stdout, text.stderr)
@@ -129,7 +126,7 @@ def in_time():
     p = run("late", "--force", **late, status=75)
     expect(events("late", "lease"), "with --force it begins, and stops in time", p.stderr)
     call("resume", run_dir("late"), "--set", "resources.time=1h", XDG_CACHE_HOME=str(CACHE))
-    expect(loop.digest(WHERE / "late") == loop.digest(WHERE / "slow"), "a resume ends it, with the same bytes")
+    expect(loop.digest(WHERE / "late") == loop.digest(WHERE / "honest"), "a resume ends it, with the same bytes")
 
 
 # --- memory ---
@@ -252,8 +249,7 @@ def clusters():
 # --- plan and actual ---
 
 def report():
-    run("told", data="many")
-    got = json.loads(call("report", run_dir("told"), "--json").stdout)
+    got = json.loads(call("report", run_dir("honest"), "--json").stdout)
     ranks = got["ranks"]
     expect(sum(r["planned"]["rows"] for r in ranks) == got["rows"] and got["planned_makespan_s"] > 0, "planned rows", got)
     for r in ranks:
@@ -275,7 +271,7 @@ def main():
             del os.environ[name]
     WHERE.mkdir()
     texts = loop.texts(300)
-    for name, lines in (("few", texts), ("many", [f"{t} {i}" for i in range(20) for t in texts])):
+    for name, lines in (("few", texts), ("many", [f"{t} {i}" for i in range(10) for t in texts])):
         (WHERE / f"{name}.txt").write_text("\n".join(lines) + "\n")
         subprocess.run([ECHELON, "data", "import", str(WHERE / f"{name}.txt"), str(WHERE / name)], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

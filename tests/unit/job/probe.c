@@ -225,7 +225,7 @@ static void measured_once(void **state)
     assert_int_equal(ech_probe_get(&ask, &out, &cached, NULL), ECH_OK);
     ech_probe_seen(&ask, &out, 10 * 1400, 10);
     ech_probe_seen(&ask, &out, 10 * 700, 10);
-    ech_probe_seen(&ask, &out, 1 * 5000, 1);
+    ech_probe_seen(&ask, &out, 0.9 * 5000, 0.9);
     assert_true(ech_probe_known(&ask, &out));
     ech_probe_seen(&ask, &out, 10 * 600, 10);
     assert_false(ech_probe_known(&ask, &out));
