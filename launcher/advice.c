@@ -58,8 +58,10 @@ void ech_advice_print(const struct ech_advice *a, struct ech_str *out)
 {
     double memory = (double)a->memory_at * ROOM;
     if (a->time_s > 0 && a->used_s > 0 && a->used_s * 2 < a->time_s && a->used_s * ROOM + 60 < a->time_s) {
-        ech_str_addf(out, ECH_ADVICE "used %.0f %% of the requested time: next time ask for resources.time=",
-                     100 * a->used_s / a->time_s);
+        double share = 100 * a->used_s / a->time_s;
+        ech_str_addf(out,
+                     ECH_ADVICE "used %s%.0f %% of the requested time: next time ask for resources.time=",
+                     share < 1 ? "less than " : "", share < 1 ? 1 : share);
         print_minutes(a->used_s * ROOM + 60, out);
         ech_str_addc(out, '\n');
     }

@@ -156,6 +156,8 @@ int ech_report_json(const struct ech_report *report, struct ech_str *out, struct
     ech_json_add_int(out, "errors", sum.errors);
     ech_json_add_float(out, "makespan_s", makespan);
     ech_json_add_float(out, "fluid_s", sum.fluid_s);
+    if (sum.fluid_lost_s > 0)
+        ech_json_add_float(out, "fluid_with_losses_s", sum.fluid_lost_s);
     ech_json_add_float(out, "makespan_over_fluid", sum.fluid_s > 0 ? makespan / sum.fluid_s : 0);
     ech_json_add_float(out, "tokens_per_s", makespan > 0 ? (double)sum.tokens / makespan : 0);
     ech_json_add_int(out, "rss_peak_bytes", sum.rss_peak);

@@ -82,7 +82,7 @@ static void put_mark(const struct line *l, double seconds, double y, const char 
     double x = x_of(l, l->sum.first_lease + seconds);
     ech_str_addf(out, "<line class=\"mark %s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", kind, x,
                  y + 3, x, TOP + l->row * l->drawn + 4);
-    ech_str_addf(out, "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s %s</text>\n",
+    ech_str_addf(out, "<text class=\"tick marked\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s %s</text>\n",
                  x > WIDTH / 2 ? x - 3 : x + 3, y + 8, x > WIDTH / 2 ? "end" : "start", name,
                  ech_print_time(seconds, text, sizeof text));
 }
@@ -124,8 +124,8 @@ static void put_label(const struct line *l, const struct ech_rank_view *r, doubl
 {
     char host[20];
     snprintf(host, sizeof host, l->row >= 18 ? "%.10s" : "", r->host);
-    ech_str_addf(out, "<text class=\"tick%s\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">",
-                 r->dead ? " bad" : "", LEFT - 8, y + (l->row - 6) / 2 + 4);
+    ech_str_addf(out, "<text class=\"tick%s%s\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">",
+                 r->dead ? " bad" : "", l->row < 18 ? " small" : "", LEFT - 8, y + (l->row - 6) / 2 + 4);
     if (host[0]) {
         ech_html_put(out, host);
         ech_str_adds(out, " &#183; ");
@@ -137,8 +137,9 @@ static void put_label(const struct line *l, const struct ech_rank_view *r, doubl
 static void put_word(double x, double y, double row, const char *kind, const char *word, struct ech_str *out)
 {
     bool right = x > WIDTH - 90;
-    ech_str_addf(out, "<text class=\"tick %s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>", kind,
-                 right ? x - 6 : x + 6, y + (row - 6) / 2 + 4, right ? "end" : "start", word);
+    ech_str_addf(out, "<text class=\"tick %s%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>", kind,
+                 row < 18 ? " small" : "", right ? x - 6 : x + 6, y + (row - 6) / 2 + 4,
+                 right ? "end" : "start", word);
 }
 
 static void put_rank(struct line *l, const struct ech_rank_view *r, double y, struct ech_str *out)

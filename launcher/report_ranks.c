@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum { RANK_ROWS = 256 }; /* of the table; --json has all */
@@ -32,19 +33,25 @@ static void put_bar(struct ech_str *out, const char *name, double seconds, doubl
 static void put_fluid(const struct ech_report *report, const struct ech_view_sum *sum, struct ech_str *out)
 {
     double real = ech_report_makespan(sum), planned = report->planned ? report->planned->makespan_s : 0;
-    double most = real > sum->fluid_s ? real : sum->fluid_s;
-    most = planned > most ? planned : most;
+    double best = sum->fluid_lost_s > 0 ? sum->fluid_lost_s : sum->fluid_s,
+           most = fmax(fmax(real, best), planned);
     if (!(real > 0) || !(sum->fluid_s > 0))
         return;
     if (planned > 0)
         put_bar(out, "planned", planned, most, 1);
     put_bar(out, "makespan", real, most, 0);
     put_bar(out, "fluid optimum", sum->fluid_s, most, 2);
+    if (sum->fluid_lost_s > 0)
+        put_bar(out, "with the losses", sum->fluid_lost_s, most, 7);
     ech_str_addf(
         out,
         "<p class=\"note\">The fluid optimum is all tokens over the sum of the ranks' measured speeds, "
-        "W / &Sigma;s: what perfect sharing would take. Makespan over optimum: <b>%.3f</b>.</p>\n",
+        "W / &Sigma;s: what perfect sharing would take. Makespan over optimum: <b>%.3f</b>",
         real / sum->fluid_s);
+    if (sum->fluid_lost_s > 0)
+        ech_str_addf(out, "; where the lost ranks count until they were lost: <b>%.3f</b>",
+                     real / sum->fluid_lost_s);
+    ech_str_adds(out, ".</p>\n");
 }
 
 /* ---- the table ---- */

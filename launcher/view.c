@@ -441,6 +441,39 @@ void ech_view_finish(struct ech_run_view *view)
         qsort(view->notes, view->note_count, sizeof *view->notes, by_time);
 }
 
+static double speed_of(const struct ech_rank_view *r)
+{
+    return r->busy_s > 0 ? (double)r->tokens / r->busy_s : 0;
+}
+
+/* Tokens that all ranks compute within so many seconds, the lost ones until they are lost. */
+static double tokens_within(const struct ech_run_view *view, double first_lease, double seconds)
+{
+    double tokens = 0;
+    for (size_t i = 0; i < view->rank_count; i++) {
+        const struct ech_rank_view *r = &view->ranks[i];
+        double lives = r->dead ? r->last_seen - first_lease : seconds;
+        tokens += speed_of(r) * (lives < 0 ? 0 : lives < seconds ? lives : seconds);
+    }
+    return tokens;
+}
+
+/* 0: the living ones compute nothing. */
+static double fluid_with_losses(const struct ech_run_view *view, const struct ech_view_sum *sum)
+{
+    double low = sum->fluid_s, high = 2 * sum->fluid_s;
+    int doublings = 0;
+    while (tokens_within(view, sum->first_lease, high) < (double)sum->tokens && ++doublings < 64)
+        high *= 2;
+    for (int i = 0; i < 40 && doublings < 64; i++) {
+        double middle = (low + high) / 2;
+        bool enough = tokens_within(view, sum->first_lease, middle) >= (double)sum->tokens;
+        low = enough ? low : middle;
+        high = enough ? middle : high;
+    }
+    return doublings < 64 ? high : 0;
+}
+
 void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
 {
     struct ech_view_sum sum = {0};
@@ -456,7 +489,7 @@ void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
         sum.rss_peak += r->rss_peak;
         sum.busy_s += r->busy_s;
         sum.speed += r->dead || r->ended ? 0 : r->speed;
-        speeds += r->busy_s > 0 ? (double)r->tokens / r->busy_s : 0;
+        speeds += speed_of(r);
         if (r->first_lease > 0 && (sum.first_lease <= 0 || r->first_lease < sum.first_lease))
             sum.first_lease = r->first_lease;
     }
@@ -465,6 +498,7 @@ void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
         sum.tokens = view->todo.tokens_done;
     sum.run_end = view->run_end > 0 ? view->run_end : sum.first_lease > 0 ? view->last : 0;
     sum.fluid_s = speeds > 0 ? (double)sum.tokens / speeds : 0;
+    sum.fluid_lost_s = sum.dead && sum.fluid_s > 0 && sum.first_lease > 0 ? fluid_with_losses(view, &sum) : 0;
     *out = sum;
 }
 

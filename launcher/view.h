@@ -119,6 +119,7 @@ struct ech_view_sum {
     double speed, busy_s;
     double first_lease, run_end; /* the clock of the computing part; 0: none */
     double fluid_s;              /* tokens / sum of the ranks' speeds, 0: unknown */
+    double fluid_lost_s;         /* the same where lost ranks count until they were lost; 0: none was lost */
 };
 void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out);
 

@@ -166,7 +166,7 @@ def rests():
            "the plan says who rests", text)
     expect("100.0%" in text, "and who has all of the work", text)
     call("plan", job("small", resources={"memory": "40MiB"}), "--ranks", 2, status=69, XDG_CACHE_HOME=str(CACHE))
-    memory = find_memory(ran, memory // 2, memory * 2 + (512 << 20))
+    memory = find_memory(ran, memory * 4 // 5, memory * 5 // 4)
     expect(working("small") == [(0, True), (1, False)] and said("small", "this rank rests") == 1,
            "a run: rank 1 rests and says so", logs("small"))
     rows = {e["rank"]: e["rows"] for e in events("small", "progress")}

@@ -329,6 +329,10 @@ static void time_line(void **state)
     assert_non_null(plan);
     fill_leases(&view);
     assert_int_equal(view.ranks[0].span_count, 20);
+    struct ech_view_sum sum;
+    ech_view_sum(&view, &sum); /* 2500 tokens; 111 tokens/s each, one of them for 5 s */
+    assert_true(sum.fluid_s > 7.49 && sum.fluid_s < 7.51);
+    assert_true(sum.fluid_lost_s > 8.74 && sum.fluid_lost_s < 8.76);
     assert_true(view.ranks[0].spans[19].leases == 10 && view.ranks[2].spans[19].copy && view.ranks[3].rests);
     assert_int_equal(ech_planned_read(plan, 2, &other, NULL), ECH_OK); /* of another attempt */
     assert_false(other.known);
