@@ -271,8 +271,11 @@ static int use_hosts(struct attempt *a, struct ech_err *err)
         ech_say("attempt %d leaves out %s: %lld rank%s", a->number, out.data, (long long)a->layout.ranks,
                 a->layout.ranks == 1 ? "" : "s");
     a->hosts_path = code == ECH_OK ? ech_run_path(err, a->run_dir, "hosts-%d", a->number) : NULL;
-    if (code == ECH_OK)
-        code = a->hosts_path ? ech_hosts_write(&a->hosts, false, a->hosts_path, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK && !a->hosts_path)
+        code = ECH_UNAVAILABLE;
+    else if (code == ECH_OK)
+        code = a->ready->place.allocation ? ech_hosts_write_ranks(&a->hosts, a->hosts_path, err)
+                                          : ech_hosts_write(&a->hosts, false, a->hosts_path, err);
     ech_str_fini(&out);
     return code;
 }

@@ -229,6 +229,12 @@ int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, 
     return ECH_OK;
 }
 
+static int write_text(const struct ech_str *text, const char *path, struct ech_err *err)
+{
+    int code = ech_str_check(text, err);
+    return code == ECH_OK ? ech_write_file(path, text->data ? text->data : "", text->length, err) : code;
+}
+
 int ech_hosts_write(const struct ech_hosts *hosts, bool said, const char *path, struct ech_err *err)
 {
     struct ech_str text;
@@ -242,9 +248,19 @@ int ech_hosts_write(const struct ech_hosts *hosts, bool said, const char *path, 
             ech_str_addf(&text, " slots=%lld", (long long)h->slots);
         ech_str_addc(&text, '\n');
     }
-    int code = ech_str_check(&text, err);
-    if (code == ECH_OK)
-        code = ech_write_file(path, text.data ? text.data : "", text.length, err);
+    int code = write_text(&text, path, err);
+    ech_str_fini(&text);
+    return code;
+}
+
+int ech_hosts_write_ranks(const struct ech_hosts *hosts, const char *path, struct ech_err *err)
+{
+    struct ech_str text;
+    ech_str_init(&text);
+    for (size_t i = 0; i < hosts->count; i++)
+        for (int64_t rank = 0; !ech_host_out(&hosts->items[i]) && rank < hosts->items[i].slots; rank++)
+            ech_str_addf(&text, "%s\n", hosts->items[i].name);
+    int code = write_text(&text, path, err);
     ech_str_fini(&text);
     return code;
 }

@@ -46,5 +46,7 @@ int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, 
 /* The host file of those that are in; with `said` only the slots that were said (a later start decides the others
  * anew). */
 int ech_hosts_write(const struct ech_hosts *hosts, bool said, const char *path, struct ech_err *err);
+/* One line a rank (mpirun --map-by seq): inside an allocation Open MPI believes Slurm's slots, not a host file's. */
+int ech_hosts_write_ranks(const struct ech_hosts *hosts, const char *path, struct ech_err *err);
 
 #endif

@@ -124,10 +124,12 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
     ech_argv_add(out, "--oversubscribe");
     ech_argv_add(out, "--bind-to");
     ech_argv_add(out, "none");
-    if (m->allocation && !m->hosts_file) {
+    if (m->allocation) /* whose own slots would count, not those of the host file: it has a line a rank */
         ech_argv_add(out, "--map-by");
+    if (m->allocation && m->hosts_file)
+        ech_argv_add(out, "seq");
+    else if (m->allocation)
         ech_argv_addf(out, "ppr:%lld:node", (long long)m->layout->per_node);
-    }
     mca(out, "mpi_yield_when_idle", "1");
     mca(out, "sharedfp", "^sm");
     if (m->shm_dir) {

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HOSTS_BYTES = 16 << 20, MOST_RANKS = 1000000 };
+enum { HOSTS_BYTES = 16 << 20, MOST_RANKS = 1000000, TOLD = 10 };
 
 void ech_nodes_fini(struct ech_nodes *nodes)
 {
@@ -232,13 +232,14 @@ static const struct ech_node_class *class_of(const struct ech_cluster *cluster, 
 /* Excluded ones go; in an allocation those that no class knows, too. */
 static int leave_out(struct ech_nodes *nodes, bool allocation, struct ech_err *err)
 {
-    size_t kept = 0;
+    size_t kept = 0, out = 0;
     for (size_t i = 0; nodes->cluster && i < nodes->hosts.count; i++) {
         struct ech_host host = nodes->hosts.items[i];
         bool known = !names_hosts(nodes->cluster) || ech_cluster_class_of(nodes->cluster, host.name);
         if (ech_cluster_excludes(nodes->cluster, host.name) || (!known && allocation)) {
-            ech_say("%s is left out: %s", host.name,
-                    known ? "the cluster file excludes it" : "no class of the cluster file names it");
+            if (out++ < TOLD)
+                ech_say("%s is left out: %s", host.name,
+                        known ? "the cluster file excludes it" : "no class of the cluster file names it");
             continue;
         }
         if (!known)
@@ -246,6 +247,8 @@ static int leave_out(struct ech_nodes *nodes, bool allocation, struct ech_err *e
                             nodes->cluster->name);
         nodes->hosts.items[kept++] = host;
     }
+    if (out > TOLD)
+        ech_say("%zu more hosts are left out", out - TOLD);
     if (nodes->cluster)
         nodes->hosts.count = kept;
     return nodes->hosts.count ? ECH_OK : ech_fail(err, ECH_UNAVAILABLE, "no host is left for the run");

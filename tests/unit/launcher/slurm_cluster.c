@@ -96,15 +96,15 @@ static struct ech_job job_of(int64_t nodes, int launcher)
     return (struct ech_job){.resources = {.nodes = nodes, .threads = 2, .launcher = launcher}};
 }
 
-static const char one[] = "classes: {a: {hosts: 'n[1-3]', ranks_per_node: 2}}\n";
+static const char plain[] = "classes: {a: {hosts: 'n[1-3]', ranks_per_node: 2}}\n";
 static const char two[] = "exclude: [n2]\nclasses:\n  a: {hosts: 'n[1-3]', ranks_per_node: 2}\n  b: {hosts: n4, threads: 4}\n";
 
 static void names_of_nodes(void **state)
 {
     struct ech_job all = job_of(1, ECH_LAUNCHER_MPIRUN), some = job_of(2, ECH_LAUNCHER_MPIRUN);
     (void)state;
-    gives(one, all, false, (struct wanted){3, 2, 2, "n[1-3]", "", "", NULL});
-    gives(one, some, true, (struct wanted){2, 2, 2, "", "n4", "", NULL});
+    gives(plain, all, false, (struct wanted){3, 2, 2, "n[1-3]", "", "", NULL});
+    gives(plain, some, true, (struct wanted){2, 2, 2, "", "n4", "", NULL});
     gives(two, all, false, (struct wanted){3, 0, 0, "n1,n3,n4", "", "", NULL}); /* whole nodes: they differ */
     gives(two, some, true, (struct wanted){2, 0, 0, "", "n2", "", NULL});
     refuses(two, job_of(4, ECH_LAUNCHER_MPIRUN), true, ECH_UNAVAILABLE, "resources.nodes is 4, cluster c has 3");
@@ -137,7 +137,7 @@ static void components(void **state)
     (void)state;
     gives(two, srun, false,
           (struct wanted){2, 2, 2, "n1,n3", "", "", "nodes=1 ntasks-per-node=1 cpus-per-task=4 nodelist=n4"});
-    gives(one, srun, false, (struct wanted){3, 2, 2, "n[1-3]", "", "", NULL});
+    gives(plain, srun, false, (struct wanted){3, 2, 2, "n[1-3]", "", "", NULL});
     gives("classes: {small: {count: 2, ranks_per_node: 2}, big: {count: 1}}\n", srun, false,
           (struct wanted){2, 2, 2, "", "", "small", "nodes=1 ntasks-per-node=1 cpus-per-task=2 constraint=big"});
     refuses(two, srun, true, ECH_CONFIG, "resources.launcher: mpirun");
