@@ -392,7 +392,8 @@ static const char body[] =
     "[ ! -e \"$run/slurm-cancelled\" ] || { say 'cancelled'; exit 75; }\n"
     "judge \"$((restarts + 1))\"\n"
     "say 'back into the queue'\n"
-    "scontrol requeue \"$SLURM_JOB_ID\" && leave_out && sleep 60\n"
+    "# Slurm ends this script as soon as it is asked; what is left to do is done all the same.\n"
+    "(trap '' TERM; scontrol requeue \"$SLURM_JOB_ID\" && leave_out) && [ -z \"$ended\" ] && sleep 60\n"
     "exit 75\n";
 
 void ech_batch_script(const struct ech_batch *batch, struct ech_str *out)
