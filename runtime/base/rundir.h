@@ -2,7 +2,8 @@
  *
  *   runs/<job>-<YYYYMMDD-HHMMSS>[-N]/
  *     job.yaml                 effective configuration with origins; absolute paths (launcher, first attempt)
- *     hosts, cluster.yaml      of --hosts and --cluster, where given: "name slots=N" a line, node classes
+ *     hosts, cluster.yaml      of --hosts and --cluster, where given: "name" a line, with "slots=N" where that
+ *                              was said; node classes
  *     lock                     flock: one launcher at a time
  *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
  *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
@@ -27,8 +28,9 @@
  *
  * Event types (who writes; members beyond the common ones):
  *
- *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa}; cores: "0-3",
- * or "not bound"; numa: -1 where they lie in several domains
+ *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa, memory_bound,
+ *                         near_device}; cores: "0-3", or "not bound"; numa: -1 where they lie in several domains;
+ *                         near_device: the GPU they were chosen for
  *
  *   phase     every rank  {name}: open, verify, memory, plan, probe, run, verify, seal
  *

@@ -43,7 +43,7 @@ struct ech_job {
     } output;
     void *options; /* struct ech_<kind>_options (config/kinds/<kind>.h) */
     struct {
-        int64_t nodes, ranks_per_node; /* 1, auto (= usable cores / threads; auto threads: 1 rank a node) */
+        int64_t nodes, ranks_per_node; /* 1, auto (= usable cores / threads; auto threads: 1 a NUMA domain or GPU) */
         int64_t threads;               /* a rank; auto = the node's usable cores / ranks_per_node */
         int device;                    /* enum ech_device */
         int backend;                   /* enum ech_backend; cuda where the device is */

@@ -1,6 +1,7 @@
 /* Opening: the run directory's files, configuration, input, model, identity, the node's shared memory. */
 #include "job/attempt.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,7 +18,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct ech_comm *ech_attempt_comm(const struct ech_attempt *a)
@@ -95,6 +98,22 @@ static int class_limits(struct ech_attempt *a, struct ech_err *err)
     return code;
 }
 
+/* Seconds from the attempt's start: what the job says, or until the allocation ends (Unix time, from the launcher)
+ * where that is sooner. 0: none. */
+static double time_limit(const struct ech_attempt *a)
+{
+    const char *text = getenv("ECH_END_TIME");
+    double limit = a->job->resources.time;
+    int64_t end = 0;
+    struct timespec now;
+    if (!text || !ech_parse_int(text, &end) || end <= 0)
+        return limit;
+    clock_gettime(CLOCK_REALTIME, &now);
+    double left = (double)(end - now.tv_sec) + ech_mono_s() - a->started;
+    left = left > 1 ? left : 1;
+    return limit > 0 && limit < left ? limit : left;
+}
+
 static int load_config(struct ech_attempt *a, struct ech_err *err)
 {
     char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_JOB);
@@ -115,10 +134,10 @@ static int load_config(struct ech_attempt *a, struct ech_err *err)
         a->threads = ech_usage_cores() / ech_comm_node_size(a->comm);
         a->threads = a->threads < 1 ? 1 : a->threads;
     }
-    if (a->job->resources.time > 0) {
-        double margin = a->job->limits.stop_margin;
-        double most = a->job->resources.time / 2;
-        a->deadline = a->started + a->job->resources.time - (margin < most ? margin : most);
+    double time = time_limit(a);
+    if (time > 0) {
+        double margin = a->job->limits.stop_margin, most = time / 2;
+        a->deadline = a->started + time - (margin < most ? margin : most);
     }
     return ECH_OK;
 }
@@ -237,6 +256,9 @@ static void start_event(struct ech_attempt *a)
         if (place) {
             ech_json_add_str(s, "cores", place->bound ? place->text : "not bound");
             ech_json_add_int(s, "numa", place->numa);
+            ech_json_add_bool(s, "memory_bound", place->memory);
+            if (place->device >= 0)
+                ech_json_add_int(s, "near_device", place->device);
         }
         ech_json_add_str(s, "version", a->o->version);
     }
