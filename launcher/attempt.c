@@ -65,6 +65,7 @@ struct attempt {
     double coordinator_seen,
         heard_at; /* the wall clock of rank 0's last event, and when it was seen to move */
     bool given_up;
+    int lost, excused; /* hosts that mpirun has lost; of these, while rows ran */
 };
 
 /* Warnings of the ranks reach the user at once; errors come at the end, once, from the result. */
@@ -126,7 +127,8 @@ static bool coordinator_fell_silent(struct attempt *a)
     const struct ech_run_view *view = &a->follower.view;
     const struct ech_rank_view *zero = view->rank_count ? &view->ranks[0] : NULL;
     double now = ech_mono_s();
-    double most = 2 * a->ready->job->limits.heartbeat + a->ready->job->limits.disk_full + QUIET_S;
+    double most =
+        2 * a->ready->job->limits.heartbeat + (a->lost ? 0 : a->ready->job->limits.disk_full + QUIET_S);
     if (!zero || strcmp(zero->phase, "run") != 0 || zero->last_seen != a->coordinator_seen) {
         a->coordinator_seen = zero ? zero->last_seen : 0;
         a->heard_at = now;
@@ -139,10 +141,32 @@ static bool coordinator_fell_silent(struct attempt *a)
     return a->given_up = true;
 }
 
+static void on_hosts_lost(void *context, int lost)
+{
+    struct attempt *a = context;
+    a->lost = lost;
+}
+
+/* While rows run the coordinator does without a host that falls silent. In other phases all wait for its
+ * ranks: they would until limits.phase is over. */
+static bool misses_a_host(struct attempt *a)
+{
+    const struct ech_run_view *view = &a->follower.view;
+    const char *phase = view->rank_count ? view->ranks[0].phase : "";
+    if (strcmp(phase, "run") == 0)
+        a->excused = a->lost;
+    if (a->lost <= a->excused || a->given_up)
+        return a->given_up;
+    ech_progress_clear(&a->progress);
+    ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended",
+            a->lost - a->excused, a->lost - a->excused == 1 ? " is" : "s are", phase[0] ? phase : "start");
+    return a->given_up = true;
+}
+
 static bool on_finished(void *context)
 {
     struct attempt *a = context;
-    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) ||
+    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) || misses_a_host(a) ||
            coordinator_fell_silent(a);
 }
 
@@ -395,11 +419,13 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                   .marker = run_dir,
                                   .grace_s = stop_grace_s(),
                                   .start_s = ready->job->limits.phase,
+                                  .heartbeat_s = ready->job->limits.heartbeat,
                                   .context = &a,
                                   .output = on_output,
                                   .tick = on_tick,
                                   .begun = on_begun,
                                   .finished = on_finished,
+                                  .hosts_lost = on_hosts_lost,
                                   .stopping = on_stopping};
     *retry = false;
     ech_progress_init(&a.progress, ech_mono_s(), ech_quiet());

@@ -44,7 +44,8 @@ struct ech_mpirun {
     const char *mpi_prefix; /* of MPI on the hosts, NULL: as here */
     const char *hosts_file; /* NULL: mpirun's own default */
     bool allocation;
-    bool recovery;          /* the others go on when a rank dies */
+    bool recovery;      /* the others go on when a rank dies */
+    double heartbeat_s; /* after twice as long a host that is cut off is lost; 0: MPI's default (minutes) */
     char *const *arguments; /* of the program, NULL-terminated */
 };
 /* Ranks, nodes and threads of all components together (srun alone starts them). ECH_CONFIG: too many. */

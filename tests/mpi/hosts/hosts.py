@@ -6,7 +6,7 @@
     with hosts.Lab(3) as lab:
         job = lab.popen(1, [...])      # on node1; mpirun there reaches node2 and node3 (lab.environment)
         lab.link(2, False)             # pull the cable;  lab.rate(3, "100mbit");  lab.kill(2): power off;  lab.boot(2)
-        lab.processes(2)               # [(pid, name, environment)] on node2, visible from here;  lab.shm(2)
+        lab.processes(2)               # [(pid, name, environment)] on node2, visible from here;  lab.shm(2), lab.tmp(2)
 
 Also by hand: `hosts.py 3 COMMAND...` runs COMMAND on node1 of three, with mpirun's environment set.
 
@@ -236,14 +236,17 @@ class Lab:
                 line = open(f"/proc/{name}/cmdline", "rb").read()
             except OSError:
                 continue
-            if line and SELF.encode() not in line and comm != "nsenter":
+            if line and SELF.encode() not in line.split(b"\0")[:2] and comm != "nsenter":  # (MPI's daemons name us as agent)
                 found.append((int(name), comm, env))
         return found
 
     def shm(self, k):
-        """What lies in a host's /dev/shm. (Not in TMPDIR: what MPI's daemon leaves there when mpirun is killed before a
-        rank has come is not ours to find.)"""
+        """What lies in a host's /dev/shm."""
         return os.listdir(f"/proc/{self.pids[k][1]}/root/dev/shm")
+
+    def tmp(self, k):
+        """What lies in a host's TMPDIR: files of MPI's daemon."""
+        return os.listdir(f"/proc/{self.pids[k][1]}/root/var/tmp")
 
 
 def main():
