@@ -13,7 +13,7 @@ import loop
 ROWS, RANKS, WATCH_S = 40000, 3, 3
 CASES = [  # fault, status, what is said
     ("killed", "write:2:kill@1", 75, ["rank 1 on ", " was lost (Killed)"]),
-    ("stopped", "write:2:stop@1", 75, ["rank 1 on ", "is silent (dead, stopped or cut off)"]),
+    ("stopped", "write:2:stop@1", 75, ["rank 1 is silent (dead, stopped or cut off)"]),
     ("full", "write:2:full@1", 74, ["No space left on device"]),
 ]
 

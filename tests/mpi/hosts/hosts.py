@@ -15,7 +15,7 @@ folders of a cluster. Nothing is named outside: everything lies in one process n
 that end with this script, however it ends. The link's address of nodeK is 10.77.0.K; its port 22 runs commands for
 mpirun (`hosts.py --agent`), as sshd would. Up in half a second for three hosts.
 """
-import json, os, select, signal, socket, struct, subprocess, sys, time
+import glob, json, os, select, signal, socket, struct, subprocess, sys, time
 
 SELF = os.path.abspath(__file__)
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -236,7 +236,7 @@ class Lab:
                 line = open(f"/proc/{name}/cmdline", "rb").read()
             except OSError:
                 continue
-            if line and SELF.encode() not in line.split(b"\0")[:2] and comm != "nsenter":  # (MPI's daemons name us as agent)
+            if line and SELF.encode() not in line.split(b"\0")[:2] and comm not in ("nsenter", "unshare"):  # orted names us too
                 found.append((int(name), comm, env))
         return found
 
@@ -245,8 +245,8 @@ class Lab:
         return os.listdir(f"/proc/{self.pids[k][1]}/root/dev/shm")
 
     def tmp(self, k):
-        """What lies in a host's TMPDIR: files of MPI's daemon."""
-        return os.listdir(f"/proc/{self.pids[k][1]}/root/var/tmp")
+        """What MPI's daemons keep in a host's TMPDIR (each names its process)."""
+        return glob.glob(f"/proc/{self.pids[k][1]}/root/var/tmp/ompi.*/jf.*/pmix_dstor_*")
 
 
 def main():
