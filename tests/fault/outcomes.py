@@ -266,6 +266,18 @@ def unreachable(lab, where):
     run.start().end(0).says("attempt 2 leaves out node3 (does not answer): 2 ranks").clean().same()
 
 
+def cut_in_start(lab, where):
+    """A host cut off when its daemon has just been started: no rank comes, mpirun would wait for ever."""
+    run = Run(lab, where, "cut_in_start", phase="8s", retries=1).start()
+    until = time.time() + 20
+    while time.time() < until and "orted" not in [comm for _, comm, _ in lab.processes(2)]:
+        time.sleep(0.001)
+    lab.link(2, False)
+    run.end(0, 90).says("no rank has started within 8", "attempt 2 leaves out node2 (does not answer): 2 ranks").clean(but=[2]).same()
+    lab.link(2, True)
+    run.clean()
+
+
 def full(lab, where):
     """A disk that is full for longer than limits.disk_full: 74; with room again it goes on."""
     disk = where / "disk-full"
@@ -303,7 +315,7 @@ def clock_back(lab, where):
 
 
 CASES = {f.__name__: f for f in (cut_in_seal, coordinator_stopped, cut_in_open, readonly, three_times, cut_from_launcher, daemon_files, slow, collective, full, stuck, coordinator, launcher, mpirun, node, link,
-                                 hung, killed, memory, coordinator_retry, unreachable, clock, clock_back)}
+                                 hung, killed, memory, coordinator_retry, unreachable, cut_in_start, clock, clock_back)}
 
 
 def one(name, where):

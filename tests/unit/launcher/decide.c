@@ -228,6 +228,11 @@ static void outcome(void **state)
         outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = EXITED_1}, &retry), 69);
     assert_false(retry);
     assert_int_equal(
+        outcome_of((struct ech_outcome){.given_up = true, .mpirun_ended = true, .mpirun_status = EXITED_1},
+                   &retry),
+        75);
+    assert_true(retry); /* no rank came in time: perhaps next time */
+    assert_int_equal(
         outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = EXITED_66}, &retry), 66);
     assert_int_equal(outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = KILLED}, &retry),
                      75);
