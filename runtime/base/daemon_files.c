@@ -42,13 +42,14 @@ static pid_t owner_of(const char *folder)
     return (pid_t)pid;
 }
 
-/* Seconds ago that a process was started; below 0: there is none. */
-static double started_ago(pid_t pid)
+/* Seconds ago that a process was started; false: there is none. */
+static bool started_ago(pid_t pid, double *ago)
 {
     struct timespec now;
     unsigned long long ticks = ech_process_start(pid);
     clock_gettime(CLOCK_BOOTTIME, &now);
-    return ticks == 0 ? -1 : (double)now.tv_sec - (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    *ago = (double)now.tv_sec - (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    return ticks != 0;
 }
 
 static bool is_left(const char *folder)
@@ -60,9 +61,10 @@ static bool is_left(const char *folder)
     pid_t owner = owner_of(folder);
     if (owner <= 0)
         return made_ago > NAMELESS_S;
-    double ago = started_ago(owner);
-    bool gone = ago < 0 && kill(owner, 0) != 0 && errno == ESRCH;
-    return gone || (ago >= 0 && ago < made_ago - DOUBT_S);
+    double ago;
+    if (started_ago(owner, &ago))
+        return ago < made_ago - DOUBT_S;
+    return kill(owner, 0) != 0 && errno == ESRCH;
 }
 
 /* `top`: ompi.<host>.<uid>. */
