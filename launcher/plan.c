@@ -96,7 +96,7 @@ static int count_ranks(struct ech_nodes *nodes, const struct ech_asked *asked, c
     int64_t ranks = 0;
     for (size_t i = 0; i < nodes->hosts.count; i++) {
         struct ech_host *host = &nodes->hosts.items[i];
-        host->slots = ech_nodes_ranks(0, class_of(nodes->cluster, host->name), asked, place->node_cores);
+        host->slots = ech_nodes_ranks(0, class_of(nodes->cluster, host->name), asked, &place->machine);
         ranks += host->slots;
     }
     if (ranks > MOST_RANKS)
