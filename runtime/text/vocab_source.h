@@ -28,7 +28,6 @@ enum ech_vocab_type {
 enum { ECH_VOCAB_UNSET = -1 }; /* of an id or a flag that the file does not have */
 
 struct ech_vocab_source {
-    const char *name;              /* stands in messages: the file's path */
     const char *model;             /* tokenizer.ggml.model: "llama", "gpt2", "bert", "t5", ... */
     const char *pre;               /* tokenizer.ggml.pre, NULL: not given */
     size_t count;                  /* tokens; an id is the index */
@@ -47,12 +46,7 @@ struct ech_vocab_source {
 /* A source whose ids and flags are all unset and whose arrays are empty. */
 struct ech_vocab_source ech_vocab_source_empty(void);
 
-struct ech_tokenizer;
-/* Build a tokenizer; close it with ech_tokenizer_close.
- * Owner   the source is borrowed for the call only.
- * Errors  ECH_DATA: a model or pre-tokenizer that is not known is named; an array is missing, an id is out
- *         of range, a token stands twice where that is ambiguous. */
-int ech_tokenizer_from_source(const struct ech_vocab_source *source, struct ech_tokenizer **out,
-                              struct ech_err *err);
+/* ech_tokenizer_from_source (tokenizer.h) builds a tokenizer of it. A model or pre-tokenizer that is not
+ * known is named; an array that is missing, an id out of range are ECH_DATA. */
 
 #endif
