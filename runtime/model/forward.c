@@ -23,11 +23,6 @@ static int finish(struct ech_pass *p, float *out)
     const struct ech_net *net = p->net;
     struct ech_work *w = p->w;
     int64_t d = net->spec.hidden;
-    int status = ECH_OP_OK;
-    if (net->stage.tail && ech_has_norm(net, ECH_P_FINAL_W, 0))
-        status = ech_normalize(net, w, p->tokens, d, w->x, ECH_P_FINAL_W, 0, w->x, ech_floats(NULL, 0));
-    if (status != ECH_OP_OK)
-        return status;
     if (net->hidden_states || !net->stage.tail)
         return net->ops->get(w->queue, out, w->x, (size_t)(p->tokens * d) * sizeof *out);
     struct ech_pool_args args = {.size = sizeof args,
@@ -39,7 +34,7 @@ static int finish(struct ech_pass *p, float *out)
                                  .kind = net->pooling,
                                  .normalize = net->normalize,
                                  .out = net->ops->device ? w->y : out};
-    status = net->ops->pool(w->queue, &args);
+    int status = net->ops->pool(w->queue, &args);
     if (status == ECH_OP_OK && net->ops->device)
         status = net->ops->get(w->queue, out, w->y, (size_t)(p->sequences * d) * sizeof *out);
     return status;
@@ -59,13 +54,24 @@ int ech_forward_error(const struct ech_net *net, const struct ech_work *w, int64
                     net->ops->name, (long long)tokens, status);
 }
 
+int ech_forward_states(struct ech_pass *p)
+{
+    const struct ech_net *net = p->net;
+    struct ech_work *w = p->w;
+    int status = begin(p);
+    for (int64_t layer = net->stage.first; status == ECH_OP_OK && layer < net->stage.end; layer++)
+        status = ech_layer_run(p, layer);
+    if (status == ECH_OP_OK && net->stage.tail && ech_has_norm(net, ECH_P_FINAL_W, 0))
+        status = ech_normalize(net, w, p->tokens, net->spec.hidden, w->x, ECH_P_FINAL_W, 0, w->x,
+                               ech_floats(NULL, 0));
+    return status;
+}
+
 int ech_forward(const struct ech_net *net, struct ech_work *w, int64_t sequences, float *out,
                 struct ech_err *err)
 {
     struct ech_pass p = ech_pass_over(net, w, sequences);
-    int status = begin(&p);
-    for (int64_t layer = net->stage.first; status == ECH_OP_OK && layer < net->stage.end; layer++)
-        status = ech_layer_run(&p, layer);
+    int status = ech_forward_states(&p);
     if (status == ECH_OP_OK)
         status = finish(&p, out);
     int done = ech_queue_sync(w->queue); /* always: what was queued still uses the buffers */

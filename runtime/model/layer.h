@@ -28,6 +28,8 @@ struct ech_pass {
     bool fed; /* the feed holds x in the products' type */
 };
 
+/* The work's input through embedding, layers and the last norm: x (T, d), queued. In forward.c. */
+int ech_forward_states(struct ech_pass *pass);
 /* x (T, d) of the work through one layer. An enum ech_op_status, as all below. */
 int ech_layer_run(struct ech_pass *pass, int64_t layer);
 /* The MLP of a mixture: x (T, d) += sum over the chosen experts, ascending, of weight x expert(in); in is f32. */

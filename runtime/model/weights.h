@@ -12,16 +12,18 @@
  *   ech_qkv_stacked           true: a fused query_key_value holds all rows of Q, then K, then V
  *   ech_linear_out_in         true: GPT-2's linear weights are (out, in) as everywhere else
  *   rope_scaling.rope_type    "factors": inverse frequency i is divided by rope_scaling.factors[i]
+ *   chat_template             the file's own, as text
  *   ech_pooling               "none", "mean", "cls", "last", "rank"
  *   ech_encoder_decoder       true: the generic translation transformer in Marian's names, with all of:
  *     ech_normalize_before    norm before each block and after the last (else after each addition)
- *     ech_positions           "sinusoids" (sines, then cosines), "table" (embed_positions.weight) or "none"
- *     ech_position_first      number of the first position of the sinusoids (0, or CTranslate2's 1)
- *     ech_start_zero          true: the decoder's first input is the zero vector (+ position), no token
- *     ech_decoder_cell        "attention", or "ssru": layers.N.rnn.w.weight (no bias), rnn.wf.weight, .bias,
- *                             rnn_layer_norm.weight, .bias stand for self attention and its norm
- *     layer_norm_eps, ech_attention_scale (false: scores are not divided by sqrt(head_dim))
- *   ech_compute               "int8": the file fixes its arithmetic (int8 products, input_scale below) */
+ *     ech_positions           "sinusoids": element i of position p is sin(p / 10000^(i / (half - 1))), i <
+ * half, then as many cosines; "table": embed_positions.weight, a row a position ech_position_first number of
+ * the first position of the sinusoids (0, or CTranslate2's 1) ech_start_zero          true: the decoder's
+ * first input is the zero vector (+ position), no token ech_decoder_cell        "attention", or "ssru":
+ * layers.N.rnn.w.weight (no bias), rnn.wf.weight, .bias, rnn_layer_norm.weight, .bias stand for self
+ * attention and its norm layer_norm_eps, ech_attention_scale (false: scores are not divided by
+ * sqrt(head_dim)) ech_compute               "int8": the file fixes its arithmetic (int8 products, input_scale
+ * below) */
 #ifndef ECH_MODEL_WEIGHTS_H
 #define ECH_MODEL_WEIGHTS_H
 

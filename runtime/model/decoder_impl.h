@@ -1,0 +1,59 @@
+/* Inside of the decoder. */
+#ifndef ECH_MODEL_DECODER_IMPL_H
+#define ECH_MODEL_DECODER_IMPL_H
+
+#include "model/decoder.h"
+#include "model/embed.h"
+#include "model/rooms.h"
+
+/* One half of a model: its packed pieces lie at `offset` of the segment. */
+struct ech_half {
+    struct ech_net net;
+    struct ech_bound bound;
+    struct ech_work work;
+    int64_t capacity; /* tokens of one pass */
+    size_t offset;
+};
+
+struct ech_sequence {
+    bool used, lost;
+    int64_t first, room, length, prompt; /* rows of the cache from `first` on */
+    int32_t *source;                     /* until it is encoded */
+    int64_t source_first, source_count;
+};
+
+struct ech_decoder {
+    const struct ech_ops *ops;
+    struct ech_weights *weights; /* until the start, or as long as something is in place */
+    struct ech_half encoder, decoder;
+    bool has_source, started;
+    void *own;                  /* packed segment, where the decoder made it itself */
+    const void *packed;         /* in the process */
+    struct ech_mem weights_mem; /* on a device */
+    enum ech_atype kv;
+    int64_t context, source_most, most, logits_rows, cache_rows;
+    struct ech_cache keys, cross;
+    struct ech_rooms rooms, cross_rooms;
+    struct ech_mem cells; /* SSRU: (most, layers, hidden) */
+    struct ech_sequence *sequences;
+    /* The step's own lists, and what it wants logits of. */
+    int *order;
+    int64_t *key_starts, *key_counts, *cross_starts, *cross_counts;
+    float **cell_of;
+    int32_t *host_wanted;
+    int64_t wanted;
+    struct ech_mem out; /* index of wanted rows, their states, what the head reads, logits */
+    int32_t *index;
+    float *states, *narrow, *logits, *host_logits;
+    char numerics[96];
+};
+
+/* In decoder_start.c: memory of everything but the packed weights. */
+size_t ech_decoder_memory(const struct ech_decoder *decoder);
+int ech_decoder_reserve(struct ech_decoder *decoder, struct ech_err *err);
+void ech_decoder_release(struct ech_decoder *decoder);
+/* In decoder_source.c: the sources of sequences that have not been encoded, into the second cache. */
+int ech_decoder_encode_sources(struct ech_decoder *decoder, const struct ech_step_item *items, int64_t count,
+                               struct ech_err *err);
+
+#endif
