@@ -11,8 +11,11 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct ech_weights; /* weights.h */
 
 struct ech_decoder_options {
     const char *model;   /* folder or file */
@@ -78,13 +81,12 @@ int ech_decoder_step(struct ech_decoder *decoder, const struct ech_step_item *it
  * the next call. */
 int ech_decoder_logits(struct ech_decoder *decoder, int64_t first, int64_t count, const float **logits,
                        struct ech_err *err);
-/* The encoder's states (source_count, hidden) of a sequence that was in a step, as they were computed last; for
- * tests and for those who look. Only right behind ech_decoder_encode. */
+/* The encoder alone: states (count, hidden) of one source. Sequences are not touched. */
 int ech_decoder_encode(struct ech_decoder *decoder, const int32_t *source, int64_t count, float *states,
                        struct ech_err *err);
 int64_t ech_decoder_hidden(const struct ech_decoder *decoder);
 
-/* Files that make up the model, relative to its folder; NULL-terminated, borrowed. */
-const char *const *ech_decoder_files(const struct ech_decoder *decoder);
+/* The model's files: config, tokenizer, names. NULL from the start on where nothing is read in place. */
+const struct ech_weights *ech_decoder_weights(const struct ech_decoder *decoder);
 
 #endif
