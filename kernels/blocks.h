@@ -40,6 +40,24 @@ struct ech_block_type {
     bool mins;
 };
 
+/* The types with groups: X(name, elements, bytes, group, offset, mins). */
+#define ECH_BLOCK_TYPES(X)                                                                                   \
+    X(Q8_0, 32, 34, 32, 128, false)                                                                          \
+    X(Q4_0, 32, 18, 32, 8, false)                                                                            \
+    X(Q4_1, 32, 20, 32, 0, true)                                                                             \
+    X(Q5_0, 32, 22, 32, 16, false)                                                                           \
+    X(Q5_1, 32, 24, 32, 0, true)                                                                             \
+    X(Q2_K, 256, 84, 16, 0, true)                                                                            \
+    X(Q3_K, 256, 110, 16, 4, false)                                                                          \
+    X(Q4_K, 256, 144, 32, 0, true)                                                                           \
+    X(Q5_K, 256, 176, 32, 0, true)                                                                           \
+    X(Q6_K, 256, 210, 16, 32, false)                                                                         \
+    X(IQ4_NL, 32, 18, 32, 128, false)                                                                        \
+    X(IQ4_XS, 256, 136, 32, 128, false)                                                                      \
+    X(MXFP4, 32, 17, 32, 12, false)                                                                          \
+    X(TQ1_0, 256, 54, 32, 1, false)                                                                          \
+    X(TQ2_0, 256, 66, 32, 1, false)
+
 /* A block taken apart: bytes (value + offset) in the order of the elements, and each group's scale and min
  * (0 where the type has none). */
 struct ech_block_values {

@@ -79,9 +79,15 @@ enum ech_format {
     /* Weights in place, row by row as a file has them, of any ech_wtype: nothing is packed
      * (linear_packed_bytes 0), `packed` is the first row at any alignment, k is whole blocks. */
     ECH_FMT_BLOCK,      /* decoded, then as ECH_FMT_F32: the same bits */
-    ECH_FMT_BLOCK_INT8, /* types with blocks only; x int8, a scale per 32 of k */
+    ECH_FMT_BLOCK_INT8, /* types with groups only (blocks.h); x int8, a scale per 32 of k */
     ECH_FORMATS
 };
+
+/* Are weights multiplied where a file has them? */
+static inline bool ech_format_in_place(enum ech_format format)
+{
+    return format == ECH_FMT_BLOCK || format == ECH_FMT_BLOCK_INT8;
+}
 
 /* Activations in memory. Q8: byte = value + 128, value in [-127, 127]; x = value * scale of its row. Each row
  * of Q8 has a stride of at least cols rounded up to 64; the bytes from cols to that are 128. */
@@ -100,8 +106,8 @@ struct ech_queue; /* opaque: one per compute thread; opened from a backend */
  *         (f32, added after the activation; may be y itself). Strides in elements, >= width. m = 0: success.
  *         y may not overlap x. scale: x_scale (m) of a Q8 x, y_scale (m) of a Q8 y.
  * Types   x: f32 always (rounded or quantised on the way in); bf16 with ECH_FMT_BF16; Q8 with ECH_FMT_INT8;
- *         f16 with ECH_FMT_F16. y: f32, bf16, Q8 (f16 on devices), whatever the format: the bits of an f32 y
- *         put through `convert`. A residual with y of another type may not be y itself.
+ *         f16 with ECH_FMT_F16. y: f32, bf16, Q8 (f16 on devices; no Q8 with BLOCK and BLOCK_INT8), whatever
+ *         the format: the bits of an f32 y put through `convert`. A residual with y of another type may not be y itself.
  * INT8    y = act(fma((float)sum, x_scale * w_scale, bias or 0)) [+ residual]; k <= ECH_INT8_K_MAX, so that
  * the sum fits int32. INT4: each group's FMA takes (float)sum and x_scale * w_scale; bias is added after. Q8
  * of a row: most = max |x|; most < 2^-100: all zero, scale 0; else value = round to even(x * (127 / most)),
@@ -178,8 +184,8 @@ struct ech_norm_args {
  * Shapes  q (queries, heads*head_dim) stride ldq; k, v (keys, kv_heads*head_dim) strides ldk, ldv; out
  *         (queries, heads*head_dim) stride ldo; starts (sequences + 1): sequence s owns queries
  *         [starts[s], starts[s+1]). key_starts the same for keys; NULL: starts. key_counts (sequences) or
- *         NULL: sequence s has keys key_starts[s] .. + key_counts[s] only (a cache with room behind each
- *         sequence; key_counts[s] <= key_starts[s+1] - key_starts[s]). bias (heads, bias_span,
+ *         NULL: sequence s has the keys key_starts[s] .. + key_counts[s], in any order and with any room
+ *         between (a cache; key_starts is then (sequences)). bias (heads, bias_span,
  *         bias_span) or NULL: added to the score, element (h, i, j) by positions in the sequence (bias_span
  * >= longest sequence of queries and of keys). slopes (heads) or NULL: ALiBi, slope * -|i - j| is added.
  *         kv_heads divides heads. Position of query i: i + (keys - queries) of its sequence. With a bias no
@@ -215,7 +221,7 @@ struct ech_attention_args {
     float softcap;
     enum ech_format compute; /* ECH_FMT_F32, ECH_FMT_BF16, ECH_FMT_F16 */
     enum ech_atype q_type, kv_type, out_type;
-    const int64_t *key_counts; /* with key_starts only */
+    const int64_t *key_counts;
 };
 
 /* y[i] = sum over t of tables[t][ids[t][i]] (word + position + type embeddings), added in the order of t.
