@@ -1,7 +1,7 @@
-/* Tokenizers: a model folder's tokenizer.json (or vocab.txt with tokenizer_config.json), a SentencePiece file,
- * or the arrays of a GGUF, as read-only data that any number of threads use at once, each with an encoder
- * (scratch memory) of its own. Ids and text are those of the reference of the file at hand. A component that
- * is not known is an error that names it. */
+/* Tokenizers: a model folder's tokenizer.json (or vocab.txt with tokenizer_config.json), a SentencePiece
+ * file, or the arrays of a GGUF, as read-only data that any number of threads use at once, each with an
+ * encoder (scratch memory) of its own. Ids and text are those of the reference of the file at hand. A
+ * component that is not known is an error that names it. */
 #ifndef ECH_TEXT_TOKENIZER_H
 #define ECH_TEXT_TOKENIZER_H
 
