@@ -19,7 +19,11 @@ int ech_tokenizer_open(const char *folder, struct ech_tokenizer **out, struct ec
 /* tokenizer.json from memory; `name` stands in messages. */
 int ech_tokenizer_parse(const char *name, const char *json, size_t bytes, struct ech_tokenizer **out,
                         struct ech_err *err);
-/* A vocabulary given as arrays; copied, the source may go. `name` stands in messages. */
+/* A sentencepiece file (.spm, .model) from memory. */
+int ech_tokenizer_parse_spm(const char *name, const void *data, size_t bytes, struct ech_tokenizer **out,
+                            struct ech_err *err);
+/* A vocabulary given as arrays; copied, the source may go. `name` (NULL: the source's own) stands in
+ * messages. */
 int ech_tokenizer_from_source(const char *name, const struct ech_vocab_source *source,
                               struct ech_tokenizer **out, struct ech_err *err);
 void ech_tokenizer_close(struct ech_tokenizer *tokenizer);
