@@ -13,14 +13,9 @@
 struct ech_regex;
 struct ech_regex_scratch;
 
-/* What finds the delimiters: the first match at or after `from`; false: none. Matches may be empty only where
- * a regex says so. */
 struct ech_cut_text {
     const unsigned char *text;
     size_t bytes;
-};
-struct ech_cut_match {
-    size_t start, end;
 };
 
 /* What becomes of matches and of the text between them. */
@@ -33,15 +28,15 @@ enum ech_cut_behavior {
 };
 
 enum ech_cut_kind {
-    ECH_CUT_SCAN,       /* every piece is a match of `scan`, a hand-written scanner of a known regex */
-    ECH_CUT_REGEX,      /* matches of `regex` */
-    ECH_CUT_STRING,     /* matches of `string` */
-    ECH_CUT_CLASS,      /* single characters of `class_of` */
-    ECH_CUT_RUNS,       /* words and runs of other visible characters ("Whitespace") */
-    ECH_CUT_SCRIPTS,    /* where the script changes */
-    ECH_CUT_LENGTH,     /* pieces of `length` characters */
-    ECH_CUT_BYTES,      /* ByteLevel without its regex: prefix space, then (unless `raw`) bytes as letters */
-    ECH_CUT_METASPACE   /* spaces become `string`, one is put in front */
+    ECH_CUT_SCAN,     /* every piece is a match of `scan`, a hand-written scanner of a known regex */
+    ECH_CUT_REGEX,    /* matches of `regex` */
+    ECH_CUT_STRING,   /* matches of `string` */
+    ECH_CUT_CHARS,    /* single characters that have a class of `classes` */
+    ECH_CUT_RUNS,     /* words, and runs of other visible characters; white space is dropped */
+    ECH_CUT_LENGTH,   /* pieces of `length` characters */
+    ECH_CUT_PREFIX,   /* `string` is put in front of a text that does not begin with it */
+    ECH_CUT_LETTERS,  /* ByteLevel: bytes as letters */
+    ECH_CUT_METASPACE /* spaces become `string`, one is put in front */
 };
 enum ech_cut_prefix { ECH_PREFIX_NEVER, ECH_PREFIX_FIRST, ECH_PREFIX_ALWAYS };
 
@@ -53,10 +48,9 @@ struct ech_cut_stage {
     struct ech_regex *regex;                                 /* owned */
     char *string;                                            /* owned */
     size_t string_bytes;
-    bool (*is)(int32_t c);
+    unsigned classes; /* of unicode.h */
     size_t length;
-    enum ech_cut_prefix prefix; /* of BYTES, METASPACE */
-    bool raw;                   /* BYTES: leave the bytes; the model's tokens are bytes */
+    enum ech_cut_prefix prefix; /* of METASPACE */
     bool split;                 /* METASPACE: cut before each `string` */
 };
 
@@ -67,6 +61,8 @@ struct ech_cutter {
 
 /* What the stage owns moves in, also on failure. */
 int ech_cutter_add(struct ech_cutter *cutter, struct ech_cut_stage stage, struct ech_err *err);
+/* Take the last stage away again. */
+void ech_cutter_pop(struct ech_cutter *cutter);
 void ech_cutter_fini(struct ech_cutter *cutter);
 
 /* One thread's memory. */
@@ -74,7 +70,7 @@ struct ech_cut_scratch {
     struct ech_cut_buffer {
         unsigned char *text;
         size_t capacity;
-    } *buffers; /* of each stage */
+    } * buffers; /* of each stage */
     size_t count;
     struct ech_regex_scratch *regex;
 };

@@ -4,10 +4,13 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Scratch of one thread: the text made so far, and marks that wait for their order. */
+struct ech_regex_scratch;
+
+/* Scratch of one thread: the text made so far, marks that wait for their order, a regex's memory. */
 struct ech_normal {
     unsigned char *text;
     size_t bytes, capacity;
@@ -16,6 +19,8 @@ struct ech_normal {
         int order;
     } * marks, *sorted;
     size_t marks_count, marks_capacity, sorted_capacity;
+    struct ech_regex_scratch *regex;
+    bool front_gone; /* set by a step that drops what the text begins with */
 };
 
 void ech_normal_fini(struct ech_normal *normal);
@@ -41,8 +46,9 @@ struct ech_normalizer {
 /* `step.data` moves in, also on failure. */
 int ech_normalizer_add(struct ech_normalizer *normalizer, struct ech_normal_step step, struct ech_err *err);
 void ech_normalizer_fini(struct ech_normalizer *normalizer);
-/* All steps: *text and *bytes become the result, which lies in one of the buffers or is the text itself. */
+/* All steps: *text and *bytes become the result, which lies in one of the buffers or is the text itself.
+ * *front becomes false where what the text began with is gone. */
 int ech_normalize(const struct ech_normalizer *normalizer, struct ech_normal buffers[2],
-                  const unsigned char **text, size_t *bytes, struct ech_err *err);
+                  const unsigned char **text, size_t *bytes, bool *front, struct ech_err *err);
 
 #endif

@@ -7,12 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A list of strings in one block. */
+struct ech_regex_scratch;
+
+/* A list of strings in one block (and a regex's memory). */
 struct ech_pieces {
     char *text;
     size_t bytes, text_capacity;
     size_t *ends; /* end of piece i in text; it begins where piece i - 1 ends */
     size_t count, ends_capacity;
+    struct ech_regex_scratch *regex;
 };
 
 void ech_pieces_fini(struct ech_pieces *pieces);

@@ -1,7 +1,7 @@
-/* Tokenizers: a model folder's tokenizer.json (or vocab.txt with tokenizer_config.json), a SentencePiece file,
- * or the arrays of a GGUF, as read-only data that any number of threads use at once, each with an encoder
- * (scratch memory) of its own. Ids and text are those of the reference of the file at hand. A component that
- * is not known is an error that names it. */
+/* Tokenizers: a model folder's tokenizer.json (or vocab.txt with tokenizer_config.json), a SentencePiece
+ * file, or the arrays of a GGUF, as read-only data that any number of threads use at once, each with an
+ * encoder (scratch memory) of its own. Ids and text are those of the reference of the file at hand. A
+ * component that is not known is an error that names it. */
 #ifndef ECH_TEXT_TOKENIZER_H
 #define ECH_TEXT_TOKENIZER_H
 
@@ -22,7 +22,8 @@ int ech_tokenizer_parse(const char *name, const char *json, size_t bytes, struct
 /* A sentencepiece file (.spm, .model) from memory. */
 int ech_tokenizer_parse_spm(const char *name, const void *data, size_t bytes, struct ech_tokenizer **out,
                             struct ech_err *err);
-/* A vocabulary given as arrays; copied, the source may go. `name` stands in messages. */
+/* A vocabulary given as arrays; copied, the source may go. `name` (NULL: the source's own) stands in
+ * messages. */
 int ech_tokenizer_from_source(const char *name, const struct ech_vocab_source *source,
                               struct ech_tokenizer **out, struct ech_err *err);
 void ech_tokenizer_close(struct ech_tokenizer *tokenizer);

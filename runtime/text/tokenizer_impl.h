@@ -8,7 +8,7 @@
 
 #include "text/added.h"
 #include "text/cut.h"
-#include "text/normal.h"
+#include "text/normal_steps.h"
 #include "text/pieces.h"
 #include "text/post.h"
 #include "text/sink.h"
@@ -62,6 +62,9 @@ int ech_tokenizer_create(struct ech_tokenizer **out, struct ech_err *err);
 int ech_tokenizer_from_json(struct ech_tokenizer *t, const char *name, const json_t *root,
                             struct ech_err *err);
 int ech_tokenizer_from_vocab(struct ech_tokenizer *t, const char *folder, struct ech_err *err);
+/* Roles from tokenizer_config.json and special_tokens_map.json where they lie in the folder; they join
+ * t->files. */
+int ech_tokenizer_read_roles(struct ech_tokenizer *t, const char *folder, struct ech_err *err);
 /* Of a source: spm writes the dispatch and "llama", "t5"; these two are byte-level BPE and WordPiece. */
 int ech_tokenizer_fill_bpe(struct ech_tokenizer *t, const char *name, const struct ech_vocab_source *source,
                            struct ech_err *err);
@@ -78,20 +81,35 @@ struct ech_token_flags {
 int ech_tokenizer_add_token(struct ech_tokenizer *t, const char *token, size_t bytes, int64_t id,
                             struct ech_token_flags flags, struct ech_err *err);
 
-/* tokenizer.json's "model" by type: each reads `part` into t->vocab, t->ops and t->model. A kind is one line
- * of the table in json_model.c. */
+/* tokenizer.json's "model" by type: each reads `part` into t->vocab, t->ops and t->model; the cutter is
+ * there. A kind is one line of the table in json_model.c. */
+int ech_json_model(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
 int ech_json_wordpiece(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
 int ech_json_bpe(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
 int ech_json_unigram(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
+/* An object of tokens and ids into t->vocab. */
+int ech_json_vocab(struct ech_tokenizer *t, const char *name, const json_t *vocab, struct ech_err *err);
 
 /* Its other parts. */
 int ech_json_normalizer(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
 int ech_json_cutter(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
 int ech_json_post(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
 int ech_json_decoder(struct ech_tokenizer *t, const char *name, const json_t *part, struct ech_err *err);
-/* The component's "type"; "(no type)" without one. Absent: missing or null. */
+int ech_json_decoder_wordpiece(struct ech_tokenizer *t, const char *prefix, bool cleanup,
+                               struct ech_err *err);
+
+/* Shared by the parts. The component's "type"; "(no type)" without one. Absent: missing or null. */
 const char *ech_json_type(const json_t *part);
 bool ech_json_absent(const json_t *part);
 int ech_json_unknown(const char *name, const char *part, const json_t *component, struct ech_err *err);
+/* A key of one character; `otherwise` NULL: it must be there. Borrowed. */
+int ech_json_get_char(const json_t *part, const char *name, const char *key, const char *otherwise,
+                      const char **out, struct ech_err *err);
+/* "pattern": *regex, or *string where that is NULL. */
+int ech_json_pattern(const json_t *part, const char *name, const char **string, struct ech_regex **regex,
+                     struct ech_err *err);
+int ech_json_replace(const json_t *part, const char *name, struct ech_replace **out, struct ech_err *err);
+int ech_json_metaspace(const json_t *part, const char *name, const char **replacement,
+                       enum ech_cut_prefix *prefix, struct ech_err *err);
 
 #endif

@@ -8,7 +8,8 @@
 struct ech_vocab_source ech_vocab_source_empty(void)
 {
     enum { NO = ECH_VOCAB_UNSET };
-    return (struct ech_vocab_source){.bos = NO,
+    return (struct ech_vocab_source){.name = "vocabulary",
+                                     .bos = NO,
                                      .eos = NO,
                                      .eot = NO,
                                      .unk = NO,
@@ -114,6 +115,7 @@ int ech_tokenizer_from_source(const char *name, const struct ech_vocab_source *s
 {
     struct ech_tokenizer *t = NULL;
     const struct known *model = find_model(s->model);
+    name = name ? name : s->name;
     if (!model)
         return ech_fail(err, ECH_DATA,
                         "%s: tokenizer model \"%.60s\" is not supported (known: llama, t5, gpt2, bert)", name,

@@ -28,6 +28,7 @@ enum ech_vocab_type {
 enum { ECH_VOCAB_UNSET = -1 }; /* of an id or a flag that the file does not have */
 
 struct ech_vocab_source {
+    const char *name;              /* the file's path: stands in messages where no other name is given */
     const char *model;             /* tokenizer.ggml.model: "llama", "gpt2", "bert", "t5", ... */
     const char *pre;               /* tokenizer.ggml.pre, NULL: not given */
     size_t count;                  /* tokens; an id is the index */
