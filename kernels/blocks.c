@@ -6,12 +6,11 @@
 
 #include "kernels/blocks_values.h"
 
-static const struct ech_block_type TYPES[ECH_WTYPES] = {
-    [ECH_W_F32] = {"F32", 1, 4, 0, 0, false},
-    [ECH_W_F16] = {"F16", 1, 2, 0, 0, false},
-    [ECH_W_BF16] = {"BF16", 1, 2, 0, 0, false},
+static const struct ech_block_type TYPES[ECH_WTYPES] = {[ECH_W_F32] = {"F32", 1, 4, 0, 0, false},
+                                                        [ECH_W_F16] = {"F16", 1, 2, 0, 0, false},
+                                                        [ECH_W_BF16] = {"BF16", 1, 2, 0, 0, false},
 #define ROW(name, ...) [ECH_W_##name] = {#name, __VA_ARGS__},
-    ECH_BLOCK_TYPES(ROW)
+                                                        ECH_BLOCK_TYPES(ROW)
 #undef ROW
 };
 

@@ -19,8 +19,8 @@
  *   Q5_K         256   176    32  f16 d, f16 dmin; six-bit scales and mins[12]; fifth bits[32]; nibbles[128]
  *   Q6_K         256   210    16  nibbles[128]; crumbs[64]; s8 scales[16]; f16 d; minus 32
  *   IQ4_NL        32    18    32  f16 d; nibbles[16], each an index into 16 uneven values
- *   IQ4_XS       256   136    32  f16 d; u16 high, u8 low[4] of six-bit scales, minus 32; nibbles[128] likewise
- *   MXFP4         32    17    32  u8 exponent e; nibbles[16] as e2m1; d = 2^(e - 128), values doubled
+ *   IQ4_XS       256   136    32  f16 d; u16 high, u8 low[4] of six-bit scales, minus 32; nibbles[128]
+ * likewise MXFP4         32    17    32  u8 exponent e; nibbles[16] as e2m1; d = 2^(e - 128), values doubled
  *   TQ1_0        256    54    32  base-3 digits, 5 a byte [48], 4 a byte [4]; f16 d; minus 1
  *   TQ2_0        256    66    32  crumbs[64]; f16 d; minus 1
  */
@@ -35,8 +35,8 @@ enum { ECH_BLOCK_MAX = 256, ECH_BLOCK_GROUPS_MAX = 16 };
 struct ech_block_type {
     const char *name;        /* as GGUF's tools spell it: "Q4_K" */
     int64_t elements, bytes; /* of a block */
-    int64_t group;           /* elements of a group in products: 16 or 32 (32 where more share a scale); 0: none */
-    int offset;              /* byte = value + offset */
+    int64_t group; /* elements of a group in products: 16 or 32 (32 where more share a scale); 0: none */
+    int offset;    /* byte = value + offset */
     bool mins;
 };
 

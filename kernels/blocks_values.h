@@ -18,8 +18,14 @@
 #endif
 
 /* What nibbles stand for, offset added. */
-#define ECH_UNEVEN {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241}
-#define ECH_E2M1   {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0}
+#define ECH_UNEVEN                                                                                           \
+    {                                                                                                        \
+        1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241                              \
+    }
+#define ECH_E2M1                                                                                             \
+    {                                                                                                        \
+        12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0                                            \
+    }
 
 ECH_BV_FUNCTION float ech_bv_float(uint32_t bits)
 {
@@ -68,8 +74,8 @@ ECH_BV_FUNCTION void ech_bv_fifth_bits(const uint8_t *bits, uint8_t *to)
     const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(all), byte);
     const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
     __m256i *at = (__m256i *)(void *)to;
-    _mm256_storeu_si256(
-        at, _mm256_or_si256(_mm256_loadu_si256(at), _mm256_and_si256(set, _mm256_set1_epi8(16))));
+    _mm256_storeu_si256(at,
+                        _mm256_or_si256(_mm256_loadu_si256(at), _mm256_and_si256(set, _mm256_set1_epi8(16))));
 #else
     for (int j = 0; j < 32; j++)
         to[j] = (uint8_t)(to[j] | (bits[j / 8] >> j % 8 & 1) << 4);
@@ -80,8 +86,7 @@ ECH_BV_FUNCTION void ech_bv_fifth_bits(const uint8_t *bits, uint8_t *to)
 ECH_BV_FUNCTION void ech_bv_look_up(const uint8_t values[16], uint8_t *to)
 {
 #ifdef __AVX2__
-    const __m256i table =
-        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)values));
+    const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)values));
     __m256i *at = (__m256i *)(void *)to;
     _mm256_storeu_si256(at, _mm256_shuffle_epi8(table, _mm256_loadu_si256(at)));
 #else

@@ -278,8 +278,8 @@ int ech_check_combine(const struct ech_combine_args *a)
 int ech_check_ssru(const struct ech_ssru_args *a)
 {
     return verdict(a && a->size >= sizeof *a && matrix_ok(a->forget, a->rows, a->cols, a->ldf) &&
-                   matrix_ok(a->x, a->rows, a->cols, a->ldx) && matrix_ok(a->cell, a->rows, a->cols, a->ldc) &&
-                   matrix_ok(a->y, a->rows, a->cols, a->ldy));
+                   matrix_ok(a->x, a->rows, a->cols, a->ldx) &&
+                   matrix_ok(a->cell, a->rows, a->cols, a->ldc) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
 }
 
 int ech_check_attention(const struct ech_attention_args *a)

@@ -38,10 +38,15 @@ const char *ech_case_type_name(enum ech_atype type)
 
 const char *ech_case_act_name(enum ech_act act)
 {
-    static const char *const names[] = {
-        [ECH_ACT_NONE] = "none", [ECH_ACT_GELU] = "gelu", [ECH_ACT_GELU_TANH] = "gelu_tanh",
-        [ECH_ACT_RELU] = "relu", [ECH_ACT_SILU] = "silu", [ECH_ACT_TANH] = "tanh",
-        [ECH_ACT_QUICK_GELU] = "quick_gelu", [ECH_ACT_RELU2] = "relu2", [ECH_ACT_SIGMOID] = "sigmoid"};
+    static const char *const names[] = {[ECH_ACT_NONE] = "none",
+                                        [ECH_ACT_GELU] = "gelu",
+                                        [ECH_ACT_GELU_TANH] = "gelu_tanh",
+                                        [ECH_ACT_RELU] = "relu",
+                                        [ECH_ACT_SILU] = "silu",
+                                        [ECH_ACT_TANH] = "tanh",
+                                        [ECH_ACT_QUICK_GELU] = "quick_gelu",
+                                        [ECH_ACT_RELU2] = "relu2",
+                                        [ECH_ACT_SIGMOID] = "sigmoid"};
     return (int)act >= 0 && act < ECH_ACTS ? names[act] : "?";
 }
 

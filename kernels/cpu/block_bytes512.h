@@ -86,7 +86,7 @@ INLINE struct bytes512 looked_up512(struct bytes512 o, const uint8_t values[16])
 INLINE struct bytes512 fifths512(struct bytes512 o, const uint8_t *w, int64_t at, int64_t stride)
 {
     const __m512i bit = _mm512_set1_epi64((int64_t)0x8040201008040201);
-    const __m512i first = _mm512_broadcast_i32x4(_mm_setr_epi64x(0, 0x0101010101010101));
+    const __m512i first = _mm512_broadcast_i32x4(_mm_set_epi64x(0x0101010101010101, 0));
     FOR(h, 2)
     {
         const __m512i z = z_lanes(w + at + 4 * h * stride, stride);

@@ -14,7 +14,7 @@ struct block_rows {
 enum { BLOCK_ROWS_LD = sizeof(struct ech_block_values) / sizeof(float) };
 
 /* The bytes of 32 elements from `first` on: [8 words][16 rows]. */
-INLINE void block_words(const struct block_rows *rows, int64_t first, float *to)
+INLINE void block_take_words(const struct block_rows *rows, int64_t first, float *to)
 {
     const float *from = (const float *)(const void *)(rows->v[0].bytes + first);
     FOR(i, 2) v16_transpose4(to + 64 * i, 16, from + 4 * i, BLOCK_ROWS_LD);
@@ -31,7 +31,7 @@ INLINE void block_step_bytes(const struct block_rows *rows, int64_t first, const
                              float *to)
 {
     const int64_t g0 = first / (BLOCK_STEP / groups);
-    block_words(rows, first, to);
+    block_take_words(rows, first, to);
     FOR(g, groups)
     {
         block_column(&rows->v[0].scale[g0 + g], to + BLOCK_BYTES + 16 * g);
@@ -47,7 +47,7 @@ INLINE void block_step_f32(const struct block_rows *rows, int64_t first, const i
     _Alignas(64) float words[BLOCK_BYTES], scale[16], min[16];
     const int64_t g0 = first / (BLOCK_STEP / groups);
     const struct w16 minus = w16_set_int(-offset);
-    block_words(rows, first, words);
+    block_take_words(rows, first, words);
     FOR(g, groups)
     {
         block_column(&rows->v[0].scale[g0 + g], scale);
@@ -101,9 +101,10 @@ INLINE void block_lane(const struct ech_linear_args *a, int64_t first, int64_t r
     }
 ECH_BLOCK_TYPES(BLOCK_LANES)
 
-#define BLOCK_LANES_NAME(name, ...) [ECH_W_##name] = {block_lane_##name##_bytes, block_lane_##name##_f32},
+/* By type: those without groups have none. */
+#define BLOCK_LANES_NAME(name, ...) {block_lane_##name##_bytes, block_lane_##name##_f32},
 static void (*const BLOCK_LANE[ECH_WTYPES][2])(const struct ech_linear_args *, int64_t, int64_t, float *) = {
-    ECH_BLOCK_TYPES(BLOCK_LANES_NAME)};
+    {NULL}, {NULL}, {NULL}, ECH_BLOCK_TYPES(BLOCK_LANES_NAME)};
 
 /* 16 elements of a row of a type without blocks. */
 INLINE struct v16 block_load_plain(const uint8_t *row, enum ech_wtype type, int64_t i, int64_t k)
@@ -140,7 +141,9 @@ static void block_panel(const struct ech_linear_args *a, int64_t panel, int64_t 
 {
     for (int64_t v = 0; v < 4; v++) {
         const int64_t first = panel * ECH_PANEL + 16 * v, left = a->n - first,
-                      rows = left < 0 ? 0 : left < 16 ? left : 16;
+                      rows = left < 0    ? 0
+                             : left < 16 ? left
+                                         : 16;
         if (ech_block_type(a->w_type)->group == 0)
             block_lane_plain(a, first, rows, to + lane * v);
         else

@@ -25,8 +25,8 @@ struct block_job {
     const struct ech_linear_args *args;
     const struct product_format *format;
     struct product whole;
-    int64_t row, rows;  /* the chunk */
-    int64_t row_parts;  /* of it; a unit of the pile is a panel and a part */
+    int64_t row, rows;   /* the chunk */
+    int64_t row_parts;   /* of it; a unit of the pile is a panel and a part */
     int64_t panel_words; /* of a thread's scratch */
     float *a, *panels;
 };
@@ -131,7 +131,8 @@ static int block_matrix(struct ech_queue *queue, const struct ech_linear_args *a
     const int threads = block_threads(queue, a);
     const int64_t rows = a->m < BLOCK_CHUNK ? a->m : BLOCK_CHUNK, panels = ech_panels(a->n);
     struct block_job job = {.args = a, .format = f};
-    if (a->k > 0 && (!queue || queue->bytes < (size_t)block_words(a->format, a->m, a->k, threads) * sizeof(float)))
+    if (a->k > 0 &&
+        (!queue || queue->bytes < (size_t)block_words(a->format, a->m, a->k, threads) * sizeof(float)))
         return ECH_OP_MEMORY;
     const int64_t steps = product_steps(f, a->k);
     job.whole = (struct product){.args = a,
@@ -206,7 +207,8 @@ static int block_linear(struct ech_queue *queue, const struct ech_linear_args *a
     if (a->format == ECH_FMT_BLOCK)
         return block_matrix(queue, a, &FORMAT_F32);
     const struct block_vector *v = a->m == 1 && a->k > 0 ? block_vector_of(a->w_type) : NULL;
-    return v ? block_vector_run(queue, a, v) : block_matrix(queue, a, block_format_of(ech_block_type(a->w_type)));
+    return v ? block_vector_run(queue, a, v)
+             : block_matrix(queue, a, block_format_of(ech_block_type(a->w_type)));
 }
 
 #endif

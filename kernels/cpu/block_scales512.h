@@ -76,7 +76,8 @@ INLINE __m512 turned512(const uint8_t *from, int g)
 }
 
 /* `count` groups: by times the integer of each. */
-INLINE void scales512_times(const struct lanes512 *integers, __m512 by, int first, const int count, __m512 *to)
+INLINE void scales512_times(const struct lanes512 *integers, __m512 by, int first, const int count,
+                            __m512 *to)
 {
     _Alignas(64) uint8_t room[256];
     lanes512_turn(integers, room);
@@ -86,7 +87,8 @@ INLINE void scales512_times(const struct lanes512 *integers, __m512 by, int firs
 /* Q4_K, Q5_K: words (d, dmin), scales, mins, more of both. */
 INLINE void scales512_k(const struct rows512 *rows, struct scales512 *o)
 {
-    const __m512i low = _mm512_broadcast_i32x4(_mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f));
+    const __m512i low =
+        _mm512_broadcast_i32x4(_mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f));
     const __m512i high = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0x30303030, 0, 0x30303030));
     const __m512i by = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0, 0, 4));
     struct lanes512 x = lanes512(rows, 0);
@@ -95,7 +97,8 @@ INLINE void scales512_k(const struct rows512 *rows, struct scales512 *o)
     {
         const __m512i a = _mm512_and_si512(
             _mm512_srlv_epi32(_mm512_shuffle_epi32(x.v[i], (_MM_PERM_ENUM)0xed), by), low); /* 1 3 2 3 */
-        const __m512i b = _mm512_srli_epi32(_mm512_shuffle_epi32(x.v[i], (_MM_PERM_ENUM)0xa5), 2); /* 1 1 2 2 */
+        const __m512i b =
+            _mm512_srli_epi32(_mm512_shuffle_epi32(x.v[i], (_MM_PERM_ENUM)0xa5), 2); /* 1 1 2 2 */
         x.v[i] = _mm512_ternarylogic_epi32(a, b, high, 0xf8);
     }
     _Alignas(64) uint8_t room[256];
@@ -150,8 +153,10 @@ INLINE void scales512_q6_k(const struct rows512 *rows, struct scales512 *o)
 /* Words (d, high bits), low nibbles. */
 INLINE void scales512_iq4_xs(const struct rows512 *rows, struct scales512 *o)
 {
-    const __m512i low_of = _mm512_broadcast_i32x4(_mm_setr_epi8(4, 4, 5, 5, 6, 6, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0));
-    const __m512i high_of = _mm512_broadcast_i32x4(_mm_setr_epi8(2, 2, 2, 2, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m512i low_of =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(4, 4, 5, 5, 6, 6, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0));
+    const __m512i high_of =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(2, 2, 2, 2, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0));
     struct lanes512 x = lanes512(rows, 0);
     const __m512i d = lanes512_word(&x, 0);
     FOR(i, 4)
@@ -210,8 +215,7 @@ INLINE void scales512_mxfp4(const struct rows512 *rows, int64_t groups, struct s
         const __m512i x = _mm512_load_si512(e), less = _mm512_sub_epi32(x, _mm512_set1_epi32(1));
         const __m512i small = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), x);
         const __mmask16 tiny = _mm512_cmplt_epi32_mask(x, _mm512_set1_epi32(2));
-        o->scale[g] =
-            _mm512_castsi512_ps(_mm512_mask_mov_epi32(_mm512_slli_epi32(less, 23), tiny, small));
+        o->scale[g] = _mm512_castsi512_ps(_mm512_mask_mov_epi32(_mm512_slli_epi32(less, 23), tiny, small));
     }
 }
 

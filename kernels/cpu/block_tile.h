@@ -1,6 +1,6 @@
 /* ECH_FMT_BLOCK_INT8: tiles over groups of 16 or 32, and x as groups of 32. A file's blocks come here taken
- * apart (block_panel.h): a step is 32 of k; for each 16 outputs [8 words][16 outputs][4 bytes] (value + offset),
- * then a scale an output for each group of the step, then a min likewise where the type has mins.
+ * apart (block_panel.h): a step is 32 of k; for each 16 outputs [8 words][16 outputs][4 bytes] (value +
+ * offset), then a scale an output for each group of the step, then a min likewise where the type has mins.
  *
  * A step of a row of A is 13 words: 32 s8, their f32 scale, for each 16 the start of a dot (-offset x the sum
  * of the values) and what multiplies a min (-(scale x the sum)); of a group of 32 the first of each is used.
@@ -62,7 +62,8 @@ INLINE void tile_block(const struct tile *t, const int rows, const int vectors, 
     tile_finish(t, rows, vectors, sum);
 }
 
-/* Strips of two vectors and eight rows keep 16 sums and the bytes in registers; AVX2 one vector, four rows. */
+/* Strips of two vectors and eight rows keep 16 sums and the bytes in registers; AVX2 one vector, four rows.
+ */
 #if TILE_VECTORS == 4
 enum { BLOCK_STRIP = 2, BLOCK_TILE_ROWS = 8 };
 #define BLOCK_SHAPES(run, table)                                                                             \
@@ -111,16 +112,16 @@ static bool block_in_place(const struct ech_linear_args *a)
         tile_block(t, rows, vectors, groups, mins, wide);                                                    \
     }                                                                                                        \
     BLOCK_SHAPES(name, name##_tiles)                                                                         \
-    static const struct product_format name##_format = {                                                     \
-        .unit = BLOCK_STEP,                                                                                  \
-        .lane_words = BLOCK_BYTES + 16 * (groups) * ((mins) ? 2 : 1),                                        \
-        .row_words = BLOCK_ROW_WORDS,                                                                        \
-        .block = 64,                                                                                         \
-        .tiles = &name##_tiles,                                                                              \
-        .strip = BLOCK_STRIP,                                                                                \
-        .rows = BLOCK_TILE_ROWS,                                                                             \
-        .in_place = block_in_place,                                                                          \
-        .bring = block_bring};
+    static const struct product_format name##_format = {.unit = BLOCK_STEP,                                  \
+                                                        .lane_words =                                        \
+                                                            BLOCK_BYTES + 16 * (groups) * ((mins) ? 2 : 1),  \
+                                                        .row_words = BLOCK_ROW_WORDS,                        \
+                                                        .block = 64,                                         \
+                                                        .tiles = &name##_tiles,                              \
+                                                        .strip = BLOCK_STRIP,                                \
+                                                        .rows = BLOCK_TILE_ROWS,                             \
+                                                        .in_place = block_in_place,                          \
+                                                        .bring = block_bring};
 
 BLOCK_FORMAT(block_wide, 1, false, true)
 BLOCK_FORMAT(block_plain, 1, false, false)

@@ -80,7 +80,8 @@ INLINE void turn512(const __m512i z[4], __m512i to[4])
     to[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
 }
 
-/* Dots of 16 outputs and a superblock: dots[g]. With halves, group 2p + s of the half h is dots[8h + 2p + s]. */
+/* Dots of 16 outputs and a superblock: dots[g]. With halves, group 2p + s of the half h is dots[8h + 2p + s].
+ */
 INLINE void super_dots(const enum ech_wtype type, const struct rows512 *rows, const struct x512 *x,
                        const bool halves, __m512i *dots)
 {
@@ -119,8 +120,8 @@ INLINE void super_dots(const enum ech_wtype type, const struct rows512 *rows, co
 }
 
 /* The chains of 16 outputs go on over `groups` of 32. */
-INLINE __m512 super_chain(const enum ech_wtype type, const struct ech_block_type t, const struct rows512 *rows,
-                          const struct x512 *x, int64_t groups, __m512 sum)
+INLINE __m512 super_chain(const enum ech_wtype type, const struct ech_block_type t,
+                          const struct rows512 *rows, const struct x512 *x, int64_t groups, __m512 sum)
 {
     const bool halves = t.group < 32;
     const int parts = halves ? 2 : 1;
@@ -177,15 +178,16 @@ INLINE void block_vector(const struct ech_linear_args *a, const struct x512 *x, 
 }
 
 #define BLOCK_VECTORS(name, ...)                                                                             \
-    static void block_vector_##name(const struct ech_linear_args *a, const void *x, int64_t first,          \
+    static void block_vector_##name(const struct ech_linear_args *a, const void *x, int64_t first,           \
                                     float *sums)                                                             \
     {                                                                                                        \
         block_vector(a, x, first, sums, ECH_W_##name, (struct ech_block_type){#name, __VA_ARGS__});          \
     }
 ECH_BLOCK_TYPES(BLOCK_VECTORS)
 
-#define BLOCK_VECTOR_NAME(name, ...)                                                                         \
-    [ECH_W_##name] = {block_vector_bytes, block_vector_bring, block_vector_##name},
-const struct block_vector ech_avx512_block_vectors[ECH_WTYPES] = {ECH_BLOCK_TYPES(BLOCK_VECTOR_NAME)};
+/* By type: those without groups have none. */
+#define BLOCK_VECTOR_NAME(name, ...) {block_vector_bytes, block_vector_bring, block_vector_##name},
+const struct block_vector ech_avx512_block_vectors[ECH_WTYPES] = {
+    {NULL}, {NULL}, {NULL}, ECH_BLOCK_TYPES(BLOCK_VECTOR_NAME)};
 
 #endif

@@ -131,7 +131,8 @@ int cuda_check_norm(const struct ech_norm_args *a)
         return ECH_OP_SHAPE;
     const int64_t parts = a->parts ? a->parts : 1;
     if (!matrix_ok(a->x, a->rows, parts * a->cols, a->ldx) ||
-        !matrix_ok(a->y, a->rows, parts * a->cols, a->ldy) || (a->also && parts > 1) || (a->kind != ECH_NORM_LAYER && a->kind != ECH_NORM_RMS))
+        !matrix_ok(a->y, a->rows, parts * a->cols, a->ldy) || (a->also && parts > 1) ||
+        (a->kind != ECH_NORM_LAYER && a->kind != ECH_NORM_RMS))
         return ECH_OP_SHAPE;
     if (a->also && !typed_ok(a->also, a->also_type, a->also_scale, a->rows, a->cols, a->ld_also))
         return ECH_OP_SHAPE;
@@ -240,8 +241,8 @@ int cuda_check_combine(const struct ech_combine_args *a)
 int cuda_check_ssru(const struct ech_ssru_args *a)
 {
     return verdict(a && a->size >= sizeof *a && matrix_ok(a->forget, a->rows, a->cols, a->ldf) &&
-                   matrix_ok(a->x, a->rows, a->cols, a->ldx) && matrix_ok(a->cell, a->rows, a->cols, a->ldc) &&
-                   matrix_ok(a->y, a->rows, a->cols, a->ldy));
+                   matrix_ok(a->x, a->rows, a->cols, a->ldx) &&
+                   matrix_ok(a->cell, a->rows, a->cols, a->ldc) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
 }
 
 int cuda_check_activate(enum ech_act act, const float *x, int64_t count)

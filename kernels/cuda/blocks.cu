@@ -1,7 +1,7 @@
-/* Products and gathers on a file's own blocks, plain: a block of threads has 32 outputs and 8 rows of x, a thread
- * one element of the result, whose chain is that of ops.h: ascending k, one FMA an element, or with int8 exact
- * sums and one FMA a group. Blocks are taken apart into shared memory, 256 of k at a time. So a row's bits
- * depend on nothing else in the call. */
+/* Products and gathers on a file's own blocks, plain: a block of threads has 32 outputs and 8 rows of x, a
+ * thread one element of the result, whose chain is that of ops.h: ascending k, one FMA an element, or with
+ * int8 exact sums and one FMA a group. Blocks are taken apart into shared memory, 256 of k at a time. So a
+ * row's bits depend on nothing else in the call. */
 #include "kernels/cuda/arguments.h"
 #include "kernels/cuda/lanes.h"
 
@@ -14,12 +14,11 @@ enum { OUTPUTS = 32, ROWS = 8, THREADS = OUTPUTS * ROWS, DEPTH = 256, UNIT = 32,
 /* This shared object has the table of types to itself. */
 const struct ech_block_type *ech_block_type(enum ech_wtype type)
 {
-    static const struct ech_block_type types[] = {
-        {"F32", 1, 4, 0, 0, false},
-        {"F16", 1, 2, 0, 0, false},
-        {"BF16", 1, 2, 0, 0, false},
+    static const struct ech_block_type types[] = {{"F32", 1, 4, 0, 0, false},
+                                                  {"F16", 1, 2, 0, 0, false},
+                                                  {"BF16", 1, 2, 0, 0, false},
 #define ROW(name, ...) {#name, __VA_ARGS__},
-        ECH_BLOCK_TYPES(ROW)
+                                                  ECH_BLOCK_TYPES(ROW)
 #undef ROW
     };
     static_assert(sizeof types / sizeof types[0] == ECH_WTYPES, "a line for each type");
@@ -54,8 +53,9 @@ __device__ static void take_apart(const struct call &c, int64_t first, int64_t k
         if (first + j >= c.a.n || k >= c.a.k)
             continue;
         struct ech_block_values v;
-        ech_bv_values(c.a.w_type, (const uint8_t *)c.a.packed + (first + j) * c.row_bytes +
-                                      k / c.type.elements * c.type.bytes, &v);
+        ech_bv_values(
+            c.a.w_type,
+            (const uint8_t *)c.a.packed + (first + j) * c.row_bytes + k / c.type.elements * c.type.bytes, &v);
         for (int e = 0; e < c.type.elements; e++)
             to[j].v.bytes[b * c.type.elements + e] = v.bytes[e];
         for (int g = 0; g < groups; g++) {
@@ -145,8 +145,8 @@ __device__ static void quantise(const float *x, struct quantised *to)
 }
 
 /* The chain of one element goes on over `units` of 32. */
-__device__ static float chain(const struct call &c, const struct taken &w, const struct quantised *x, int units,
-                              float sum)
+__device__ static float chain(const struct call &c, const struct taken &w, const struct quantised *x,
+                              int units, float sum)
 {
     const int group = (int)c.type.group, parts = UNIT / group;
     for (int g = 0; g < units * parts; g++) {

@@ -205,8 +205,8 @@ int cuda_norm(struct ech_queue *queue, const struct ech_norm_args *a)
     parted.parts = a->parts ? a->parts : 1;
     const bool even = parted.parts == 1 || a->cols % QUAD == 0; /* parts begin at a boundary too */
     struct norm_flags wide = {even && is_wide(a->x, ECH_A_F32, a->ldx),
-                              even && is_wide(a->y, ECH_A_F32, a->ldy),
-                              is_wide(a->gain, ECH_A_F32, 0), is_wide(a->shift, ECH_A_F32, 0),
+                              even && is_wide(a->y, ECH_A_F32, a->ldy), is_wide(a->gain, ECH_A_F32, 0),
+                              is_wide(a->shift, ECH_A_F32, 0),
                               a->also && is_wide(a->also, a->also_type, a->ld_also)};
     dim3 grid = row_grid(a->rows * parted.parts), block(ROW_THREADS);
     if (a->cols <= 3 * STEP)

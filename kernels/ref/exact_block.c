@@ -86,8 +86,9 @@ static int block_int8(const struct ech_linear_args *a, size_t bytes)
         for (int64_t k = 0; k < a->k; k += GROUP)
             quantise((const float *)a->x + row * a->ldx + k, &x[k / GROUP]);
         for (int64_t j = 0; j < a->n; j++)
-            store(a, row, j,
-                  chain_int8(a, ech_block_type(a->w_type), x, (const uint8_t *)a->packed + bytes * (size_t)j));
+            store(
+                a, row, j,
+                chain_int8(a, ech_block_type(a->w_type), x, (const uint8_t *)a->packed + bytes * (size_t)j));
     }
     free(x);
     return ECH_OP_OK;

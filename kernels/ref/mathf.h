@@ -52,7 +52,7 @@
 #define ECH_LOG_ERROR    5.97e-8 /* (0.51): rounded once from double */
 
 #define ECH_TANH_TOP     10.0f
-#define ECH_GELU_ROOT    0.707106781f  /* 1 / sqrt(2) */
+#define ECH_GELU_ROOT    0.707106781f /* 1 / sqrt(2) */
 #define ECH_QUICK_GELU   1.702f
 #define ECH_GELU_TANH_C0 0.797884561f  /* sqrt(2 / pi) */
 #define ECH_GELU_TANH_C1 0.0356774081f /* 0.044715 sqrt(2 / pi) */

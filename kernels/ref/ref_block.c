@@ -1,5 +1,5 @@
-/* The products of `ref` on a file's own blocks: weights decoded, x as it is or quantised by groups of 32, then
- * all in double. */
+/* The products of `ref` on a file's own blocks: weights decoded, x as it is or quantised by groups of 32,
+ * then all in double. */
 #include "kernels/ref/ref.h"
 
 #include <math.h>

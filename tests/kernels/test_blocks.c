@@ -1,6 +1,7 @@
-/* Products on a file's own blocks: every type, both formats, against ref and, bit by bit, ref_exact; rows alone
- * and in a batch, teams, hostile blocks and rows, refusals. The weights end where memory ends: a read beyond
- * them dies. What blocks mean is held against another's implementation where its answers are at hand. */
+/* Products on a file's own blocks: every type, both formats, against ref and, bit by bit, ref_exact; rows
+ * alone and in a batch, teams, hostile blocks and rows, refusals. The weights end where memory ends: a read
+ * beyond them dies. What blocks mean is held against another's implementation where its answers are at hand.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,9 +52,10 @@ static void weights_random(struct weights *w, bool wild)
 {
     /* Where the f16s of a block lie; -1: none. MXFP4 has an exponent instead. */
     static const int halves[ECH_WTYPES][2] = {
-        [ECH_W_F16] = {0, -1},    [ECH_W_Q8_0] = {0, -1},   [ECH_W_Q4_0] = {0, -1},    [ECH_W_Q4_1] = {0, 2},
-        [ECH_W_Q5_0] = {0, -1},   [ECH_W_Q5_1] = {0, 2},    [ECH_W_Q2_K] = {80, 82},   [ECH_W_Q3_K] = {108, -1},
-        [ECH_W_Q4_K] = {0, 2},    [ECH_W_Q5_K] = {0, 2},    [ECH_W_Q6_K] = {208, -1},  [ECH_W_IQ4_NL] = {0, -1},
+        [ECH_W_F16] = {0, -1},    [ECH_W_Q8_0] = {0, -1},   [ECH_W_Q4_0] = {0, -1},
+        [ECH_W_Q4_1] = {0, 2},    [ECH_W_Q5_0] = {0, -1},   [ECH_W_Q5_1] = {0, 2},
+        [ECH_W_Q2_K] = {80, 82},  [ECH_W_Q3_K] = {108, -1}, [ECH_W_Q4_K] = {0, 2},
+        [ECH_W_Q5_K] = {0, 2},    [ECH_W_Q6_K] = {208, -1}, [ECH_W_IQ4_NL] = {0, -1},
         [ECH_W_IQ4_XS] = {0, -1}, [ECH_W_TQ1_0] = {52, -1}, [ECH_W_TQ2_0] = {64, -1}};
     const struct ech_block_type *t = ech_block_type(w->type);
     for (size_t i = 0; i < w->bytes; i++)
@@ -169,9 +171,9 @@ static void shape(enum ech_wtype type, int64_t m, int64_t n, int64_t k, int turn
 void test_blocks(void)
 {
     /* k in units of 32, or 256 where the type has such blocks, or as it is. */
-    static const int64_t SHAPES[][3] = {{0, 5, 1},  {3, 0, 1},    {2, 70, 0},  {1, 1, 1},   {1, 16, 1},
-                                        {1, 17, 2}, {1, 70, 3},   {1, 130, 9}, {2, 63, 1},  {3, 65, 2},
-                                        {7, 20, 8}, {8, 33, 1},   {9, 15, 3},  {13, 64, 1}, {17, 129, 2},
+    static const int64_t SHAPES[][3] = {{0, 5, 1},   {3, 0, 1},   {2, 70, 0},  {1, 1, 1},   {1, 16, 1},
+                                        {1, 17, 2},  {1, 70, 3},  {1, 130, 9}, {2, 63, 1},  {3, 65, 2},
+                                        {7, 20, 8},  {8, 33, 1},  {9, 15, 3},  {13, 64, 1}, {17, 129, 2},
                                         {97, 66, 1}, {130, 17, 2}};
     for (int type = 0; type < ECH_WTYPES; type++)
         for (size_t i = 0; i < sizeof SHAPES / sizeof SHAPES[0]; i++) {
@@ -301,7 +303,7 @@ void test_blocks_refused(void)
         refused(*o, &a, ECH_OP_OK, "k of whole blocks of 32");
         a = good, a.w_type = ECH_WTYPES;
         refused(*o, &a, ECH_OP_SHAPE, "no such type");
-        a.w_type = (enum ech_wtype)-1;
+        a.w_type = (enum ech_wtype) - 1;
         refused(*o, &a, ECH_OP_SHAPE, "no such type");
         a = good, a.w_type = ECH_W_BF16;
         refused(*o, &a, ECH_OP_UNSUPPORTED, "integers of bf16");
@@ -337,7 +339,8 @@ static unsigned char *file_read(const char *folder, const char *name, size_t *by
 
 /* Where the blocks of the tensor `name` lie: the file has its tensors' names as strings with a length before,
  * then dimensions, type and offset; data begins at a multiple of 32 behind the last of `count`. */
-static const unsigned char *tensor_of(const unsigned char *file, size_t bytes, const char *name, uint64_t *offset)
+static const unsigned char *tensor_of(const unsigned char *file, size_t bytes, const char *name,
+                                      uint64_t *offset)
 {
     const uint64_t length = strlen(name);
     for (size_t i = 24; i + 8 + length + 32 < bytes; i++) {
@@ -389,7 +392,7 @@ void test_blocks_golden(void)
     const unsigned char *end = file, *at;
     for (int t = ECH_W_F16; t < ECH_WTYPES; t++) {
         char name[32];
-        snprintf(name, sizeof name, "%s", ech_block_type((enum ech_wtype)t)->name);
+        snprintf(name, sizeof name, "%s.weight", ech_block_type((enum ech_wtype)t)->name);
         for (char *c = name; *c; c++)
             *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
         at = tensor_of(file, bytes, name, &offset[t]);
@@ -423,12 +426,12 @@ void test_blocks_decode(void)
             ech_block_values(w.type, w.w + i / t->elements * t->bytes, &v);
             const int64_t at = i % t->elements, g = at / t->group;
             const float x = v.scale[g] * (float)(v.bytes[at] - t->offset) - v.min[g];
-            CHECK(bits_equal(x + 0.0f, whole[i] + 0.0f), "%s: element %d is %g, by groups %g", t->name, (int)i,
-                  (double)whole[i], (double)x);
+            CHECK(bits_equal(x + 0.0f, whole[i] + 0.0f), "%s: element %d is %g, by groups %g", t->name,
+                  (int)i, (double)whole[i], (double)x);
         }
         weights_free(&w);
     }
-    CHECK(!ech_block_type(ECH_WTYPES) && !ech_block_type((enum ech_wtype)-1), "a type that is none");
+    CHECK(!ech_block_type(ECH_WTYPES) && !ech_block_type((enum ech_wtype) - 1), "a type that is none");
     CHECK(ech_block_row_bytes(ECH_W_Q4_K, 255) == 0 && ech_block_row_bytes(ECH_W_Q4_K, -256) == 0 &&
               ech_block_row_bytes(ECH_W_Q4_K, INT64_MAX) == 0 && ech_block_row_bytes(ECH_W_Q4_K, 512) == 288,
           "bytes of a row");

@@ -70,7 +70,8 @@ void test_combine(void)
             combine_refused(*o);
 }
 
-/* mode: 0: y apart; 1: y is x; 2: y is forget; the cell is checked too. `in` is forget; x is it turned round. */
+/* mode: 0: y apart; 1: y is x; 2: y is forget; the cell is checked too. `in` is forget; x is it turned round.
+ */
 static int call_ssru(const struct ech_ops *ops, const struct buffer *in, struct buffer *out, int mode)
 {
     struct buffer x = buffer_make(in->rows, in->cols, in->cols + 2), cell = copy_of(in), forget = copy_of(in);
@@ -94,7 +95,8 @@ static int call_ssru(const struct ech_ops *ops, const struct buffer *in, struct 
     for (int64_t r = 0; r < in->rows; r++)
         for (int64_t c = 0; c < in->cols; c++) {
             const float y = buffer_row(to, r)[c], state = buffer_row(&cell, r)[c];
-            CHECK(y == (state > 0 ? state : 0), "%s: y %g of the cell %g", ops->name, (double)y, (double)state);
+            CHECK(y == (state > 0 ? state : 0), "%s: y %g of the cell %g", ops->name, (double)y,
+                  (double)state);
             buffer_row(out, r)[c] = state;
         }
     buffer_free(&x), buffer_free(&cell), buffer_free(&forget);
