@@ -1,6 +1,6 @@
 """tokenizer.json files of every kind of component, trained on a small text of our own (PyPI tokenizers; 0.23.3 made the files here).
 usage: kinds.py FOLDER [--answers]: writes kind-*.json; --answers: also kinds.txt, a line for each file: its name and a checksum
-for each line of texts.jsonl (written, too), of the ids and of the text that they decode to."""
+for each line of texts.jsonl (written, too), of the ids and of the text that they decode to; and pairs.jsonl, two texts in one row."""
 import json, os, random, sys
 from tokenizers import AddedToken, Regex, Tokenizer, decoders as D, models as M, normalizers as N, pre_tokenizers as P, processors as Q, trainers as T
 
@@ -175,6 +175,20 @@ def answers(out):
                 ids = t.encode(line).ids
                 sums.append('%08x' % checksum(ids, t.decode(ids, skip_special_tokens=False)))
             f.write(name + ' ' + ' '.join(sums) + '\n')
+    pairs(out)
+
+
+def pairs(out):
+    r, words = random.Random(9), TEXT.split()
+    with open(os.path.join(out, 'pairs.jsonl'), 'w') as f:
+        for name in ('roberta', 'llama3', 'bert', 'gpt2', 'llama2', 'wordlevel'):
+            t = Tokenizer.from_file(os.path.join(out, f'kind-{name}.json'))
+            for _ in range(20):
+                a, b = (' '.join(r.choice(words) for _ in range(r.randrange(12))) for _ in range(2))
+                most = r.choice((6, 7, 12, 21, 40, 1000))
+                t.enable_truncation(most, strategy='longest_first')
+                e = t.encode(a, b)
+                f.write(json.dumps({'file': f'kind-{name}.json', 'first': a, 'second': b, 'most': most, 'ids': e.ids, 'types': e.type_ids}) + '\n')
 
 
 if __name__ == '__main__':
