@@ -144,7 +144,10 @@ static int read_llama(const json_t *config, const char *path, struct ech_spec *s
                                      .context = s->positions,
                                      .base = 10000,
                                      .part = 1};
-    return ech_rope_read(config, path, &rope, &s->ropes[0], err);
+    code = ech_rope_read(config, path, &rope, &s->ropes[0], err);
+    if (code == ECH_OK && s->ropes[0].dynamic > 0) /* the number of positions is that before scaling */
+        s->positions = (int64_t)((double)s->positions * s->ropes[0].dynamic);
+    return code;
 }
 
 static const char *const types[] = {"llama",   "mistral", "mixtral", "qwen2", "qwen3",

@@ -156,7 +156,7 @@ int ech_embed(struct ech_pass *p)
     struct ech_rows also = project ? ech_floats(NULL, 0) : ech_feed(net, w);
     int status = sum_tables(p, w->y, to);
     if (status == ECH_OP_OK && normed)
-        status = ech_normalize(net, w, p->tokens, s->embed, to, ECH_P_NORM_W, 0, to, also);
+        status = ech_norm_rows(net, w, p->tokens, s->embed, to, ECH_P_NORM_W, 0, to, also);
     p->fed = normed && !project;
     if (status == ECH_OP_OK && project)
         status = ech_multiply(net, w, p->tokens, ech_product_of(net, ECH_P_PROJECT_W, 0), ech_floats(to, s->embed),

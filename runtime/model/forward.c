@@ -62,7 +62,7 @@ int ech_forward_states(struct ech_pass *p)
     for (int64_t layer = net->stage.first; status == ECH_OP_OK && layer < net->stage.end; layer++)
         status = ech_layer_run(p, layer);
     if (status == ECH_OP_OK && net->stage.tail && ech_has_norm(net, ECH_P_FINAL_W, 0))
-        status = ech_normalize(net, w, p->tokens, net->spec.hidden, w->x, ECH_P_FINAL_W, 0, w->x,
+        status = ech_norm_rows(net, w, p->tokens, net->spec.hidden, w->x, ECH_P_FINAL_W, 0, w->x,
                                ech_floats(NULL, 0));
     return status;
 }

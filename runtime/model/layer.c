@@ -20,7 +20,7 @@ struct ech_rows ech_feed(const struct ech_net *net, const struct ech_work *w)
     return ech_rows_of(w->feed, net->spec.hidden, net->flow.feed, w->feed_scale);
 }
 
-int ech_normalize(const struct ech_net *net, struct ech_work *w, int64_t rows, int64_t cols, const float *x,
+int ech_norm_rows(const struct ech_net *net, struct ech_work *w, int64_t rows, int64_t cols, const float *x,
                   enum ech_packed_piece gain, int64_t set, float *y, struct ech_rows also)
 {
     struct ech_norm_args args = {.size = sizeof args,
@@ -126,7 +126,7 @@ static int enter(struct ech_pass *p, enum ech_packed_piece gain, int64_t set, st
     *in = ech_feed(net, w);
     if (ech_has_norm(net, gain, set)) {
         p->fed = false;
-        return ech_normalize(net, w, p->tokens, d, w->x, gain, set, in->type == ECH_A_F32 ? in->at : w->wide,
+        return ech_norm_rows(net, w, p->tokens, d, w->x, gain, set, in->type == ECH_A_F32 ? in->at : w->wide,
                              *in);
     }
     if (in->type == ECH_A_F32)
@@ -149,11 +149,11 @@ static int leave(struct ech_pass *p, struct ech_product product, struct ech_rows
     product.residual = out_norm ? NULL : w->x;
     int status = ech_multiply(net, w, p->tokens, product, from, ech_floats(to, d));
     if (status == ECH_OP_OK && out_norm)
-        status = ech_normalize(net, w, p->tokens, d, temp, out, set, temp, ech_floats(NULL, 0));
+        status = ech_norm_rows(net, w, p->tokens, d, temp, out, set, temp, ech_floats(NULL, 0));
     if (status == ECH_OP_OK && out_norm)
         status = ech_add_rows(net, w, p->tokens, d, w->x, temp);
     if (status == ECH_OP_OK && sum_norm)
-        status = ech_normalize(net, w, p->tokens, d, out_norm ? w->x : temp, sum, set, w->x, ech_feed(net, w));
+        status = ech_norm_rows(net, w, p->tokens, d, out_norm ? w->x : temp, sum, set, w->x, ech_feed(net, w));
     p->fed = sum_norm;
     return status;
 }
@@ -389,7 +389,7 @@ static int run_cell(struct ech_pass *p, int64_t layer)
         status = ech_add_rows(net, w, p->tokens, d, w->x, forget);
     bool sum = ech_has_norm(net, ECH_P_NORM1_W, set);
     if (status == ECH_OP_OK && sum)
-        status = ech_normalize(net, w, p->tokens, d, w->x, ECH_P_NORM1_W, set, w->x, ech_feed(net, w));
+        status = ech_norm_rows(net, w, p->tokens, d, w->x, ECH_P_NORM1_W, set, w->x, ech_feed(net, w));
     p->fed = sum;
     return status;
 }

@@ -55,7 +55,7 @@ struct ech_product ech_product_of(const struct ech_net *net, enum ech_packed_pie
 int ech_multiply(const struct ech_net *net, struct ech_work *w, int64_t rows, struct ech_product p,
                  struct ech_rows x, struct ech_rows y);
 /* y (rows, cols) = norm(x), and `also` in the next product's type unless that is f32; y may be x. */
-int ech_normalize(const struct ech_net *net, struct ech_work *w, int64_t rows, int64_t cols, const float *x,
+int ech_norm_rows(const struct ech_net *net, struct ech_work *w, int64_t rows, int64_t cols, const float *x,
                   enum ech_packed_piece gain, int64_t set, float *y, struct ech_rows also);
 /* ECH_PIECES: no norm. */
 bool ech_has_norm(const struct ech_net *net, enum ech_packed_piece gain, int64_t set);

@@ -78,13 +78,13 @@ static void compare_writer(const struct folder *f, const char *config, bool vari
     struct input in = read_input(f->name, "ids", true), longer = read_input(f->name, "long_ids", false);
     snprintf(file, sizeof file, "config_%s.json", config ? config : "");
     snprintf(expected, sizeof expected, "expected_long_logits_%s", config ? config : "");
-    struct ech_decoder *d = open_decoder(folder_with(f->name, config ? file : NULL), backend);
+    struct ech_lm *d = open_decoder(folder_with(f->name, config ? file : NULL), backend);
     if (!variant) {
         compare_logits(d, f->name, &in, NULL, "expected_logits", f->tolerance);
         compare_greedy(d, f->name, &in);
     }
     compare_logits(d, f->name, &longer, NULL, variant ? expected : "expected_long_logits", f->tolerance);
-    ech_decoder_close(d);
+    ech_lm_close(d);
 }
 
 static void compare_translator(const struct folder *f, const char *config, const char *backend)
@@ -96,19 +96,19 @@ static void compare_translator(const struct folder *f, const char *config, const
     float states[64 * 64];
     double far = 0;
     snprintf(file, sizeof file, "config_%s.json", config ? config : "");
-    struct ech_decoder *d = open_decoder(folder_with(f->name, config ? file : NULL), backend);
-    int64_t dim = ech_decoder_hidden(d);
+    struct ech_lm *d = open_decoder(folder_with(f->name, config ? file : NULL), backend);
+    int64_t dim = ech_lm_hidden(d);
     for (int64_t row = 0; row < in.rows; row++) {
         int64_t count = (int64_t)(in.offsets[row + 1] - in.offsets[row]);
         assert_true(count * dim <= 64 * 64);
-        must(ech_decoder_encode(d, in.ids + in.offsets[row], count, states, &err), &err);
+        must(ech_lm_encode(d, in.ids + in.offsets[row], count, states, &err), &err);
         far = fmax(far, distance(states, want.f + row * in.length * dim, count * dim));
     }
     within(f->name, "encoder", backend, far, &want, f->tolerance);
     npy_free(&want);
     compare_logits(d, f->name, &out, &in, "expected_logits", f->tolerance);
     compare_greedy(d, f->name, &in);
-    ech_decoder_close(d);
+    ech_lm_close(d);
 }
 
 static void on_backend(const struct folder *f, const char *backend)

@@ -1,5 +1,5 @@
 /* Sources: through the encoder, packed together, and as keys and values of every layer into the second cache. */
-#include "model/decoder_impl.h"
+#include "model/lm_impl.h"
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* x of the encoder's work: states of the sequences that its input holds. */
-static int run_encoder(struct ech_decoder *d, int64_t sequences, struct ech_pass *pass, struct ech_err *err)
+static int run_encoder(struct ech_lm *d, int64_t sequences, struct ech_pass *pass, struct ech_err *err)
 {
     struct ech_half *e = &d->encoder;
     memset(e->work.types, 0, (size_t)e->work.starts[sequences] * sizeof *e->work.types);
@@ -18,7 +18,7 @@ static int run_encoder(struct ech_decoder *d, int64_t sequences, struct ech_pass
 }
 
 /* Keys and values of one layer for states first .. first + count, into the rooms of those that they are of. */
-static int fill_layer(struct ech_decoder *d, const int *of, const struct ech_pass *states, int64_t layer,
+static int fill_layer(struct ech_lm *d, const int *of, const struct ech_pass *states, int64_t layer,
                       int64_t first, int64_t count)
 {
     const struct ech_net *net = &d->decoder.net;
@@ -40,7 +40,7 @@ static int fill_layer(struct ech_decoder *d, const int *of, const struct ech_pas
     return status;
 }
 
-static int fill_cache(struct ech_decoder *d, const int *of, const struct ech_pass *states, struct ech_err *err)
+static int fill_cache(struct ech_lm *d, const int *of, const struct ech_pass *states, struct ech_err *err)
 {
     int status = ECH_OP_OK;
     for (int64_t layer = 0; layer < d->decoder.net.spec.layers; layer++)
@@ -52,7 +52,7 @@ static int fill_cache(struct ech_decoder *d, const int *of, const struct ech_pas
                                : ech_forward_error(&d->decoder.net, &d->decoder.work, states->tokens, status, err);
 }
 
-static int encode_some(struct ech_decoder *d, const int *of, int64_t sequences, struct ech_err *err)
+static int encode_some(struct ech_lm *d, const int *of, int64_t sequences, struct ech_err *err)
 {
     struct ech_pass pass;
     int code = run_encoder(d, sequences, &pass, err);
@@ -65,7 +65,7 @@ static int encode_some(struct ech_decoder *d, const int *of, int64_t sequences, 
     return code;
 }
 
-int ech_decoder_encode_sources(struct ech_decoder *d, const struct ech_step_item *items, int64_t count,
+int ech_lm_encode_sources(struct ech_lm *d, const struct ech_step_item *items, int64_t count,
                                struct ech_err *err)
 {
     struct ech_work *w = &d->encoder.work;
@@ -88,7 +88,7 @@ int ech_decoder_encode_sources(struct ech_decoder *d, const struct ech_step_item
     return code == ECH_OK && held ? encode_some(d, of, held, err) : code;
 }
 
-int ech_decoder_encode(struct ech_decoder *d, const int32_t *source, int64_t count, float *states,
+int ech_lm_encode(struct ech_lm *d, const int32_t *source, int64_t count, float *states,
                        struct ech_err *err)
 {
     struct ech_work *w = &d->encoder.work;

@@ -6,8 +6,8 @@
  *
  * Opening is cut in steps like the engine's (engine.h): load, pack (into a segment that processes may share),
  * start. Where block formats are computed on in place the weight files stay mapped. */
-#ifndef ECH_MODEL_DECODER_H
-#define ECH_MODEL_DECODER_H
+#ifndef ECH_MODEL_LM_H
+#define ECH_MODEL_LM_H
 
 #include "base/err.h"
 
@@ -17,7 +17,7 @@
 
 struct ech_weights; /* weights.h */
 
-struct ech_decoder_options {
+struct ech_lm_options {
     const char *model;   /* folder or file */
     const char *backend; /* as of an engine */
     const char *weights; /* "auto" or NULL: as stored; else "f32", "bf16", "int8", "int4" */
@@ -28,29 +28,29 @@ struct ech_decoder_options {
     int64_t context;     /* most tokens of a sequence; 0: the model's own limit, at most 4096 */
     int64_t step_tokens; /* most tokens of one step; 0: 512 */
     int64_t sequences;   /* most sequences at a time; 0: 1 */
-    int64_t logits_rows; /* most rows of one ech_decoder_logits; 0: 16 */
+    int64_t logits_rows; /* most rows of one ech_lm_logits; 0: 16 */
 };
 
-struct ech_decoder;
+struct ech_lm;
 /* Errors  ECH_CONFIG: an option; ECH_DATA: the model; ECH_UNAVAILABLE: backend, memory. */
-int ech_decoder_load(const struct ech_decoder_options *options, struct ech_decoder **out, struct ech_err *err);
-size_t ech_decoder_packed_bytes(const struct ech_decoder *decoder);
+int ech_lm_load(const struct ech_lm_options *options, struct ech_lm **out, struct ech_err *err);
+size_t ech_lm_packed_bytes(const struct ech_lm *lm);
 /* Memory beside that and beside files in place: cache, workspace, logits. */
-size_t ech_decoder_workspace_bytes(const struct ech_decoder *decoder);
-int ech_decoder_pack(struct ech_decoder *decoder, void *base, int64_t part, int64_t parts, struct ech_err *err);
-int ech_decoder_start(struct ech_decoder *decoder, struct ech_err *err);
+size_t ech_lm_workspace_bytes(const struct ech_lm *lm);
+int ech_lm_pack(struct ech_lm *lm, void *base, int64_t part, int64_t parts, struct ech_err *err);
+int ech_lm_start(struct ech_lm *lm, struct ech_err *err);
 /* load + pack into own memory + start. */
-int ech_decoder_open(const struct ech_decoder_options *options, struct ech_decoder **out, struct ech_err *err);
-void ech_decoder_close(struct ech_decoder *decoder);
+int ech_lm_open(const struct ech_lm_options *options, struct ech_lm **out, struct ech_err *err);
+void ech_lm_close(struct ech_lm *lm);
 
-int64_t ech_decoder_vocab(const struct ech_decoder *decoder);
-int64_t ech_decoder_context(const struct ech_decoder *decoder);
-bool ech_decoder_has_source(const struct ech_decoder *decoder); /* an encoder comes first */
-int64_t ech_decoder_source_most(const struct ech_decoder *decoder);
-const char *ech_decoder_numerics(const struct ech_decoder *decoder);
-const char *ech_decoder_backend(const struct ech_decoder *decoder);
+int64_t ech_lm_vocab(const struct ech_lm *lm);
+int64_t ech_lm_context(const struct ech_lm *lm);
+bool ech_lm_has_source(const struct ech_lm *lm); /* an encoder comes first */
+int64_t ech_lm_source_most(const struct ech_lm *lm);
+const char *ech_lm_numerics(const struct ech_lm *lm);
+const char *ech_lm_backend(const struct ech_lm *lm);
 /* Rows of the cache, each one token. */
-int64_t ech_decoder_cache_rows(const struct ech_decoder *decoder);
+int64_t ech_lm_cache_rows(const struct ech_lm *lm);
 
 struct ech_sequence_options {
     int64_t room;          /* most tokens it will hold */
@@ -60,10 +60,10 @@ struct ech_sequence_options {
 };
 /* A sequence's number, from 0 on, free numbers used again; -1 in *sequence: no room for it now.
  * Errors  ECH_DATA: it can never fit; ids outside of the vocabulary. */
-int ech_decoder_add(struct ech_decoder *decoder, const struct ech_sequence_options *options, int *sequence,
+int ech_lm_add(struct ech_lm *lm, const struct ech_sequence_options *options, int *sequence,
                     struct ech_err *err);
-void ech_decoder_remove(struct ech_decoder *decoder, int sequence);
-int64_t ech_decoder_length(const struct ech_decoder *decoder, int sequence);
+void ech_lm_remove(struct ech_lm *lm, int sequence);
+int64_t ech_lm_length(const struct ech_lm *lm, int sequence);
 
 enum ech_want { ECH_WANT_NONE, ECH_WANT_LAST, ECH_WANT_ALL };
 struct ech_step_item {
@@ -75,18 +75,18 @@ struct ech_step_item {
 /* Runs the tokens; *rows: how many rows of logits were asked for, in the order of items and tokens.
  * Errors  ECH_BUG: more tokens than a step or the sequence's room holds, an unknown sequence; ECH_DATA: an id
  *         outside of the vocabulary. After an error of an operation the sequences of the step are lost. */
-int ech_decoder_step(struct ech_decoder *decoder, const struct ech_step_item *items, int64_t count, int64_t *rows,
+int ech_lm_step(struct ech_lm *lm, const struct ech_step_item *items, int64_t count, int64_t *rows,
                      struct ech_err *err);
 /* Logits (count, vocab) of rows first .. first + count of the last step; count <= logits_rows. Borrowed until
  * the next call. */
-int ech_decoder_logits(struct ech_decoder *decoder, int64_t first, int64_t count, const float **logits,
+int ech_lm_logits(struct ech_lm *lm, int64_t first, int64_t count, const float **logits,
                        struct ech_err *err);
 /* The encoder alone: states (count, hidden) of one source. Sequences are not touched. */
-int ech_decoder_encode(struct ech_decoder *decoder, const int32_t *source, int64_t count, float *states,
+int ech_lm_encode(struct ech_lm *lm, const int32_t *source, int64_t count, float *states,
                        struct ech_err *err);
-int64_t ech_decoder_hidden(const struct ech_decoder *decoder);
+int64_t ech_lm_hidden(const struct ech_lm *lm);
 
 /* The model's files: config, tokenizer, names. NULL from the start on where nothing is read in place. */
-const struct ech_weights *ech_decoder_weights(const struct ech_decoder *decoder);
+const struct ech_weights *ech_lm_weights(const struct ech_lm *lm);
 
 #endif

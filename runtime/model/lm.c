@@ -1,5 +1,5 @@
-/* Opening a decoder: files, specification, packing; see decoder.h. */
-#include "model/decoder_impl.h"
+/* Opening a decoder: files, specification, packing; see lm.h. */
+#include "model/lm_impl.h"
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -9,7 +9,7 @@
 
 enum { CONTEXT = 4096, CONTEXT_BUCKETS = 512, STEP = 512, LOGITS = 16, THREADS_MOST = 4096, MOST = 1 << 20 };
 
-static int check_options(const struct ech_decoder_options *o, struct ech_err *err)
+static int check_options(const struct ech_lm_options *o, struct ech_err *err)
 {
     if (!o->model || !*o->model)
         return ech_fail(err, ECH_CONFIG, "no model is named");
@@ -31,7 +31,7 @@ static int check_options(const struct ech_decoder_options *o, struct ech_err *er
     return ECH_OK;
 }
 
-static int choose_backend(struct ech_decoder *d, const struct ech_decoder_options *o, struct ech_err *err)
+static int choose_backend(struct ech_lm *d, const struct ech_lm_options *o, struct ech_err *err)
 {
     char why[256] = "";
     d->ops = ech_ops_find(o->backend ? o->backend : "auto", why);
@@ -47,7 +47,7 @@ static int choose_backend(struct ech_decoder *d, const struct ech_decoder_option
     return ECH_OK;
 }
 
-static int read_half(struct ech_decoder *d, struct ech_half *half, enum ech_part part, struct ech_err *err)
+static int read_half(struct ech_lm *d, struct ech_half *half, enum ech_part part, struct ech_err *err)
 {
     struct ech_spec *spec = &half->net.spec;
     int code = ech_spec_parse_part(ech_weights_config_path(d->weights), ech_weights_config(d->weights), part, spec,
@@ -58,7 +58,7 @@ static int read_half(struct ech_decoder *d, struct ech_half *half, enum ech_part
     return code;
 }
 
-static int read_model(struct ech_decoder *d, const char *path, struct ech_err *err)
+static int read_model(struct ech_lm *d, const char *path, struct ech_err *err)
 {
     struct ech_parts parts;
     int code = ech_weights_open(path, &d->weights, err);
@@ -78,7 +78,7 @@ static int read_model(struct ech_decoder *d, const char *path, struct ech_err *e
 /* --- precision --- */
 
 /* How most of the model is stored: by one of its matrices. */
-static enum ech_stype stored_type(const struct ech_decoder *d)
+static enum ech_stype stored_type(const struct ech_lm *d)
 {
     static const enum ech_slot slots[] = {ECH_T_O_W, ECH_T_DOWN_W, ECH_T_WORD};
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
@@ -89,7 +89,7 @@ static enum ech_stype stored_type(const struct ech_decoder *d)
     return ECH_ST_F32;
 }
 
-static int choose_precision(const struct ech_decoder *d, const struct ech_decoder_options *o,
+static int choose_precision(const struct ech_lm *d, const struct ech_lm_options *o,
                             struct ech_packing_options *p, struct ech_err *err)
 {
     bool stored = !o->weights || strcmp(o->weights, "auto") == 0;
@@ -113,7 +113,7 @@ static int choose_precision(const struct ech_decoder *d, const struct ech_decode
     return ECH_OK;
 }
 
-static int choose_kv(struct ech_decoder *d, const char *kv, struct ech_err *err)
+static int choose_kv(struct ech_lm *d, const char *kv, struct ech_err *err)
 {
     d->kv = kv && strcmp(kv, "bf16") == 0 ? ECH_A_BF16 : ECH_A_F32;
     if (kv && strcmp(kv, "f32") != 0 && strcmp(kv, "bf16") != 0)
@@ -121,7 +121,7 @@ static int choose_kv(struct ech_decoder *d, const char *kv, struct ech_err *err)
     return ECH_OK;
 }
 
-static void add_class(struct ech_decoder *d, const char *name)
+static void add_class(struct ech_lm *d, const char *name)
 {
     size_t at = strlen(d->numerics);
     if (name && !strstr(d->numerics, name))
@@ -129,7 +129,7 @@ static void add_class(struct ech_decoder *d, const char *name)
 }
 
 /* The classes of all products, and of the cache. */
-static void name_numerics(struct ech_decoder *d)
+static void name_numerics(struct ech_lm *d)
 {
     const struct ech_packing *p = &d->decoder.net.packing;
     for (int piece = ECH_P_PROJECT_W; piece < ECH_P_EXPERT; piece++) {
@@ -144,7 +144,7 @@ static void name_numerics(struct ech_decoder *d)
 
 /* --- sizes --- */
 
-static int choose_context(struct ech_decoder *d, const struct ech_decoder_options *o, struct ech_err *err)
+static int choose_context(struct ech_lm *d, const struct ech_lm_options *o, struct ech_err *err)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     int64_t own = ech_spec_max_tokens(s), usual = s->buckets ? CONTEXT_BUCKETS : CONTEXT;
@@ -160,14 +160,14 @@ static int choose_context(struct ech_decoder *d, const struct ech_decoder_option
     return ECH_OK;
 }
 
-static size_t cache_row_bytes(const struct ech_decoder *d)
+static size_t cache_row_bytes(const struct ech_lm *d)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     size_t one = ech_cache_row_bytes(d->kv, s->layers, s->kv_heads * s->head_dim);
     return (s->ssru ? 0 : one) + (d->has_source ? one : 0);
 }
 
-static int choose_cache(struct ech_decoder *d, const struct ech_decoder_options *o, struct ech_err *err)
+static int choose_cache(struct ech_lm *d, const struct ech_lm_options *o, struct ech_err *err)
 {
     size_t row = cache_row_bytes(d);
     int64_t all = d->most * d->context;
@@ -178,7 +178,7 @@ static int choose_cache(struct ech_decoder *d, const struct ech_decoder_options 
     return ECH_OK;
 }
 
-static int plan_half(struct ech_decoder *d, struct ech_half *half, struct ech_packing_options options,
+static int plan_half(struct ech_lm *d, struct ech_half *half, struct ech_packing_options options,
                      int64_t span, size_t *bytes, struct ech_err *err)
 {
     options.span = span;
@@ -192,7 +192,7 @@ static int plan_half(struct ech_decoder *d, struct ech_half *half, struct ech_pa
     return ECH_OK;
 }
 
-static int plan(struct ech_decoder *d, const struct ech_decoder_options *o, struct ech_err *err)
+static int plan(struct ech_lm *d, const struct ech_lm_options *o, struct ech_err *err)
 {
     struct ech_packing_options options = {0};
     size_t bytes = 0;
@@ -214,12 +214,12 @@ static int plan(struct ech_decoder *d, const struct ech_decoder_options *o, stru
     return ECH_OK;
 }
 
-int ech_decoder_load(const struct ech_decoder_options *o, struct ech_decoder **out, struct ech_err *err)
+int ech_lm_load(const struct ech_lm_options *o, struct ech_lm **out, struct ech_err *err)
 {
     int code = check_options(o, err);
     if (code != ECH_OK)
         return code;
-    struct ech_decoder *d = ech_calloc(1, sizeof *d, err);
+    struct ech_lm *d = ech_calloc(1, sizeof *d, err);
     if (!d)
         return ECH_UNAVAILABLE;
     code = choose_backend(d, o, err);
@@ -230,18 +230,18 @@ int ech_decoder_load(const struct ech_decoder_options *o, struct ech_decoder **o
     if (code == ECH_OK)
         *out = d;
     else
-        ech_decoder_close(d);
+        ech_lm_close(d);
     return code;
 }
 
-size_t ech_decoder_packed_bytes(const struct ech_decoder *d)
+size_t ech_lm_packed_bytes(const struct ech_lm *d)
 {
     return d->decoder.net.packing.bytes + d->encoder.net.packing.bytes;
 }
 
-size_t ech_decoder_workspace_bytes(const struct ech_decoder *d)
+size_t ech_lm_workspace_bytes(const struct ech_lm *d)
 {
-    size_t bytes = ech_work_bytes(&d->decoder.net, d->decoder.capacity) + ech_decoder_memory(d);
+    size_t bytes = ech_work_bytes(&d->decoder.net, d->decoder.capacity) + ech_lm_memory(d);
     return bytes + (d->has_source ? ech_work_bytes(&d->encoder.net, d->encoder.capacity) : 0);
 }
 
@@ -251,7 +251,7 @@ static int pack_half(const struct ech_half *half, char *base, int64_t part, int6
                             part, parts, err);
 }
 
-int ech_decoder_pack(struct ech_decoder *d, void *base, int64_t part, int64_t parts, struct ech_err *err)
+int ech_lm_pack(struct ech_lm *d, void *base, int64_t part, int64_t parts, struct ech_err *err)
 {
     if (d->started)
         return ech_fail(err, ECH_BUG, "the decoder was started already");
@@ -270,28 +270,28 @@ int ech_decoder_pack(struct ech_decoder *d, void *base, int64_t part, int64_t pa
     return code;
 }
 
-int ech_decoder_open(const struct ech_decoder_options *options, struct ech_decoder **out, struct ech_err *err)
+int ech_lm_open(const struct ech_lm_options *options, struct ech_lm **out, struct ech_err *err)
 {
-    struct ech_decoder *d;
-    int code = ech_decoder_load(options, &d, err);
+    struct ech_lm *d;
+    int code = ech_lm_load(options, &d, err);
     if (code != ECH_OK)
         return code;
-    d->own = ech_alloc_aligned(ech_decoder_packed_bytes(d), err);
-    code = d->own ? ech_decoder_pack(d, d->own, 0, 1, err) : ECH_UNAVAILABLE;
+    d->own = ech_alloc_aligned(ech_lm_packed_bytes(d), err);
+    code = d->own ? ech_lm_pack(d, d->own, 0, 1, err) : ECH_UNAVAILABLE;
     if (code == ECH_OK)
-        code = ech_decoder_start(d, err);
+        code = ech_lm_start(d, err);
     if (code == ECH_OK)
         *out = d;
     else
-        ech_decoder_close(d);
+        ech_lm_close(d);
     return code;
 }
 
-void ech_decoder_close(struct ech_decoder *d)
+void ech_lm_close(struct ech_lm *d)
 {
     if (!d)
         return;
-    ech_decoder_release(d);
+    ech_lm_release(d);
     struct ech_half *const halves[] = {&d->encoder, &d->decoder};
     for (int i = 0; i < 2; i++) {
         ech_packing_fini(&halves[i]->net.packing);
@@ -302,47 +302,47 @@ void ech_decoder_close(struct ech_decoder *d)
     ech_free(d);
 }
 
-int64_t ech_decoder_vocab(const struct ech_decoder *d)
+int64_t ech_lm_vocab(const struct ech_lm *d)
 {
     return d->decoder.net.spec.vocab;
 }
 
-int64_t ech_decoder_context(const struct ech_decoder *d)
+int64_t ech_lm_context(const struct ech_lm *d)
 {
     return d->context;
 }
 
-bool ech_decoder_has_source(const struct ech_decoder *d)
+bool ech_lm_has_source(const struct ech_lm *d)
 {
     return d->has_source;
 }
 
-int64_t ech_decoder_source_most(const struct ech_decoder *d)
+int64_t ech_lm_source_most(const struct ech_lm *d)
 {
     return d->source_most;
 }
 
-const char *ech_decoder_numerics(const struct ech_decoder *d)
+const char *ech_lm_numerics(const struct ech_lm *d)
 {
     return d->numerics;
 }
 
-const char *ech_decoder_backend(const struct ech_decoder *d)
+const char *ech_lm_backend(const struct ech_lm *d)
 {
     return d->ops->name;
 }
 
-int64_t ech_decoder_cache_rows(const struct ech_decoder *d)
+int64_t ech_lm_cache_rows(const struct ech_lm *d)
 {
     return d->cache_rows;
 }
 
-int64_t ech_decoder_hidden(const struct ech_decoder *d)
+int64_t ech_lm_hidden(const struct ech_lm *d)
 {
     return d->decoder.net.spec.hidden;
 }
 
-const struct ech_weights *ech_decoder_weights(const struct ech_decoder *d)
+const struct ech_weights *ech_lm_weights(const struct ech_lm *d)
 {
     return d->weights;
 }

@@ -1,8 +1,8 @@
 /* Inside of the decoder. */
-#ifndef ECH_MODEL_DECODER_IMPL_H
-#define ECH_MODEL_DECODER_IMPL_H
+#ifndef ECH_MODEL_LM_IMPL_H
+#define ECH_MODEL_LM_IMPL_H
 
-#include "model/decoder.h"
+#include "model/lm.h"
 #include "model/embed.h"
 #include "model/rooms.h"
 
@@ -22,7 +22,7 @@ struct ech_sequence {
     int64_t source_first, source_count;
 };
 
-struct ech_decoder {
+struct ech_lm {
     const struct ech_ops *ops;
     struct ech_weights *weights; /* until the start, or as long as something is in place */
     struct ech_half encoder, decoder;
@@ -48,12 +48,12 @@ struct ech_decoder {
     char numerics[96];
 };
 
-/* In decoder_start.c: memory of everything but the packed weights. */
-size_t ech_decoder_memory(const struct ech_decoder *decoder);
-int ech_decoder_reserve(struct ech_decoder *decoder, struct ech_err *err);
-void ech_decoder_release(struct ech_decoder *decoder);
-/* In decoder_source.c: the sources of sequences that have not been encoded, into the second cache. */
-int ech_decoder_encode_sources(struct ech_decoder *decoder, const struct ech_step_item *items, int64_t count,
+/* In lm_start.c: memory of everything but the packed weights. */
+size_t ech_lm_memory(const struct ech_lm *lm);
+int ech_lm_reserve(struct ech_lm *lm, struct ech_err *err);
+void ech_lm_release(struct ech_lm *lm);
+/* In lm_source.c: the sources of sequences that have not been encoded, into the second cache. */
+int ech_lm_encode_sources(struct ech_lm *lm, const struct ech_step_item *items, int64_t count,
                                struct ech_err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Sequences and steps: see decoder.h. */
-#include "model/decoder_impl.h"
+/* Sequences and steps: see lm.h. */
+#include "model/lm_impl.h"
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -8,7 +8,7 @@
 
 /* --- sequences --- */
 
-static int check_ids(const struct ech_decoder *d, const struct ech_spec *s, const int32_t *ids, int64_t count,
+static int check_ids(const struct ech_lm *d, const struct ech_spec *s, const int32_t *ids, int64_t count,
                      struct ech_err *err)
 {
     int32_t least = s->zero_start ? -1 : 0;
@@ -20,7 +20,7 @@ static int check_ids(const struct ech_decoder *d, const struct ech_spec *s, cons
     return ECH_OK;
 }
 
-static int check_room(const struct ech_decoder *d, const struct ech_sequence_options *o, struct ech_err *err)
+static int check_room(const struct ech_lm *d, const struct ech_sequence_options *o, struct ech_err *err)
 {
     int64_t most = ech_min64(d->context, d->cache_rows);
     if (o->room < 1 || o->room > most)
@@ -35,7 +35,7 @@ static int check_room(const struct ech_decoder *d, const struct ech_sequence_opt
     return check_ids(d, &d->encoder.net.spec, o->source, o->source_count, err);
 }
 
-static int free_number(const struct ech_decoder *d)
+static int free_number(const struct ech_lm *d)
 {
     for (int i = 0; i < d->most; i++)
         if (!d->sequences[i].used)
@@ -44,7 +44,7 @@ static int free_number(const struct ech_decoder *d)
 }
 
 /* Rows of both caches, or neither. */
-static bool take_rooms(struct ech_decoder *d, const struct ech_sequence_options *o, struct ech_sequence *s)
+static bool take_rooms(struct ech_lm *d, const struct ech_sequence_options *o, struct ech_sequence *s)
 {
     bool kept = !d->decoder.net.spec.ssru;
     s->first = ech_rooms_take(&d->rooms, kept ? o->room : 0);
@@ -58,7 +58,7 @@ static bool take_rooms(struct ech_decoder *d, const struct ech_sequence_options 
     return false;
 }
 
-static void give_rooms(struct ech_decoder *d, const struct ech_sequence *s)
+static void give_rooms(struct ech_lm *d, const struct ech_sequence *s)
 {
     if (!d->decoder.net.spec.ssru)
         ech_rooms_give(&d->rooms, s->first);
@@ -66,14 +66,14 @@ static void give_rooms(struct ech_decoder *d, const struct ech_sequence *s)
         ech_rooms_give(&d->cross_rooms, s->source_first);
 }
 
-static float *cells_of(const struct ech_decoder *d, int sequence)
+static float *cells_of(const struct ech_lm *d, int sequence)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     return (float *)d->cells.at + sequence * s->layers * s->hidden;
 }
 
 /* A new sequence's cells are zero: by way of the first logits, which hold nothing between steps. */
-static int clear_cells(struct ech_decoder *d, int sequence, struct ech_err *err)
+static int clear_cells(struct ech_lm *d, int sequence, struct ech_err *err)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     struct ech_work *w = &d->decoder.work;
@@ -90,7 +90,7 @@ static int clear_cells(struct ech_decoder *d, int sequence, struct ech_err *err)
     return status == ECH_OP_OK ? ECH_OK : ech_forward_error(&d->decoder.net, w, 0, status, err);
 }
 
-int ech_decoder_add(struct ech_decoder *d, const struct ech_sequence_options *o, int *sequence,
+int ech_lm_add(struct ech_lm *d, const struct ech_sequence_options *o, int *sequence,
                     struct ech_err *err)
 {
     struct ech_sequence s = {
@@ -120,7 +120,7 @@ int ech_decoder_add(struct ech_decoder *d, const struct ech_sequence_options *o,
     return ECH_OK;
 }
 
-void ech_decoder_remove(struct ech_decoder *d, int sequence)
+void ech_lm_remove(struct ech_lm *d, int sequence)
 {
     struct ech_sequence *s = &d->sequences[sequence];
     if (!s->used)
@@ -130,14 +130,14 @@ void ech_decoder_remove(struct ech_decoder *d, int sequence)
     memset(s, 0, sizeof *s);
 }
 
-int64_t ech_decoder_length(const struct ech_decoder *d, int sequence)
+int64_t ech_lm_length(const struct ech_lm *d, int sequence)
 {
     return d->sequences[sequence].length;
 }
 
 /* --- a step --- */
 
-static int check_item(const struct ech_decoder *d, const struct ech_step_item *item, struct ech_err *err)
+static int check_item(const struct ech_lm *d, const struct ech_step_item *item, struct ech_err *err)
 {
     if (item->sequence < 0 || item->sequence >= d->most || !d->sequences[item->sequence].used ||
         d->sequences[item->sequence].lost)
@@ -149,7 +149,7 @@ static int check_item(const struct ech_decoder *d, const struct ech_step_item *i
     return check_ids(d, &d->decoder.net.spec, item->ids, item->count, err);
 }
 
-static int check_step(const struct ech_decoder *d, const struct ech_step_item *items, int64_t count,
+static int check_step(const struct ech_lm *d, const struct ech_step_item *items, int64_t count,
                       struct ech_err *err)
 {
     int64_t tokens = 0;
@@ -171,7 +171,7 @@ static int check_step(const struct ech_decoder *d, const struct ech_step_item *i
 }
 
 /* Items in ascending order of their rows, as attention wants its keys. */
-static void put_in_order(struct ech_decoder *d, const struct ech_step_item *items, int64_t count)
+static void put_in_order(struct ech_lm *d, const struct ech_step_item *items, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
         int64_t at = i, first = d->sequences[items[i].sequence].first;
@@ -182,7 +182,7 @@ static void put_in_order(struct ech_decoder *d, const struct ech_step_item *item
 }
 
 /* Words, positions, turns of one item from token `t` of the pass on. */
-static void put_tokens(struct ech_decoder *d, const struct ech_step_item *item, int64_t t)
+static void put_tokens(struct ech_lm *d, const struct ech_step_item *item, int64_t t)
 {
     struct ech_half *h = &d->decoder;
     const struct ech_sequence *s = &d->sequences[item->sequence];
@@ -196,7 +196,7 @@ static void put_tokens(struct ech_decoder *d, const struct ech_step_item *item, 
 }
 
 /* The pass's rows whose logits are wanted, in the order of items. */
-static void list_wanted(struct ech_decoder *d, const struct ech_step_item *items, int64_t count)
+static void list_wanted(struct ech_lm *d, const struct ech_step_item *items, int64_t count)
 {
     d->wanted = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -210,7 +210,7 @@ static void list_wanted(struct ech_decoder *d, const struct ech_step_item *items
     }
 }
 
-static struct ech_pass arrange(struct ech_decoder *d, const struct ech_step_item *items, int64_t count)
+static struct ech_pass arrange(struct ech_lm *d, const struct ech_step_item *items, int64_t count)
 {
     struct ech_work *w = &d->decoder.work;
     w->starts[0] = 0;
@@ -239,7 +239,7 @@ static struct ech_pass arrange(struct ech_decoder *d, const struct ech_step_item
 }
 
 /* The last norm and what stands before the head, of the wanted rows alone. */
-static int finish(struct ech_decoder *d, struct ech_pass *p)
+static int finish(struct ech_lm *d, struct ech_pass *p)
 {
     const struct ech_net *net = p->net;
     const struct ech_spec *s = &net->spec;
@@ -259,7 +259,7 @@ static int finish(struct ech_decoder *d, struct ech_pass *p)
     if (status == ECH_OP_OK)
         status = net->ops->combine(w->queue, &args);
     if (status == ECH_OP_OK && ech_has_norm(net, ECH_P_FINAL_W, 0))
-        status = ech_normalize(net, w, d->wanted, s->hidden, d->states, ECH_P_FINAL_W, 0, d->states,
+        status = ech_norm_rows(net, w, d->wanted, s->hidden, d->states, ECH_P_FINAL_W, 0, d->states,
                                ech_floats(NULL, 0));
     if (status != ECH_OP_OK || (scale == 1 && s->embed == s->hidden))
         return status;
@@ -277,7 +277,7 @@ static int finish(struct ech_decoder *d, struct ech_pass *p)
     return status == ECH_OP_OK ? net->ops->combine(w->queue, &args) : status;
 }
 
-static int run(struct ech_decoder *d, struct ech_pass *p, struct ech_err *err)
+static int run(struct ech_lm *d, struct ech_pass *p, struct ech_err *err)
 {
     int status = ech_put_input(p);
     if (status == ECH_OP_OK)
@@ -291,7 +291,7 @@ static int run(struct ech_decoder *d, struct ech_pass *p, struct ech_err *err)
     return status == ECH_OP_OK ? ECH_OK : ech_forward_error(p->net, p->w, p->tokens, status, err);
 }
 
-int ech_decoder_step(struct ech_decoder *d, const struct ech_step_item *items, int64_t count, int64_t *rows,
+int ech_lm_step(struct ech_lm *d, const struct ech_step_item *items, int64_t count, int64_t *rows,
                      struct ech_err *err)
 {
     d->wanted = *rows = 0;
@@ -301,7 +301,7 @@ int ech_decoder_step(struct ech_decoder *d, const struct ech_step_item *items, i
     if (code != ECH_OK)
         return code;
     if (d->has_source)
-        code = ech_decoder_encode_sources(d, items, count, err);
+        code = ech_lm_encode_sources(d, items, count, err);
     if (code == ECH_OK) {
         struct ech_pass pass = arrange(d, items, count);
         code = run(d, &pass, err);
@@ -322,7 +322,7 @@ static bool head_reads_narrow(const struct ech_spec *s)
     return s->embed != s->hidden || s->head_scale != 0 || s->head_softcap != 0;
 }
 
-int ech_decoder_logits(struct ech_decoder *d, int64_t first, int64_t count, const float **logits,
+int ech_lm_logits(struct ech_lm *d, int64_t first, int64_t count, const float **logits,
                        struct ech_err *err)
 {
     const struct ech_net *net = &d->decoder.net;

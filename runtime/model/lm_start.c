@@ -1,5 +1,5 @@
-/* Memory of a decoder, and its end: see decoder.h. */
-#include "model/decoder_impl.h"
+/* Memory of a decoder, and its end: see lm.h. */
+#include "model/lm_impl.h"
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -20,7 +20,7 @@ struct carving {
     size_t index, states, narrow, logits, bytes;
 };
 
-static struct carving carve(const struct ech_decoder *d)
+static struct carving carve(const struct ech_lm *d)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     struct carving c = {0};
@@ -32,19 +32,19 @@ static struct carving carve(const struct ech_decoder *d)
     return c;
 }
 
-static int64_t key_width(const struct ech_decoder *d)
+static int64_t key_width(const struct ech_lm *d)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     return s->kv_heads * s->head_dim;
 }
 
-static size_t cells_bytes(const struct ech_decoder *d)
+static size_t cells_bytes(const struct ech_lm *d)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     return s->ssru ? (size_t)(d->most * s->layers * s->hidden) * sizeof(float) : 0;
 }
 
-size_t ech_decoder_memory(const struct ech_decoder *d)
+size_t ech_lm_memory(const struct ech_lm *d)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     size_t row = ech_cache_row_bytes(d->kv, s->layers, key_width(d));
@@ -52,7 +52,7 @@ size_t ech_decoder_memory(const struct ech_decoder *d)
     return caches + cells_bytes(d) + carve(d).bytes;
 }
 
-static int alloc(const struct ech_decoder *d, size_t bytes, struct ech_mem *out, struct ech_err *err)
+static int alloc(const struct ech_lm *d, size_t bytes, struct ech_mem *out, struct ech_err *err)
 {
     char why[256] = "";
     if (d->ops->mem_alloc(d->decoder.net.device, bytes ? bytes : ALIGN, out, why) != ECH_OP_OK)
@@ -61,7 +61,7 @@ static int alloc(const struct ech_decoder *d, size_t bytes, struct ech_mem *out,
     return ECH_OK;
 }
 
-static int reserve_lists(struct ech_decoder *d, struct ech_err *err)
+static int reserve_lists(struct ech_lm *d, struct ech_err *err)
 {
     size_t most = (size_t)d->most + 1;
     d->sequences = ech_calloc(most, sizeof *d->sequences, err);
@@ -77,7 +77,7 @@ static int reserve_lists(struct ech_decoder *d, struct ech_err *err)
     return good ? ECH_OK : ECH_UNAVAILABLE;
 }
 
-static int reserve_caches(struct ech_decoder *d, struct ech_err *err)
+static int reserve_caches(struct ech_lm *d, struct ech_err *err)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     int device = d->decoder.net.device, code = ECH_OK;
@@ -94,7 +94,7 @@ static int reserve_caches(struct ech_decoder *d, struct ech_err *err)
     return code;
 }
 
-static int reserve_out(struct ech_decoder *d, struct ech_err *err)
+static int reserve_out(struct ech_lm *d, struct ech_err *err)
 {
     struct carving c = carve(d);
     int code = alloc(d, c.bytes, &d->out, err);
@@ -112,7 +112,7 @@ static int reserve_out(struct ech_decoder *d, struct ech_err *err)
     return d->host_logits ? ECH_OK : ECH_UNAVAILABLE;
 }
 
-int ech_decoder_reserve(struct ech_decoder *d, struct ech_err *err)
+int ech_lm_reserve(struct ech_lm *d, struct ech_err *err)
 {
     int code = reserve_lists(d, err);
     if (code == ECH_OK)
@@ -126,10 +126,10 @@ int ech_decoder_reserve(struct ech_decoder *d, struct ech_err *err)
     return code;
 }
 
-static int upload(struct ech_decoder *d, struct ech_err *err)
+static int upload(struct ech_lm *d, struct ech_err *err)
 {
     char why[256] = "";
-    size_t bytes = ech_decoder_packed_bytes(d);
+    size_t bytes = ech_lm_packed_bytes(d);
     struct ech_queue_options options = {.size = sizeof options, .device = d->decoder.net.device};
     int code = alloc(d, bytes, &d->weights_mem, err);
     if (code != ECH_OK)
@@ -145,14 +145,14 @@ static int upload(struct ech_decoder *d, struct ech_err *err)
     return code;
 }
 
-int ech_decoder_start(struct ech_decoder *d, struct ech_err *err)
+int ech_lm_start(struct ech_lm *d, struct ech_err *err)
 {
     if (!d->packed || d->started)
         return ech_fail(err, ECH_BUG, "a decoder is started once, after packing");
     d->started = true;
     int code = d->ops->device ? upload(d, err) : ECH_OK;
     if (code == ECH_OK)
-        code = ech_decoder_reserve(d, err);
+        code = ech_lm_reserve(d, err);
     if (code != ECH_OK)
         return code;
     const char *base = d->ops->device ? d->weights_mem.at : d->packed;
@@ -174,7 +174,7 @@ static void free_mem(struct ech_mem *mem)
     memset(mem, 0, sizeof *mem);
 }
 
-void ech_decoder_release(struct ech_decoder *d)
+void ech_lm_release(struct ech_lm *d)
 {
     ech_work_fini(&d->decoder.work);
     ech_work_fini(&d->encoder.work);
