@@ -287,7 +287,7 @@ static int find_prefix_of(struct ech_spec *s, const struct ech_weights *w, const
 
 static int find_prefix(struct ech_spec *s, const struct ech_weights *w, struct ech_err *err)
 {
-    const char *word = s->names[ECH_T_WORD];
+    const char *word = s->names[ECH_T_WORD]; /* "a|b": the first that is there */
     bool done = false;
     int code = ECH_OK;
     for (const char *at = word; code == ECH_OK && !done && *at;) {
@@ -342,8 +342,9 @@ static int bind_one(const struct ech_spec *s, const struct ech_weights *w, enum 
     int64_t layer = s->groups ? set * s->layers / s->groups : set;
     if (!wanted(s, slot, slot < ECH_T_LAYER ? 0 : layer))
         return ECH_OK;
-    bool optional = s->names[slot][0] == '?';
-    const struct ech_tensor *t = find_name(s, w, s->names[slot] + optional, set, expert, name);
+    /* Sines can be computed where the file has no table of them. */
+    bool optional = s->names[slot][0] == '?' || (slot == ECH_T_POSITION && s->table == ECH_TABLE_SINES);
+    const struct ech_tensor *t = find_name(s, w, s->names[slot] + (s->names[slot][0] == '?'), set, expert, name);
     if (!t && optional)
         return ECH_OK;
     if (!t)
@@ -359,7 +360,8 @@ static int bind_one(const struct ech_spec *s, const struct ech_weights *w, enum 
 static bool is_buffer(const char *name)
 {
     static const char *const ends[] = {".attn.bias", ".attn.masked_bias", ".attention.bias",
-                                       ".attention.masked_bias", "rotary_emb.inv_freq", ".position_ids"};
+                                       ".attention.masked_bias", "rotary_emb.inv_freq", ".position_ids",
+                                       ".EncDecAttention.relative_attention_bias.weight"};
     size_t all = strlen(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t tail = strlen(ends[i]);

@@ -42,6 +42,13 @@ static const struct folder folders[] = {
     {"smollm3", WRITER, 1e-5, {"v4"}, {0}},
     {"starcoder2", WRITER, 1e-5, {"v4"}, {0}},
     {"falcon", WRITER, 1e-5, {"v4"}, {0}},
+    {"t5", TRANSLATOR, 1e-5, {0}, {0}},
+    {"t5_gated", TRANSLATOR, 1e-5, {"mt5"}, {0}},
+    {"bart", TRANSLATOR, 1e-5, {0}, {0}},
+    {"mbart", TRANSLATOR, 1e-5, {0}, {0}},
+    {"marian", TRANSLATOR, 1e-5, {0}, {0}},
+    {"m2m_100", TRANSLATOR, 1e-5, {0}, {0}},
+    {"pegasus", TRANSLATOR, 1e-5, {0}, {0}},
 };
 enum { FOLDERS = sizeof folders / sizeof *folders };
 
