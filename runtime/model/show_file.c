@@ -15,6 +15,7 @@
 
 enum {
     BLOCK = 16384, /* elements read at once; whole blocks of any type */
+    TOKENS = 512,  /* where the file bounds none and none are asked for */
     VALUE = 4      /* bytes of a cached value; the other choice is bf16 */
 };
 
@@ -106,7 +107,7 @@ static void put_precision(const struct ech_summary *s, struct ech_str *out)
 
 static int64_t tokens_of(const struct ech_summary *s, const struct ech_show_options *o)
 {
-    return o->tokens ? o->tokens : s->context ? s->context : 1;
+    return o->tokens ? o->tokens : s->context ? s->context : TOKENS;
 }
 
 static void put_memory(const struct ech_summary *s, const struct ech_show_options *o, struct ech_str *out)
