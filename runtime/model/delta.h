@@ -14,7 +14,8 @@ struct ech_delta {
 };
 
 /* Add the elements first .. first + count, in the order of the weight's own rows, to `values`.
- * Exactness  value + factor * s, s one FMA chain over ascending rank. */
+ * Exactness  value + factor * s, s a sum over ascending rank; every product and sum rounded to f32: an
+ * element does not depend on what is read with it. */
 void ech_delta_add(const struct ech_delta *delta, int64_t first, int64_t count, float *values);
 
 #endif

@@ -127,6 +127,9 @@ int ech_gguf_config_gemma(ARGUMENTS)
         return code;
     put_int(config, "sliding_window_pattern", 6);
     json_object_set_new(config, "rope_local_base_freq", json_real(10000));
+    code = ech_gguf_put_int(g, "attention.sliding_window_pattern", config, "sliding_window_pattern", err);
+    if (code != ECH_OK)
+        return code;
     return ech_gguf_put_float(g, "rope.freq_base_swa", config, "rope_local_base_freq", err);
 }
 

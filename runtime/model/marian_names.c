@@ -109,7 +109,7 @@ static float input_scale(struct build *b, const char *name)
     return value;
 }
 
-/* A weight of stated shape (in, out), as (out, in): int8 lies so, f32 is read transposed. */
+/* A weight of stated shape (in, out), as (out, in): int8 lies so, floats are read transposed. */
 static void put_weight(struct build *b, const char *from, const char *to)
 {
     const struct ech_tensor *t = take(b, from);
@@ -120,7 +120,7 @@ static void put_weight(struct build *b, const char *from, const char *to)
     struct ech_tensor view = *t;
     view.shape[0] = t->shape[1];
     view.shape[1] = t->shape[0];
-    view.transposed = t->dtype == ECH_ST_F32;
+    view.transposed = t->dtype != ECH_ST_I8;
     view.input_scale = input_scale(b, from);
     add(b, &view, to);
 }

@@ -8,11 +8,14 @@
 #include "base/num.h"
 #include "text/vocab_source.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
     BLOCK = 16384, /* elements read at once; whole blocks of any type */
+    TOKENS = 512,  /* where the file bounds none and none are asked for */
     VALUE = 4      /* bytes of a cached value; the other choice is bf16 */
 };
 
@@ -33,10 +36,9 @@ static const char *tokenizer_file(const struct ech_weights *w)
                                         "vocabulary.txt",
                                         "vocab.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = ech_path_join(ech_weights_folder(w), names[i], NULL);
-        bool there = path && ech_path_exists(path);
-        ech_free(path);
-        if (there)
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", ech_weights_folder(w), names[i]);
+        if (ech_path_exists(path))
             return names[i];
     }
     return NULL;
@@ -105,7 +107,7 @@ static void put_precision(const struct ech_summary *s, struct ech_str *out)
 
 static int64_t tokens_of(const struct ech_summary *s, const struct ech_show_options *o)
 {
-    return o->tokens ? o->tokens : s->context ? s->context : 1;
+    return o->tokens ? o->tokens : s->context ? s->context : TOKENS;
 }
 
 static void put_memory(const struct ech_summary *s, const struct ech_show_options *o, struct ech_str *out)

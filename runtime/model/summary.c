@@ -93,6 +93,7 @@ static void read_sizes(const json_t *config, struct ech_summary *s)
         FIRST("intermediate_size", "n_inner", "d_ff", "encoder_ffn_dim", "ffn_hidden_size", "ffn_dim");
     s->vocab = FIRST("vocab_size");
     s->context = FIRST("max_position_embeddings", "n_positions", "max_target_positions", "seq_length");
+    s->source_context = FIRST("max_source_positions");
     s->experts = FIRST("num_local_experts", "num_experts");
     s->experts_used = FIRST("num_experts_per_tok");
     s->window = FIRST("sliding_window");
@@ -128,7 +129,7 @@ int64_t ech_summary_cache_bytes(const struct ech_summary *s, int64_t batch, int6
     if (s->state_values)
         values = layers * (double)s->state_values;
     if (s->encoder_decoder)
-        values += row * layers * all;
+        values += row * layers * (s->source_context ? (double)s->source_context : all);
     double bytes = values * (double)batch * (double)value_bytes;
     return bytes < 9e18 ? (int64_t)bytes : INT64_MAX;
 }

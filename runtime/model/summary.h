@@ -12,6 +12,7 @@ struct ech_summary {
     /* 0: not stated */
     int64_t encoder_layers, decoder_layers; /* layers that keep keys and values are decoder_layers */
     int64_t hidden, heads, kv_heads, head_dim, intermediate, vocab, context, experts, experts_used;
+    int64_t source_context;          /* of an encoder that always sees all of it (speech) */
     int64_t window, local_layers;    /* layers that see `window` tokens only */
     bool encoder_decoder, generates; /* has a decoder; `decoder_layers` of an encoder are 0 */
     int64_t

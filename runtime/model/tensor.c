@@ -6,7 +6,6 @@
 #include "kernels/blocks.h"
 #include "model/delta.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -155,30 +154,44 @@ const char *ech_shape_print(const int64_t *shape, int dims, char *out, size_t by
     return out;
 }
 
-static int integer_at(const struct ech_tensor *t, int64_t i)
+static float integer_at(const struct ech_tensor *t, int64_t i)
 {
     if (t->dtype == ECH_ST_I8)
-        return (int8_t)t->data[i];
-    return (int16_t)(uint16_t)(t->data[2 * i] | t->data[2 * i + 1] << 8);
+        return (float)(int8_t)t->data[i];
+    return (float)(int16_t)(uint16_t)(t->data[2 * i] | t->data[2 * i + 1] << 8);
 }
 
-/* Elements as the bytes lie. `row`: elements of one row, for the scales. */
-static void decode_run(const struct ech_tensor *t, int64_t row, int64_t first, int64_t count, float *out)
+/* Integers with scales, row by row. */
+static void decode_integers(const struct ech_tensor *t, int64_t first, int64_t count, float *out)
 {
-    if (types[t->dtype].wtype != NO_KERNEL) {
-        ech_block_decode((enum ech_wtype)types[t->dtype].wtype, t->data, first, count, out);
-        return;
+    int64_t cols = t->dims && t->shape[0] ? ech_max64(t->elements / t->shape[0], 1) : 1;
+    for (int64_t done = 0, part; done < count; done += part) {
+        int64_t row = (first + done) / cols;
+        float scale = ech_tensor_scale(t, row);
+        part = ech_min64((row + 1) * cols - first - done, count - done);
+        for (int64_t i = done; i < done + part; i++)
+            out[i] = integer_at(t, first + i) / scale;
     }
-    for (int64_t i = 0; i < count; i++)
-        out[i] = (float)integer_at(t, first + i) / ech_tensor_scale(t, (first + i) / row);
+}
+
+/* Elements as the bytes lie. */
+static void decode_run(const struct ech_tensor *t, int64_t first, int64_t count, float *out)
+{
+    if (types[t->dtype].wtype != NO_KERNEL)
+        ech_block_decode((enum ech_wtype)types[t->dtype].wtype, t->data, first, count, out);
+    else
+        decode_integers(t, first, count, out);
 }
 
 static void decode_transposed(const struct ech_tensor *t, int64_t first, int64_t count, float *out)
 {
     int64_t rows = t->shape[0], cols = t->shape[1];
     for (int64_t i = 0; i < count; i++) {
-        int64_t r = (first + i) / cols, c = (first + i) % cols;
-        decode_run(t, t->elements, c * rows + r, 1, &out[i]);
+        int64_t at = (first + i) % cols * rows + (first + i) / cols;
+        if (t->dtype == ECH_ST_F32)
+            memcpy(&out[i], t->data + sizeof *out * (size_t)at, sizeof *out);
+        else
+            decode_run(t, at, 1, &out[i]);
     }
 }
 
@@ -192,8 +205,7 @@ int ech_tensor_to_f32(const struct ech_tensor *t, int64_t first, int64_t count, 
     if (t->transposed)
         decode_transposed(t, first, count, out);
     else
-        decode_run(t, t->dims && t->shape[0] ? ech_max64(t->elements / t->shape[0], 1) : 1, first, count,
-                   out);
+        decode_run(t, first, count, out);
     if (t->delta)
         ech_delta_add(t->delta, first, count, out);
     return ECH_OK;

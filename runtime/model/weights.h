@@ -101,9 +101,8 @@ size_t ech_tensor_row_bytes(const struct ech_tensor *tensor);
 bool ech_tensor_decodes(const struct ech_tensor *tensor);
 float ech_tensor_scale(const struct ech_tensor *tensor, int64_t row); /* 1 where there are none */
 /* Elements first .. first + count, in the order of `shape`, as f32; any range, within blocks too.
- * Exactness  one rounding at most for each step of the format's definition; a delta is added in f32:
- *            base + factor * (sum over rank, ascending, one FMA each).
- * Errors     ECH_DATA for a type that is not decoded. */
+ * Exactness  kernels/blocks.h for blocks; integers: stored / scale, rounded; a delta is added in f32
+ * (delta.h). Errors     ECH_DATA for a type that is not decoded. */
 int ech_tensor_to_f32(const struct ech_tensor *tensor, int64_t first, int64_t count, float *out,
                       struct ech_err *err);
 /* "[30522, 384]" */

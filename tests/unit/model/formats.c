@@ -8,20 +8,6 @@
 
 #include <math.h>
 
-/* A path below the foreign data; the test skips where that is not there. */
-static const char *foreign(const char *name)
-{
-    static char path[4][1024];
-    static int next;
-    const char *root = getenv("ECH_TEST_DATA");
-    char *out = path[next++ % 4];
-    snprintf(out, sizeof path[0], "%s/goldens/tiny/README.md", root ? root : "../shared");
-    if (!ech_path_exists(out))
-        ECH_SKIP("data", "%s is not there (ECH_TEST_DATA names another place)", out);
-    snprintf(out, sizeof path[0], "%s/%s", root ? root : "../shared", name);
-    return out;
-}
-
 static struct ech_weights *open_weights(const char *path)
 {
     struct ech_err err = ECH_ERR_NONE;
@@ -44,7 +30,7 @@ static float *decode(const struct ech_weights *w, const char *name)
 /* All of a tensor to 1e-6, and every cut of a row the same bits. */
 static void same_as_golden(const struct ech_weights *w, const char *name, const char *golden)
 {
-    struct npy want = npy_read(foreign(golden));
+    struct npy want = npy_read(ech_test_data(golden));
     struct ech_err err = ECH_ERR_NONE;
     const struct ech_tensor *t = ech_weights_find(w, name);
     float *got = decode(w, name), part[77];
@@ -67,7 +53,7 @@ static void gguf_types(void **state)
     static const char *const types[] = {"f16",  "bf16",  "q4_0",  "q4_1",   "q5_0",  "q5_1",
                                         "q8_0", "tq1_0", "tq2_0", "mxfp4",  "q2_k",  "q3_k",
                                         "q4_k", "q5_k",  "q6_k",  "iq4_nl", "iq4_xs"};
-    struct ech_weights *w = open_weights(foreign("goldens/tiny/gguf/types.gguf"));
+    struct ech_weights *w = open_weights(ech_test_data("goldens/tiny/gguf/types.gguf"));
     assert_int_equal(ech_weights_count(w), 17);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         char name[64], golden[128];
@@ -94,13 +80,13 @@ static void gguf_llama(void **state)
         char file[128], golden[128];
         snprintf(file, sizeof file, "goldens/tiny/gguf/llama-%s.gguf", kinds[i]);
         snprintf(golden, sizeof golden, "goldens/tiny/gguf/expected_attn_k_%s.npy", kinds[i]);
-        struct ech_weights *w = open_weights(foreign(file));
+        struct ech_weights *w = open_weights(ech_test_data(file));
         same_as_golden(w, "model.layers.0.self_attn.k_proj.weight", golden);
         ech_weights_close(w);
     }
     /* the whole of it: as the folder it was made of, but for the order of rows of q and k */
-    struct ech_weights *w = open_weights(foreign("goldens/tiny/gguf/llama-f32.gguf"));
-    struct ech_weights *hf = open_weights(foreign("goldens/tiny/llama"));
+    struct ech_weights *w = open_weights(ech_test_data("goldens/tiny/gguf/llama-f32.gguf"));
+    struct ech_weights *hf = open_weights(ech_test_data("goldens/tiny/llama"));
     const json_t *a = ech_weights_config(w), *b = ech_weights_config(hf);
     static const char *const same[] = {
         "model_type",          "hidden_size",         "num_hidden_layers",
@@ -135,7 +121,7 @@ static void gguf_llama(void **state)
 static void gguf_vocab(void **state)
 {
     (void)state;
-    struct ech_weights *w = open_weights(foreign("models/vocab-goldens/llama-spm.gguf"));
+    struct ech_weights *w = open_weights(ech_test_data("models/vocab-goldens/llama-spm.gguf"));
     const struct ech_vocab_source *v = ech_weights_vocab(w);
     assert_non_null(v);
     assert_string_equal(v->model, "llama");
@@ -151,7 +137,7 @@ static void gguf_vocab(void **state)
     assert_int_equal(v->types[2], ECH_VOCAB_CONTROL);
     assert_non_null(v->scores);
     ech_weights_close(w);
-    w = open_weights(foreign("models/vocab-goldens/gpt-2.gguf"));
+    w = open_weights(ech_test_data("models/vocab-goldens/gpt-2.gguf"));
     v = ech_weights_vocab(w);
     assert_int_equal(v->merge_count, 50000);
     assert_int_equal(v->merges[0].bytes, 4);
@@ -199,7 +185,7 @@ static void same_as_known(const struct ech_weights *w, const struct known *known
 static void ct2_translation(void **state)
 {
     (void)state;
-    struct ech_weights *w = open_weights(foreign("models/ct2-aren"));
+    struct ech_weights *w = open_weights(ech_test_data("models/ct2-aren"));
     const json_t *c = ech_weights_config(w);
     assert_string_equal(ech_weights_format(w), "ctranslate2");
     same_as_known(w, known_aren, sizeof known_aren / sizeof *known_aren);
@@ -225,7 +211,7 @@ static struct ech_weights *open_model(const char *name)
     const char *root = getenv("ECH_TEST_MODELS");
     snprintf(path, sizeof path, "%s/%s", root && *root ? root : "models", name);
     if (!ech_path_exists(path))
-        ECH_SKIP("data", "%s is not there (ECH_TEST_DATA aside: ci/get-model %s)", path, name);
+        ECH_SKIP("models", "%s is not there (ci/get-model %s)", path, name);
     return open_weights(path);
 }
 
@@ -293,9 +279,10 @@ static void adapter_of(const char *folder, const char *base, const char *tensor,
     struct ech_weights *adapter = NULL;
     snprintf(path, sizeof path, "goldens/tiny/%s", folder);
     snprintf(base_path, sizeof base_path, "goldens/tiny/%s", base);
-    struct ech_weights *merged = open_weights(foreign(path)), *plain = open_weights(foreign(base_path));
+    struct ech_weights *merged = open_weights(ech_test_data(path)),
+                       *plain = open_weights(ech_test_data(base_path));
     snprintf(path, sizeof path, "goldens/tiny/%s/adapter_model.safetensors", folder);
-    must(ech_weights_open(foreign(path), &adapter, &err), &err);
+    must(ech_weights_open(ech_test_data(path), &adapter, &err), &err);
     const struct ech_tensor *t = ech_weights_find(merged, tensor), *down = ech_weights_find(adapter, a);
     assert_non_null(t);
     assert_false(ech_tensor_in_place(t));
@@ -337,10 +324,10 @@ static void adapter_over_gguf(void **state)
 {
     (void)state;
     struct ech_err err = ECH_ERR_NONE;
-    struct ech_weights *gguf = NULL, *hf = open_weights(foreign("goldens/tiny/lora_llama"));
-    must(ech_weights_open_adapted(foreign("goldens/tiny/gguf/llama-f32.gguf"),
-                                  foreign("goldens/tiny/lora_llama"), &gguf, &err),
-         &err);
+    char base[4096];
+    struct ech_weights *gguf = NULL, *hf = open_weights(ech_test_data("goldens/tiny/lora_llama"));
+    snprintf(base, sizeof base, "%s", ech_test_data("goldens/tiny/gguf/llama-f32.gguf"));
+    must(ech_weights_open_adapted(base, ech_test_data("goldens/tiny/lora_llama"), &gguf, &err), &err);
     const char *name = "model.layers.0.self_attn.q_proj.weight";
     float *a = decode(hf, name), *b = decode(gguf, name);
     for (int64_t k = 0; k < 64 * 64; k++) {
