@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/blocks.h"
+
 static const char *const OPS[ECH_CASE_OPS] = {
     [ECH_CASE_LINEAR] = "linear",   [ECH_CASE_CONVERT] = "convert",
     [ECH_CASE_NORM] = "norm",       [ECH_CASE_ATTENTION] = "attention",
@@ -132,6 +134,8 @@ const char *ech_case_describe(const struct ech_case *c, char *out, size_t bytes)
     add(&t, "%s", ech_case_op_name(c->op));
     if (c->op == ECH_CASE_LINEAR || c->op == ECH_CASE_ATTENTION)
         add(&t, " %s", ech_ops_format_name(c->format));
+    if (c->op == ECH_CASE_LINEAR && ech_format_in_place(c->format))
+        add(&t, " %s", ech_block_type(c->w_type)->name);
     if (c->x_type || c->y_type || c->op == ECH_CASE_CONVERT)
         add(&t, " %s to %s", ech_case_type_name(c->x_type), ech_case_type_name(c->y_type));
     if (c->op == ECH_CASE_NORM)
