@@ -192,7 +192,7 @@ static int add_delta(struct adapter *a, const char *module, const struct ech_ten
     char name[NAME];
     double alpha = 0;
     bool swapped = false;
-    snprintf(name, sizeof name, "%s.weight", module);
+    snprintf(name, sizeof name, "%.*s.weight", NAME - 16, module);
     struct ech_tensor *base = find_base(a->w, name, a->w->list.count);
     if (!base)
         return ech_fail(err, ECH_DATA, "%s: the base has no tensor %.100s", a->config_path, name);

@@ -29,7 +29,7 @@ static int take(struct cursor *c, size_t bytes, const char *what, const unsigned
 
 static int take_number(struct cursor *c, int bytes, const char *what, uint32_t *out)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int code = take(c, (size_t)bytes, what, &p);
     if (code != ECH_OK)
         return code;

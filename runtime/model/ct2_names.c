@@ -326,9 +326,12 @@ static void put_whisper(struct build *b)
     set_int(b, "max_target_positions", rows_of(b, "position_encodings/encodings", "decoder"));
     set_act(b, "activation_function", "decoder");
     set_flag(b, "scale_embedding", scaled(b, "decoder"));
-    if (both(b, "pre_norm", 1) == 0 && b->code == ECH_OK)
-        b->code = ech_fail(b->err, ECH_DATA, "%s: a Whisper model with norms behind its blocks is not known",
-                           b->m->path);
+    bool odd = both(b, "pre_norm", 1) == 0 || number(b, 0, "decoder/start_from_zero_embedding") != 0;
+    if (odd && b->code == ECH_OK)
+        b->code =
+            ech_fail(b->err, ECH_DATA,
+                     "%s: a Whisper model with norms behind its blocks or an empty first word is not known",
+                     b->m->path);
 }
 
 static void put_bert_layer(struct build *b, int layer)

@@ -84,7 +84,7 @@ static uint64_t little(const unsigned char *p, int bytes)
 
 static int take_number(struct cursor *c, int bytes, const char *what, uint64_t *out)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int code = take(c, (uint64_t)bytes, what, &p);
     if (code == ECH_OK)
         *out = little(p, bytes);
@@ -133,7 +133,7 @@ static int skip_array(struct cursor *c, const char *key, int depth, enum ech_ggu
 /* Past `count` values of one type. */
 static int skip_values(struct cursor *c, const char *key, int depth, enum ech_gguf_type type, uint64_t count)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     const char *text;
     enum ech_gguf_type inner;
     uint64_t length, all;
@@ -374,7 +374,7 @@ static int take_tensors(struct cursor *c, uint64_t count, int file, struct ech_g
 
 static int take_version(struct cursor *c, struct ech_gguf *g)
 {
-    const unsigned char *magic;
+    const unsigned char *magic = NULL;
     uint64_t version = 0;
     int code = take(c, 4, "the magic number", &magic);
     if (code == ECH_OK && memcmp(magic, "GGUF", 4) != 0)

@@ -108,6 +108,13 @@ static int read_charsmap(const struct ech_gguf *g, struct ech_vocab_text *out, s
     return ECH_OK;
 }
 
+static void set_unset(struct ech_vocab_source *s)
+{
+    s->bos = s->eos = s->eot = s->unk = s->sep = s->pad = s->mask = ECH_VOCAB_UNSET;
+    s->add_bos = s->add_eos = s->add_sep = s->add_space_prefix = ECH_VOCAB_UNSET;
+    s->remove_extra_whitespaces = s->escape_whitespaces = s->suffix_whitespace = ECH_VOCAB_UNSET;
+}
+
 static int read_all(const struct ech_gguf *g, struct ech_gguf_vocab *vocab, struct ech_err *err)
 {
     struct ech_vocab_source *s = &vocab->source;
@@ -143,7 +150,7 @@ int ech_gguf_vocab_read(const struct ech_gguf *g, struct ech_gguf_vocab **out, s
     struct ech_gguf_vocab *vocab = ech_calloc(1, sizeof *vocab, err);
     if (!vocab)
         return ECH_UNAVAILABLE;
-    vocab->source = ech_vocab_source_empty();
+    set_unset(&vocab->source);
     int code = read_all(g, vocab, err);
     if (code == ECH_OK)
         *out = vocab;

@@ -46,7 +46,7 @@ static struct record record_at(const unsigned char *records, uint64_t i)
 
 static int take_name(struct cursor *c, const struct record *r, struct ech_tensor *t)
 {
-    const unsigned char *name;
+    const unsigned char *name = NULL;
     size_t at = c->at;
     int code = take(c, r->name_bytes, "an item's name", &name);
     if (code != ECH_OK)
@@ -61,7 +61,7 @@ static int take_name(struct cursor *c, const struct record *r, struct ech_tensor
 
 static int take_shape(struct cursor *c, const struct record *r, struct ech_tensor *t)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     if (r->dims > ECH_TENSOR_DIMS)
         return ech_fail(c->err, ECH_DATA, "%s: item %.100s has %llu dimensions, at most %d are supported",
                         c->path, t->name, (unsigned long long)r->dims, ECH_TENSOR_DIMS);
@@ -113,7 +113,7 @@ static int take_data(struct cursor *c, const struct record *r, struct ech_tensor
 
 static int take_padding(struct cursor *c)
 {
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     int code = take(c, 8, "the padding", &p);
     return code == ECH_OK ? take(c, little(p, 8), "the padding", &p) : code;
 }
@@ -150,7 +150,7 @@ int ech_marian_parse(const char *path, const unsigned char *data, size_t bytes, 
                      struct ech_tensor_list *items, struct ech_err *err)
 {
     struct cursor c = {.path = path, .data = data, .bytes = bytes, .err = err};
-    const unsigned char *head, *records = NULL;
+    const unsigned char *head = NULL, *records = NULL;
     uint64_t all;
     int code = take(&c, 16, "the header", &head);
     if (code == ECH_OK && little(head, 8) != 1)

@@ -304,7 +304,10 @@ static void check_settings(struct build *b)
     want(b, "transformer-depth-scaling", "false", "false");
     want(b, "transformer-tied-layers", "[]", "");
     want(b, "transformer-decoder-autoreg", "self-attention", "rnn");
+    want(b, "transformer-pool", "false", "false");
     want(b, "ulr", "false", "false");
+    want(b, "right-left", "false", "false");
+    want(b, "lemma-dim-emb", "0", "0");
     want(b, "factors-combine", "sum", "");
 }
 

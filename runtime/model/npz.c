@@ -218,7 +218,7 @@ static int add_member(const struct zip *z, const struct member *m, int file, str
 {
     static const char tail[] = ".npy";
     const size_t length = sizeof tail - 1;
-    const unsigned char *packed, *data = NULL;
+    const unsigned char *packed = NULL, *data = NULL;
     if (m->name_bytes <= length || m->name_bytes > NAME_MOST || memchr(m->name, '\0', m->name_bytes) ||
         memcmp(m->name + m->name_bytes - length, tail, length) != 0)
         return ech_fail(z->err, ECH_DATA, "%s: a member of the zip is not named NAME.npy: \"%.*s\"", z->path,

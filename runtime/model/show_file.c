@@ -8,7 +8,9 @@
 #include "base/num.h"
 #include "text/vocab_source.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -33,10 +35,9 @@ static const char *tokenizer_file(const struct ech_weights *w)
                                         "vocabulary.txt",
                                         "vocab.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = ech_path_join(ech_weights_folder(w), names[i], NULL);
-        bool there = path && ech_path_exists(path);
-        ech_free(path);
-        if (there)
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", ech_weights_folder(w), names[i]);
+        if (ech_path_exists(path))
             return names[i];
     }
     return NULL;

@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -33,11 +35,11 @@ static bool is_gguf(const unsigned char *head, size_t bytes)
     return bytes >= 8 && memcmp(head, "GGUF", 4) == 0;
 }
 
-/* Version 1, a count, then a first record whose name and number of dimensions are small. */
+/* Version 1, and a first record whose name and number of dimensions are small. */
 static bool is_marian(const unsigned char *head, size_t bytes)
 {
-    return bytes >= 48 && u64_at(head) == 1 && u64_at(head + 8) < 1 << 20 && u64_at(head + 16) < 4096 &&
-           u64_at(head + 24) < 1 << 16 && u64_at(head + 32) <= ECH_TENSOR_DIMS;
+    return bytes >= 48 && u64_at(head) == 1 && u64_at(head + 16) < 4096 && u64_at(head + 24) < 1 << 16 &&
+           u64_at(head + 32) <= ECH_TENSOR_DIMS;
 }
 
 /* A version, then a word of letters with its NUL. */
@@ -165,12 +167,11 @@ static int scan_folder(struct ech_weights *w, struct ech_err *err)
     return code;
 }
 
+/* No memory is taken: a lack of it must not look like a missing file. */
 static bool in_folder(const char *folder, const char *name)
 {
-    char *path = ech_path_join(folder, name, NULL);
-    bool there = path && ech_path_exists(path);
-    ech_free(path);
-    return there;
+    char path[PATH_MAX];
+    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path && ech_path_exists(path);
 }
 
 static int open_folder(struct ech_weights *w, struct ech_err *err)

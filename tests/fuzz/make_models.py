@@ -111,6 +111,9 @@ def make_gguf():
     p, t = llama(extra=[('rope_freqs.weight', (2,), 0, f32(2))])
     save('gguf', 'factors', gguf(p, t))
     save('gguf', 'layered', gguf([('llama.attention.head_count_kv', ARRAY, (I32, [1, 2])) if k[0].endswith('head_count_kv') else k for k in pairs], tensors))
+    split = [('split.count', U16, 2), ('split.tensors.count', I32, len(tensors))]
+    save('gguf', 'part1', gguf(pairs + split + [('split.no', U16, 0)], tensors[:6]))
+    save('gguf', 'part2', gguf(split + [('split.no', U16, 1)], tensors[6:]))
     save('gguf', 'scores', gguf([(k[0], k[1], (F32, [0.0])) if k[0].endswith('scores') else k for k in pairs], tensors))
 
 
