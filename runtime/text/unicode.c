@@ -211,8 +211,10 @@ size_t ech_char_compose(int32_t *text, size_t count)
 bool ech_char_is_mark(int32_t c)
 {
     utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-           category == UTF8PROC_CATEGORY_ME;
+    if (c == 0x1CF2 || c == 0x1CF3) /* were Mc, became Lo */
+        return true;
+    return category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME ||
+           (ech_char_class(c) & ECH_CHAR_MARK);
 }
 
 int ech_char_combining(int32_t c)
