@@ -141,7 +141,7 @@ static void limits(void **state)
     assert_int_equal(ech_lm_add(lm, &o, &a, &err), ECH_DATA);
     assert_non_null(strstr(err.text, "at most 32"));
     o.room = 32;
-    err = ECH_ERR_NONE;
+    ech_err_clear(&err);
     must(ech_lm_add(lm, &o, &a, &err), &err);
     must(ech_lm_add(lm, &o, &b, &err), &err);
     assert_true(a == 0 && b == 1);
@@ -150,7 +150,7 @@ static void limits(void **state)
     struct ech_step_item item = {.sequence = 0, .ids = ids, .count = 9, .want = ECH_WANT_ALL};
     assert_int_equal(ech_lm_step(lm, &item, 1, &rows, &err), ECH_DATA);
     assert_non_null(strstr(err.text, "token id 101"));
-    err = ECH_ERR_NONE;
+    ech_err_clear(&err);
     item.ids = ids;
     item.count = 8;
     must(ech_lm_step(lm, &item, 1, &rows, &err), &err);
