@@ -1,6 +1,6 @@
-/* The encoder-decoders of one line: BART, mBART, Marian, M2M-100 (NLLB), Pegasus, and the translation models of
- * Marian and CTranslate2 files, which are given in Marian's names. They differ in where norms stand, in positions
- * and in what the decoder has in place of self attention. */
+/* The encoder-decoders of one line: BART, mBART, Marian, M2M-100 (NLLB), Pegasus, and the translation models
+ * of Marian and CTranslate2 files, which are given in Marian's names. They differ in where norms stand, in
+ * positions and in what the decoder has in place of self attention. */
 #include "model/spec_read.h"
 
 #include <math.h>
@@ -27,8 +27,8 @@ enum { FIRST = 2 };
     PAIR(NORM1, side ".layers.%d.self_attn_layer_norm"), PAIR(NORM2, side ".layers.%d.final_layer_norm")
 
 static const char *const encoder_before[ECH_T_SLOTS] = {BOTH("encoder"), BEFORE("encoder")};
-static const char *const decoder_before[ECH_T_SLOTS] = {BOTH("decoder"), CROSSED, BEFORE("decoder"),
-                                                        PAIR(INX, "decoder.layers.%d.encoder_attn_layer_norm")};
+static const char *const decoder_before[ECH_T_SLOTS] = {
+    BOTH("decoder"), CROSSED, BEFORE("decoder"), PAIR(INX, "decoder.layers.%d.encoder_attn_layer_norm")};
 /* A recurrent cell under a norm of its own in place of self attention. */
 static const char *const decoder_ssru[ECH_T_SLOTS] = {
     [ECH_T_WORD] = "shared.weight|decoder.embed_tokens.weight",
@@ -57,7 +57,8 @@ static int read_sizes(const json_t *config, const char *path, struct ech_spec *s
     int code = ech_spec_counts(config, path, both, 2, s, err);
     if (code == ECH_OK)
         code = ech_spec_counts(config, path, reads ? encoder : decoder, 3, s, err);
-    const struct ech_spec_key words = {reads ? "vocab_size" : "decoder_vocab_size|vocab_size", ECH_KEY(vocab)};
+    const struct ech_spec_key words = {reads ? "vocab_size" : "decoder_vocab_size|vocab_size",
+                                       ECH_KEY(vocab)};
     return code == ECH_OK ? ech_spec_counts(config, path, &words, 1, s, err) : code;
 }
 
@@ -101,7 +102,8 @@ static int read_generic(const json_t *config, const char *path, struct ech_spec 
         s->first = 0;
     s->ssru = s->part == ECH_PART_DECODER && strcmp(cell, "ssru") == 0;
     if (code == ECH_OK && s->ssru && *before)
-        code = ech_fail(err, ECH_DATA, "%s: ech_decoder_cell \"ssru\" with norms before is not supported", path);
+        code =
+            ech_fail(err, ECH_DATA, "%s: ech_decoder_cell \"ssru\" with norms before is not supported", path);
     return code;
 }
 
@@ -143,6 +145,7 @@ const struct ech_arch ech_arch_bart_encoder = {
 const struct ech_arch ech_arch_bart_decoder = {
     .model_types = types,
     .part = ECH_PART_DECODER,
-    .names = {BOTH("decoder"), CROSSED, AFTER("decoder"), PAIR(NORMX, "decoder.layers.%d.encoder_attn_layer_norm")},
+    .names = {BOTH("decoder"), CROSSED, AFTER("decoder"),
+              PAIR(NORMX, "decoder.layers.%d.encoder_attn_layer_norm")},
     .read = read_bart,
 };

@@ -4,8 +4,9 @@
 static const char *const types[] = {"distilbert", NULL};
 
 static const struct ech_spec_key keys[] = {
-    {"n_layers", ECH_KEY(layers)},         {"dim", ECH_KEY(hidden)},       {"n_heads", ECH_KEY(heads)},
-    {"hidden_dim", ECH_KEY(intermediate)}, {"vocab_size", ECH_KEY(vocab)}, {"max_position_embeddings", ECH_KEY(positions)},
+    {"n_layers", ECH_KEY(layers)},  {"dim", ECH_KEY(hidden)},
+    {"n_heads", ECH_KEY(heads)},    {"hidden_dim", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)}, {"max_position_embeddings", ECH_KEY(positions)},
 };
 
 /* sinusoidal_pos_embds only says how the stored position table was made. */

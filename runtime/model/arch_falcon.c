@@ -3,9 +3,12 @@
 #include "model/spec_read.h"
 
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers|n_layer", ECH_KEY(layers)}, {"hidden_size", ECH_KEY(hidden)},
-    {"num_attention_heads|n_head", ECH_KEY(heads)}, {"?ffn_hidden_size", ECH_KEY(intermediate)},
-    {"vocab_size", ECH_KEY(vocab)},                 {"?max_position_embeddings", ECH_KEY(positions)},
+    {"num_hidden_layers|n_layer", ECH_KEY(layers)},
+    {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads|n_head", ECH_KEY(heads)},
+    {"?ffn_hidden_size", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},
+    {"?max_position_embeddings", ECH_KEY(positions)},
 };
 
 static int refuse_variants(const json_t *config, const char *path, struct ech_err *err)
@@ -49,14 +52,20 @@ static int read_falcon(const json_t *config, const char *path, struct ech_spec *
 }
 
 #define LAYER "h.%d."
-#define PAIR(slot, name) [ECH_T_##slot##_W] = LAYER name ".weight", [ECH_T_##slot##_B] = "?" LAYER name ".bias"
+#define PAIR(slot, name)                                                                                     \
+    [ECH_T_##slot##_W] = LAYER name ".weight", [ECH_T_##slot##_B] = "?" LAYER name ".bias"
 static const char *const types[] = {"falcon", NULL};
 const struct ech_arch ech_arch_falcon = {
     .model_types = types,
     .part = ECH_PART_DECODER,
-    .names = {[ECH_T_WORD] = "word_embeddings.weight", [ECH_T_FINAL_W] = "ln_f.weight",
-              [ECH_T_FINAL_B] = "ln_f.bias", [ECH_T_HEAD_W] = "/lm_head.weight",
-              PAIR(IN1, "input_layernorm"), PAIR(QKV, "self_attention.query_key_value"),
-              PAIR(O, "self_attention.dense"), PAIR(UP, "mlp.dense_h_to_4h"), PAIR(DOWN, "mlp.dense_4h_to_h")},
+    .names = {[ECH_T_WORD] = "word_embeddings.weight",
+              [ECH_T_FINAL_W] = "ln_f.weight",
+              [ECH_T_FINAL_B] = "ln_f.bias",
+              [ECH_T_HEAD_W] = "/lm_head.weight",
+              PAIR(IN1, "input_layernorm"),
+              PAIR(QKV, "self_attention.query_key_value"),
+              PAIR(O, "self_attention.dense"),
+              PAIR(UP, "mlp.dense_h_to_4h"),
+              PAIR(DOWN, "mlp.dense_4h_to_h")},
     .read = read_falcon,
 };

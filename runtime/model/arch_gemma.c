@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define LAYER "layers.%d."
+#define LAYER     "layers.%d."
 #define ATTENTION LAYER "self_attn."
 #define COMMON                                                                                               \
     [ECH_T_WORD] = "embed_tokens.weight", [ECH_T_FINAL_W] = "norm.weight",                                   \
@@ -26,14 +26,10 @@ static const char *const newer_names[ECH_T_SLOTS] = {
 };
 
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", ECH_KEY(layers)},
-    {"hidden_size", ECH_KEY(hidden)},
-    {"num_attention_heads", ECH_KEY(heads)},
-    {"?num_key_value_heads", ECH_KEY(kv_heads)},
-    {"?head_dim", ECH_KEY(head_dim)},
-    {"intermediate_size", ECH_KEY(intermediate)},
-    {"vocab_size", ECH_KEY(vocab)},
-    {"max_position_embeddings", ECH_KEY(positions)},
+    {"num_hidden_layers", ECH_KEY(layers)},  {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)}, {"?num_key_value_heads", ECH_KEY(kv_heads)},
+    {"?head_dim", ECH_KEY(head_dim)},        {"intermediate_size", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},          {"max_position_embeddings", ECH_KEY(positions)},
 };
 
 /* Layers are local and global in turn; Gemma 3 gives the local ones a base of their own, without scaling. */

@@ -2,9 +2,12 @@
 #include "model/spec_read.h"
 
 static const struct ech_spec_key keys[] = {
-    {"n_layer|num_hidden_layers", ECH_KEY(layers)},    {"n_embd|hidden_size", ECH_KEY(hidden)},
-    {"n_head|num_attention_heads", ECH_KEY(heads)},    {"?n_inner", ECH_KEY(intermediate)},
-    {"vocab_size", ECH_KEY(vocab)},                    {"n_positions|max_position_embeddings", ECH_KEY(positions)},
+    {"n_layer|num_hidden_layers", ECH_KEY(layers)},
+    {"n_embd|hidden_size", ECH_KEY(hidden)},
+    {"n_head|num_attention_heads", ECH_KEY(heads)},
+    {"?n_inner", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},
+    {"n_positions|max_position_embeddings", ECH_KEY(positions)},
 };
 
 static int read_gpt2(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)

@@ -2,7 +2,7 @@
  * SmolLM3, OLMo 2, Phi-3. RMS norms, rotary positions, gated MLP, no biases but where the file has them. */
 #include "model/spec_read.h"
 
-#define LAYER "layers.%d."
+#define LAYER     "layers.%d."
 #define ATTENTION LAYER "self_attn."
 #define COMMON                                                                                               \
     [ECH_T_WORD] = "embed_tokens.weight", [ECH_T_FINAL_W] = "norm.weight",                                   \
@@ -38,14 +38,10 @@ static const char *const phi3_names[ECH_T_SLOTS] = {
 };
 
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", ECH_KEY(layers)},
-    {"hidden_size", ECH_KEY(hidden)},
-    {"num_attention_heads", ECH_KEY(heads)},
-    {"?num_key_value_heads", ECH_KEY(kv_heads)},
-    {"?head_dim", ECH_KEY(head_dim)},
-    {"intermediate_size", ECH_KEY(intermediate)},
-    {"vocab_size", ECH_KEY(vocab)},
-    {"max_position_embeddings", ECH_KEY(positions)},
+    {"num_hidden_layers", ECH_KEY(layers)},  {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)}, {"?num_key_value_heads", ECH_KEY(kv_heads)},
+    {"?head_dim", ECH_KEY(head_dim)},        {"intermediate_size", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},          {"max_position_embeddings", ECH_KEY(positions)},
 };
 
 static bool mixed(const struct ech_spec *s)
@@ -99,7 +95,8 @@ static int read_kinds(const json_t *config, const char *path, struct ech_spec *s
 {
     bool sliding[ECH_LAYERS_MOST] = {false};
     int64_t window, step = 1;
-    const json_t *ropes = json_object_get(config, "no_rope_layers"), *dense = json_object_get(config, "mlp_only_layers");
+    const json_t *ropes = json_object_get(config, "no_rope_layers"),
+                 *dense = json_object_get(config, "mlp_only_layers");
     int code = read_window(config, path, s, &window, sliding, err);
     if (code == ECH_OK && ech_spec_is(s, "qwen3_moe") && json_object_get(config, "decoder_sparse_step"))
         code = ech_spec_count(config, path, "decoder_sparse_step", 1 << 20, &step, err);
@@ -150,15 +147,13 @@ static int read_llama(const json_t *config, const char *path, struct ech_spec *s
     return code;
 }
 
-static const char *const types[] = {"llama",   "mistral", "mixtral", "qwen2", "qwen3",
+static const char *const types[] = {"llama",     "mistral", "mixtral", "qwen2", "qwen3",
                                     "qwen3_moe", "smollm3", "olmo2",   "phi3",  NULL};
 const struct ech_arch ech_arch_llama = {
     .model_types = types,
     .part = ECH_PART_DECODER,
-    .names = {COMMON, APART, NORMS_BEFORE,
-              [ECH_T_ROUTER_W] = MIXTRAL "gate.weight|" LAYER "mlp.gate.weight",
-              [ECH_T_XGATE_W] = EXPERT("w1", "gate_proj"),
-              [ECH_T_XUP_W] = EXPERT("w3", "up_proj"),
+    .names = {COMMON, APART, NORMS_BEFORE, [ECH_T_ROUTER_W] = MIXTRAL "gate.weight|" LAYER "mlp.gate.weight",
+              [ECH_T_XGATE_W] = EXPERT("w1", "gate_proj"), [ECH_T_XUP_W] = EXPERT("w3", "up_proj"),
               [ECH_T_XDOWN_W] = EXPERT("w2", "down_proj")},
     .read = read_llama,
 };

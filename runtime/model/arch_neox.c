@@ -3,9 +3,9 @@
 #include "model/spec_read.h"
 
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", ECH_KEY(layers)},         {"hidden_size", ECH_KEY(hidden)},
-    {"num_attention_heads", ECH_KEY(heads)},        {"intermediate_size", ECH_KEY(intermediate)},
-    {"vocab_size", ECH_KEY(vocab)},                 {"max_position_embeddings", ECH_KEY(positions)},
+    {"num_hidden_layers", ECH_KEY(layers)},  {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)}, {"intermediate_size", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},          {"max_position_embeddings", ECH_KEY(positions)},
 };
 
 static int read_neox(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)

@@ -5,20 +5,21 @@
 enum { FIRST = 2 };
 
 #define LAYER "layers.%d."
-#define PAIR(slot, name) [ECH_T_##slot##_W] = LAYER name ".weight", [ECH_T_##slot##_B] = "?" LAYER name ".bias"
+#define PAIR(slot, name)                                                                                     \
+    [ECH_T_##slot##_W] = LAYER name ".weight", [ECH_T_##slot##_B] = "?" LAYER name ".bias"
 #define COMMON                                                                                               \
     [ECH_T_WORD] = "embed_tokens.weight", [ECH_T_POSITION] = "embed_positions.weight",                       \
     [ECH_T_PROJECT_W] = "project_in.weight", [ECH_T_UNPROJECT_W] = "project_out.weight",                     \
     [ECH_T_HEAD_W] = "/lm_head.weight", PAIR(Q, "self_attn.q_proj"), PAIR(K, "self_attn.k_proj"),            \
     PAIR(V, "self_attn.v_proj"), PAIR(O, "self_attn.out_proj"), PAIR(UP, "fc1"), PAIR(DOWN, "fc2")
 
-static const char *const after_names[ECH_T_SLOTS] = {
-    COMMON, PAIR(NORM1, "self_attn_layer_norm"), PAIR(NORM2, "final_layer_norm")};
+static const char *const after_names[ECH_T_SLOTS] = {COMMON, PAIR(NORM1, "self_attn_layer_norm"),
+                                                     PAIR(NORM2, "final_layer_norm")};
 
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", ECH_KEY(layers)},  {"hidden_size", ECH_KEY(hidden)},
-    {"num_attention_heads", ECH_KEY(heads)}, {"ffn_dim", ECH_KEY(intermediate)},
-    {"vocab_size", ECH_KEY(vocab)},          {"max_position_embeddings", ECH_KEY(positions)},
+    {"num_hidden_layers", ECH_KEY(layers)},   {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)},  {"ffn_dim", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},           {"max_position_embeddings", ECH_KEY(positions)},
     {"?word_embed_proj_dim", ECH_KEY(embed)},
 };
 

@@ -1,10 +1,11 @@
-/* Phi 1 and 2: attention and MLP side by side under one norm, biases everywhere, a part of each head turns. */
+/* Phi 1 and 2: attention and MLP side by side under one norm, biases everywhere, a part of each head turns.
+ */
 #include "model/spec_read.h"
 
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", ECH_KEY(layers)},    {"hidden_size", ECH_KEY(hidden)},
-    {"num_attention_heads", ECH_KEY(heads)},   {"?num_key_value_heads", ECH_KEY(kv_heads)},
-    {"intermediate_size", ECH_KEY(intermediate)}, {"vocab_size", ECH_KEY(vocab)},
+    {"num_hidden_layers", ECH_KEY(layers)},          {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)},         {"?num_key_value_heads", ECH_KEY(kv_heads)},
+    {"intermediate_size", ECH_KEY(intermediate)},    {"vocab_size", ECH_KEY(vocab)},
     {"max_position_embeddings", ECH_KEY(positions)},
 };
 
@@ -30,15 +31,21 @@ static int read_phi(const json_t *config, const char *path, struct ech_spec *s, 
     return ech_rope_read(config, path, &rope, &s->ropes[0], err);
 }
 
-#define LAYER "layers.%d."
+#define LAYER            "layers.%d."
 #define PAIR(slot, name) [ECH_T_##slot##_W] = name ".weight", [ECH_T_##slot##_B] = name ".bias"
 static const char *const types[] = {"phi", NULL};
 const struct ech_arch ech_arch_phi = {
     .model_types = types,
     .part = ECH_PART_DECODER,
-    .names = {[ECH_T_WORD] = "embed_tokens.weight", PAIR(FINAL, "final_layernorm"), PAIR(HEAD, "/lm_head"),
-              PAIR(IN1, LAYER "input_layernorm"), PAIR(Q, LAYER "self_attn.q_proj"),
-              PAIR(K, LAYER "self_attn.k_proj"), PAIR(V, LAYER "self_attn.v_proj"),
-              PAIR(O, LAYER "self_attn.dense"), PAIR(UP, LAYER "mlp.fc1"), PAIR(DOWN, LAYER "mlp.fc2")},
+    .names = {[ECH_T_WORD] = "embed_tokens.weight",
+              PAIR(FINAL, "final_layernorm"),
+              PAIR(HEAD, "/lm_head"),
+              PAIR(IN1, LAYER "input_layernorm"),
+              PAIR(Q, LAYER "self_attn.q_proj"),
+              PAIR(K, LAYER "self_attn.k_proj"),
+              PAIR(V, LAYER "self_attn.v_proj"),
+              PAIR(O, LAYER "self_attn.dense"),
+              PAIR(UP, LAYER "mlp.fc1"),
+              PAIR(DOWN, LAYER "mlp.fc2")},
     .read = read_phi,
 };

@@ -2,9 +2,9 @@
 #include "model/spec_read.h"
 
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", ECH_KEY(layers)},    {"hidden_size", ECH_KEY(hidden)},
-    {"num_attention_heads", ECH_KEY(heads)},   {"?num_key_value_heads", ECH_KEY(kv_heads)},
-    {"intermediate_size", ECH_KEY(intermediate)}, {"vocab_size", ECH_KEY(vocab)},
+    {"num_hidden_layers", ECH_KEY(layers)},          {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)},         {"?num_key_value_heads", ECH_KEY(kv_heads)},
+    {"intermediate_size", ECH_KEY(intermediate)},    {"vocab_size", ECH_KEY(vocab)},
     {"max_position_embeddings", ECH_KEY(positions)},
 };
 
@@ -31,15 +31,23 @@ static int read_starcoder2(const json_t *config, const char *path, struct ech_sp
 }
 
 #define LAYER "layers.%d."
-#define PAIR(slot, name) [ECH_T_##slot##_W] = LAYER name ".weight", [ECH_T_##slot##_B] = "?" LAYER name ".bias"
+#define PAIR(slot, name)                                                                                     \
+    [ECH_T_##slot##_W] = LAYER name ".weight", [ECH_T_##slot##_B] = "?" LAYER name ".bias"
 static const char *const types[] = {"starcoder2", NULL};
 const struct ech_arch ech_arch_starcoder2 = {
     .model_types = types,
     .part = ECH_PART_DECODER,
-    .names = {[ECH_T_WORD] = "embed_tokens.weight", [ECH_T_FINAL_W] = "norm.weight",
-              [ECH_T_FINAL_B] = "norm.bias", [ECH_T_HEAD_W] = "/lm_head.weight", PAIR(IN1, "input_layernorm"),
-              PAIR(Q, "self_attn.q_proj"), PAIR(K, "self_attn.k_proj"), PAIR(V, "self_attn.v_proj"),
-              PAIR(O, "self_attn.o_proj"), PAIR(IN2, "post_attention_layernorm"), PAIR(UP, "mlp.c_fc"),
+    .names = {[ECH_T_WORD] = "embed_tokens.weight",
+              [ECH_T_FINAL_W] = "norm.weight",
+              [ECH_T_FINAL_B] = "norm.bias",
+              [ECH_T_HEAD_W] = "/lm_head.weight",
+              PAIR(IN1, "input_layernorm"),
+              PAIR(Q, "self_attn.q_proj"),
+              PAIR(K, "self_attn.k_proj"),
+              PAIR(V, "self_attn.v_proj"),
+              PAIR(O, "self_attn.o_proj"),
+              PAIR(IN2, "post_attention_layernorm"),
+              PAIR(UP, "mlp.c_fc"),
               PAIR(DOWN, "mlp.c_proj")},
     .read = read_starcoder2,
 };

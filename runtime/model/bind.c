@@ -328,10 +328,11 @@ static int check_tensor(const struct ech_spec *s, const struct ech_weights *w, c
                         t->name, ech_shape_print(t->shape, t->dims, found, sizeof found),
                         ech_shape_print(shape, dims, expected, sizeof expected));
     if (!ech_tensor_decodes(t))
-        return ech_fail(err, ECH_DATA,
-                        "%s: tensor %s is stored as %s; f32, f16, bf16, GGUF's blocks and int8 with scales are "
-                        "supported",
-                        path, t->name, ech_stype_name(t->dtype));
+        return ech_fail(
+            err, ECH_DATA,
+            "%s: tensor %s is stored as %s; f32, f16, bf16, GGUF's blocks and int8 with scales are "
+            "supported",
+            path, t->name, ech_stype_name(t->dtype));
     return ECH_OK;
 }
 
@@ -344,7 +345,8 @@ static int bind_one(const struct ech_spec *s, const struct ech_weights *w, enum 
         return ECH_OK;
     /* Sines can be computed where the file has no table of them. */
     bool optional = s->names[slot][0] == '?' || (slot == ECH_T_POSITION && s->table == ECH_TABLE_SINES);
-    const struct ech_tensor *t = find_name(s, w, s->names[slot] + (s->names[slot][0] == '?'), set, expert, name);
+    const struct ech_tensor *t =
+        find_name(s, w, s->names[slot] + (s->names[slot][0] == '?'), set, expert, name);
     if (!t && optional)
         return ECH_OK;
     if (!t)
@@ -359,8 +361,12 @@ static int bind_one(const struct ech_spec *s, const struct ech_weights *w, enum 
 /* Buffers that published files hold and that follow from the config: masks, frequencies. */
 static bool is_buffer(const char *name)
 {
-    static const char *const ends[] = {".attn.bias", ".attn.masked_bias", ".attention.bias",
-                                       ".attention.masked_bias", "rotary_emb.inv_freq", ".position_ids",
+    static const char *const ends[] = {".attn.bias",
+                                       ".attn.masked_bias",
+                                       ".attention.bias",
+                                       ".attention.masked_bias",
+                                       "rotary_emb.inv_freq",
+                                       ".position_ids",
                                        ".EncDecAttention.relative_attention_bias.weight"};
     size_t all = strlen(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {

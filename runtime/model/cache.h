@@ -1,5 +1,6 @@
-/* Keys and values of all layers, in rows that sequences hold: row r of layer l is where a token's key and value
- * stand. Which sequence has which rows is the holder's business (rooms.h). Memory is fixed when it is made. */
+/* Keys and values of all layers, in rows that sequences hold: row r of layer l is where a token's key and
+ * value stand. Which sequence has which rows is the holder's business (rooms.h). Memory is fixed when it is
+ * made. */
 #ifndef ECH_MODEL_CACHE_H
 #define ECH_MODEL_CACHE_H
 
@@ -9,7 +10,7 @@
 struct ech_cache {
     const struct ech_ops *ops;
     struct ech_mem mem;
-    enum ech_atype type; /* f32 or bf16 */
+    enum ech_atype type;         /* f32 or bf16 */
     int64_t layers, width, rows; /* width: of a key, kv_heads x head_dim */
 };
 

@@ -13,14 +13,16 @@ struct ech_pass ech_pass_over(const struct ech_net *net, struct ech_work *w, int
         const struct ech_rope *rope = &net->spec.ropes[i];
         bool own = rope->dynamic > 0;
         p.turns[i] = own ? w->capacity : ech_rope_rows(rope, net->packing.span);
-        p.cos[i] = own ? w->ropes[i]
-                       : ech_packing_at(&net->packing, net->packed, (enum ech_packed_piece)(ECH_P_ROPE + i), 0);
+        p.cos[i] =
+            own ? w->ropes[i]
+                : ech_packing_at(&net->packing, net->packed, (enum ech_packed_piece)(ECH_P_ROPE + i), 0);
         p.sin[i] = p.cos[i] ? p.cos[i] + p.turns[i] * (rope->dim / 2) : NULL;
     }
     return p;
 }
 
-void ech_number_turns(const struct ech_net *net, struct ech_work *w, int64_t token, int64_t index, int64_t length)
+void ech_number_turns(const struct ech_net *net, struct ech_work *w, int64_t token, int64_t index,
+                      int64_t length)
 {
     for (int i = 0; i < ECH_ROPES_MOST; i++) {
         const struct ech_rope *rope = &net->spec.ropes[i];
@@ -73,7 +75,8 @@ int ech_put_input(struct ech_pass *p)
         number_gains(&p->net->spec, w, p->tokens);
     if (!ops->device)
         return status;
-    const void *const from[] = {w->words, w->positions, w->types, w->host_turns[0], w->host_turns[1], w->host_gains};
+    const void *const from[] = {w->words,         w->positions,     w->types,
+                                w->host_turns[0], w->host_turns[1], w->host_gains};
     void *const to[] = {w->ids[0], w->ids[1], w->ids[2], w->turns[0], w->turns[1], w->gains};
     for (size_t i = 0; i < sizeof to / sizeof *to && status == ECH_OP_OK; i++)
         status = ops->put(w->queue, to[i], from[i], bytes);
@@ -142,8 +145,9 @@ static int add_positions(struct ech_pass *p)
     const enum ech_packed_piece position = ECH_P_POSITION;
     int64_t count;
     int status = gather(p, &position, 1, p->w->y, &count);
-    return status == ECH_OP_OK && count ? ech_add_rows(p->net, p->w, p->tokens, p->net->spec.hidden, p->w->x, p->w->y)
-                                        : status;
+    return status == ECH_OP_OK && count
+               ? ech_add_rows(p->net, p->w, p->tokens, p->net->spec.hidden, p->w->x, p->w->y)
+               : status;
 }
 
 int ech_embed(struct ech_pass *p)
@@ -159,7 +163,7 @@ int ech_embed(struct ech_pass *p)
         status = ech_norm_rows(net, w, p->tokens, s->embed, to, ECH_P_NORM_W, 0, to, also);
     p->fed = normed && !project;
     if (status == ECH_OP_OK && project)
-        status = ech_multiply(net, w, p->tokens, ech_product_of(net, ECH_P_PROJECT_W, 0), ech_floats(to, s->embed),
-                              ech_floats(w->x, s->hidden));
+        status = ech_multiply(net, w, p->tokens, ech_product_of(net, ECH_P_PROJECT_W, 0),
+                              ech_floats(to, s->embed), ech_floats(w->x, s->hidden));
     return status == ECH_OP_OK && s->positions_after ? add_positions(p) : status;
 }

@@ -6,8 +6,8 @@
 
 /* A pass over the sequences of the work's input: tokens, rotary tables. */
 struct ech_pass ech_pass_over(const struct ech_net *net, struct ech_work *w, int64_t sequences);
-/* Positions of whole sequences: from the first, pad tokens left out where the model does so; their rows of the
- * rotary tables. */
+/* Positions of whole sequences: from the first, pad tokens left out where the model does so; their rows of
+ * the rotary tables. */
 void ech_number_positions(const struct ech_pass *pass);
 /* One token's rows of the rotary tables, in a sequence that is `length` tokens long so far. */
 void ech_number_turns(const struct ech_net *net, struct ech_work *w, int64_t token, int64_t index,

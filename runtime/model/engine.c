@@ -81,8 +81,8 @@ static int read_model(struct ech_engine *e, const struct ech_engine_options *o, 
         return code;
     code = ech_weights_open(e->sentence.folder, &e->weights, err);
     if (code == ECH_OK)
-        code = ech_spec_parse(ech_weights_config_path(e->weights), ech_weights_config(e->weights), &e->net.spec,
-                              err);
+        code = ech_spec_parse(ech_weights_config_path(e->weights), ech_weights_config(e->weights),
+                              &e->net.spec, err);
     if (code == ECH_OK)
         code = ech_spec_bind(&e->net.spec, e->weights, &e->bound, err);
     if (code == ECH_OK && e->sentence.dim != 0 && e->sentence.dim != e->net.spec.hidden)

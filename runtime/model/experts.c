@@ -1,6 +1,6 @@
-/* A mixture of experts: a router scores all experts for each token, the best few compute. Rows are gathered by
- * expert, so that each expert's matrices are read once a pass; a token's sum runs over its experts in ascending
- * order, whatever else is in the pass. */
+/* A mixture of experts: a router scores all experts for each token, the best few compute. Rows are gathered
+ * by expert, so that each expert's matrices are read once a pass; a token's sum runs over its experts in
+ * ascending order, whatever else is in the pass. */
 #include "model/layer.h"
 
 /* The best of a token's scores, the lower expert first where two are equal; then in ascending order. */
@@ -29,8 +29,8 @@ static void choose(const struct ech_spec *s, const float *scores, int32_t *exper
         weights[i] = s->experts_normed ? scores[experts[i]] / sum : scores[experts[i]];
 }
 
-/* From each token's experts (in host_places) to the rows of each expert: host_index says which token a row is,
- * host_places which row a token's i-th expert has, host_first where an expert's rows begin. */
+/* From each token's experts (in host_places) to the rows of each expert: host_index says which token a row
+ * is, host_places which row a token's i-th expert has, host_first where an expert's rows begin. */
 static void arrange(const struct ech_spec *s, struct ech_mixing *m, int64_t tokens)
 {
     int64_t used = s->experts_used, all = tokens * used;
@@ -102,11 +102,13 @@ static int run_expert(struct ech_pass *p, int64_t set, int64_t expert, int64_t f
                                  .ldu = 2 * f,
                                  .y = m->wide,
                                  .ldy = 2 * f};
-    int status = ech_multiply(net, p->w, rows, up, ech_floats(m->in + first * d, d), ech_floats(m->wide, 2 * f));
+    int status =
+        ech_multiply(net, p->w, rows, up, ech_floats(m->in + first * d, d), ech_floats(m->wide, 2 * f));
     if (status == ECH_OP_OK)
         status = net->ops->gate(p->w->queue, &gate);
     if (status == ECH_OP_OK)
-        status = ech_multiply(net, p->w, rows, down, ech_floats(m->wide, 2 * f), ech_floats(m->out + first * d, d));
+        status = ech_multiply(net, p->w, rows, down, ech_floats(m->wide, 2 * f),
+                              ech_floats(m->out + first * d, d));
     return status;
 }
 

@@ -46,12 +46,12 @@ struct ech_work {
     int32_t *ids[3];                /* words, positions, types where operations read them */
     int32_t *turns[ECH_ROPES_MOST]; /* (capacity): each token's row of the rotary tables */
     int32_t *host_turns[ECH_ROPES_MOST];
-    float *ropes[ECH_ROPES_MOST];   /* (2, capacity, dim / 2): tables of this pass (dynamic scaling) */
+    float *ropes[ECH_ROPES_MOST]; /* (2, capacity, dim / 2): tables of this pass (dynamic scaling) */
     float *host_ropes[ECH_ROPES_MOST];
-    int32_t *same;                  /* 0, 1, 2 ... */
-    float *gains, *host_gains;      /* (capacity): what word embeddings are multiplied by */
-    struct ech_mixing {             /* of a mixture of experts: up to capacity x used rows */
-        float *scores;              /* (capacity, experts) */
+    int32_t *same;             /* 0, 1, 2 ... */
+    float *gains, *host_gains; /* (capacity): what word embeddings are multiplied by */
+    struct ech_mixing {        /* of a mixture of experts: up to capacity x used rows */
+        float *scores;         /* (capacity, experts) */
         float *host_scores, *host_weights, *weights;
         int32_t *host_index, *index, *host_places, *places;
         int64_t *host_first; /* (experts + 1) */

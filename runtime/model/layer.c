@@ -1,4 +1,5 @@
-/* One layer: see layer.h. Shapes: T tokens, d hidden, q heads x head_dim, kv key heads x head_dim, f inner. */
+/* One layer: see layer.h. Shapes: T tokens, d hidden, q heads x head_dim, kv key heads x head_dim, f inner.
+ */
 #include "model/layer.h"
 
 #include "base/num.h"
@@ -153,7 +154,8 @@ static int leave(struct ech_pass *p, struct ech_product product, struct ech_rows
     if (status == ECH_OP_OK && out_norm)
         status = ech_add_rows(net, w, p->tokens, d, w->x, temp);
     if (status == ECH_OP_OK && sum_norm)
-        status = ech_norm_rows(net, w, p->tokens, d, out_norm ? w->x : temp, sum, set, w->x, ech_feed(net, w));
+        status =
+            ech_norm_rows(net, w, p->tokens, d, out_norm ? w->x : temp, sum, set, w->x, ech_feed(net, w));
     p->fed = sum_norm;
     return status;
 }
@@ -226,9 +228,9 @@ static int store(struct ech_pass *p, int64_t layer, const struct heads *h)
     int status = ECH_OP_OK;
     for (int64_t s = 0; s < p->sequences && status == ECH_OP_OK; s++) {
         int64_t first = p->starts[s], count = p->starts[s + 1] - first;
-        status = ech_cache_store(p->keys.cache, p->w->queue, layer, p->keys.starts[s] + p->keys.counts[s] - count,
-                                 count, (float *)h->k.at + first * h->k.ld, (float *)h->v.at + first * h->v.ld,
-                                 h->k.ld);
+        status = ech_cache_store(
+            p->keys.cache, p->w->queue, layer, p->keys.starts[s] + p->keys.counts[s] - count, count,
+            (float *)h->k.at + first * h->k.ld, (float *)h->v.at + first * h->v.ld, h->k.ld);
     }
     return status;
 }
@@ -323,7 +325,8 @@ static int run_attention(struct ech_pass *p, int64_t layer)
     if (status == ECH_OP_OK)
         status = self_attention(p, layer, in, y);
     if (status == ECH_OP_OK)
-        status = leave(p, ech_product_of(p->net, ECH_P_O_W, set), y, p->w->wide, ECH_P_OUT1_W, ECH_P_NORM1_W, set);
+        status =
+            leave(p, ech_product_of(p->net, ECH_P_O_W, set), y, p->w->wide, ECH_P_OUT1_W, ECH_P_NORM1_W, set);
     return status;
 }
 
@@ -343,7 +346,8 @@ static int run_cross(struct ech_pass *p, int64_t layer)
         status = net->ops->attention(p->w->queue, &args);
     }
     if (status == ECH_OP_OK)
-        status = leave(p, ech_product_of(net, ECH_P_XO_W, set), y, p->w->wide, ECH_PIECES, ECH_P_NORMX_W, set);
+        status =
+            leave(p, ech_product_of(net, ECH_P_XO_W, set), y, p->w->wide, ECH_PIECES, ECH_P_NORMX_W, set);
     return status;
 }
 
@@ -380,9 +384,11 @@ static int run_cell(struct ech_pass *p, int64_t layer)
     struct ech_rows in;
     int status = enter(p, ECH_P_IN1_W, set, &in);
     if (status == ECH_OP_OK)
-        status = ech_multiply(net, w, p->tokens, ech_product_of(net, ECH_P_FORGET_W, set), in, ech_floats(forget, d));
+        status = ech_multiply(net, w, p->tokens, ech_product_of(net, ECH_P_FORGET_W, set), in,
+                              ech_floats(forget, d));
     if (status == ECH_OP_OK)
-        status = ech_multiply(net, w, p->tokens, ech_product_of(net, ECH_P_CELL_W, set), in, ech_floats(input, d));
+        status =
+            ech_multiply(net, w, p->tokens, ech_product_of(net, ECH_P_CELL_W, set), in, ech_floats(input, d));
     if (status == ECH_OP_OK)
         status = run_cell_rows(p, layer, forget, input);
     if (status == ECH_OP_OK)
@@ -428,7 +434,8 @@ static int mlp(struct ech_pass *p, int64_t layer, struct ech_rows in)
     if (status == ECH_OP_OK && net->spec.gated)
         status = gate(p, f, wide.at);
     if (status == ECH_OP_OK)
-        status = leave(p, ech_product_of(net, ECH_P_DOWN_W, set), wide, w->y, ECH_P_OUT2_W, ECH_P_NORM2_W, set);
+        status =
+            leave(p, ech_product_of(net, ECH_P_DOWN_W, set), wide, w->y, ECH_P_OUT2_W, ECH_P_NORM2_W, set);
     return status;
 }
 

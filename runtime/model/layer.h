@@ -1,6 +1,6 @@
 /* The layers of a transformer over one pass: sequences packed one after the other, each token seeing what its
- * kind of layer lets it see. Encoders see their own tokens; decoders write keys and values into a cache and see
- * what it holds of their sequence; the states of an encoder are seen through a second one. */
+ * kind of layer lets it see. Encoders see their own tokens; decoders write keys and values into a cache and
+ * see what it holds of their sequence; the states of an encoder are seen through a second one. */
 #ifndef ECH_MODEL_LAYER_H
 #define ECH_MODEL_LAYER_H
 
@@ -22,7 +22,7 @@ struct ech_pass {
     const int64_t *starts; /* host (sequences + 1) */
     struct ech_keys keys;  /* cache NULL: keys are the pass's own */
     struct ech_keys cross;
-    float *const *cells;                            /* SSRU: each sequence's state, (layers, hidden) */
+    float *const *cells; /* SSRU: each sequence's state, (layers, hidden) */
     const float *cos[ECH_ROPES_MOST], *sin[ECH_ROPES_MOST]; /* rotary tables, and their rows */
     int64_t turns[ECH_ROPES_MOST];
     bool fed; /* the feed holds x in the products' type */
@@ -32,7 +32,8 @@ struct ech_pass {
 int ech_forward_states(struct ech_pass *pass);
 /* x (T, d) of the work through one layer. An enum ech_op_status, as all below. */
 int ech_layer_run(struct ech_pass *pass, int64_t layer);
-/* The MLP of a mixture: x (T, d) += sum over the chosen experts, ascending, of weight x expert(in); in is f32. */
+/* The MLP of a mixture: x (T, d) += sum over the chosen experts, ascending, of weight x expert(in); in is
+ * f32. */
 int ech_experts_run(struct ech_pass *pass, int64_t layer, struct ech_rows in);
 
 /* Shared by the layers and by what comes before and after them. */

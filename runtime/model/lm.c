@@ -50,8 +50,8 @@ static int choose_backend(struct ech_lm *d, const struct ech_lm_options *o, stru
 static int read_half(struct ech_lm *d, struct ech_half *half, enum ech_part part, struct ech_err *err)
 {
     struct ech_spec *spec = &half->net.spec;
-    int code = ech_spec_parse_part(ech_weights_config_path(d->weights), ech_weights_config(d->weights), part, spec,
-                                   err);
+    int code = ech_spec_parse_part(ech_weights_config_path(d->weights), ech_weights_config(d->weights), part,
+                                   spec, err);
     if (code == ECH_OK)
         code = ech_spec_bind(spec, d->weights, &half->bound, err);
     half->net.stage = (struct ech_stage){.first = 0, .end = spec->layers, .head = true, .tail = true};
@@ -63,7 +63,8 @@ static int read_model(struct ech_lm *d, const char *path, struct ech_err *err)
     struct ech_parts parts;
     int code = ech_weights_open(path, &d->weights, err);
     if (code == ECH_OK)
-        code = ech_spec_parts(ech_weights_config_path(d->weights), ech_weights_config(d->weights), &parts, err);
+        code =
+            ech_spec_parts(ech_weights_config_path(d->weights), ech_weights_config(d->weights), &parts, err);
     if (code == ECH_OK && !parts.decoder)
         code = ech_fail(err, ECH_DATA, "%s: an encoder does not write", path);
     if (code != ECH_OK)
@@ -173,7 +174,8 @@ static int choose_cache(struct ech_lm *d, const struct ech_lm_options *o, struct
     int64_t all = d->most * d->context;
     d->cache_rows = o->cache_bytes && row ? ech_min64((int64_t)((size_t)o->cache_bytes / row), all) : all;
     if (d->cache_rows < 1)
-        return ech_fail(err, ECH_UNAVAILABLE, "a cache of %lld bytes does not hold one token, which takes %zu",
+        return ech_fail(err, ECH_UNAVAILABLE,
+                        "a cache of %lld bytes does not hold one token, which takes %zu",
                         (long long)o->cache_bytes, row);
     return ECH_OK;
 }
@@ -245,10 +247,11 @@ size_t ech_lm_workspace_bytes(const struct ech_lm *d)
     return bytes + (d->has_source ? ech_work_bytes(&d->encoder.net, d->encoder.capacity) : 0);
 }
 
-static int pack_half(const struct ech_half *half, char *base, int64_t part, int64_t parts, struct ech_err *err)
+static int pack_half(const struct ech_half *half, char *base, int64_t part, int64_t parts,
+                     struct ech_err *err)
 {
-    return ech_packing_pack(&half->net.packing, &half->net.spec, &half->bound, half->net.ops, base + half->offset,
-                            part, parts, err);
+    return ech_packing_pack(&half->net.packing, &half->net.spec, &half->bound, half->net.ops,
+                            base + half->offset, part, parts, err);
 }
 
 int ech_lm_pack(struct ech_lm *d, void *base, int64_t part, int64_t parts, struct ech_err *err)

@@ -1,8 +1,8 @@
 /* A model that writes: a decoder, or an encoder with a decoder, on one compute thread with a team for large
  * operations. Sequences come and go at any time; one step takes new tokens of any of them, prompts and single
- * tokens alike, packed together, and yields logits where they are asked for. A sequence's logits depend on its
- * own tokens, the weights and the numerics class alone: not on what else is in a step, on how its tokens were cut
- * into steps, or on the size of the cache.
+ * tokens alike, packed together, and yields logits where they are asked for. A sequence's logits depend on
+ * its own tokens, the weights and the numerics class alone: not on what else is in a step, on how its tokens
+ * were cut into steps, or on the size of the cache.
  *
  * Opening is cut in steps like the engine's (engine.h): load, pack (into a segment that processes may share),
  * start. Where block formats are computed on in place the weight files stay mapped. */
@@ -53,15 +53,15 @@ const char *ech_lm_backend(const struct ech_lm *lm);
 int64_t ech_lm_cache_rows(const struct ech_lm *lm);
 
 struct ech_sequence_options {
-    int64_t room;          /* most tokens it will hold */
-    int64_t prompt;        /* how many of them are its prompt: scalings that go by length take it as a whole */
+    int64_t room;   /* most tokens it will hold */
+    int64_t prompt; /* how many of them are its prompt: scalings that go by length take it as a whole */
     const int32_t *source; /* of an encoder-decoder */
     int64_t source_count;
 };
 /* A sequence's number, from 0 on, free numbers used again; -1 in *sequence: no room for it now.
  * Errors  ECH_DATA: it can never fit; ids outside of the vocabulary. */
 int ech_lm_add(struct ech_lm *lm, const struct ech_sequence_options *options, int *sequence,
-                    struct ech_err *err);
+               struct ech_err *err);
 void ech_lm_remove(struct ech_lm *lm, int sequence);
 int64_t ech_lm_length(const struct ech_lm *lm, int sequence);
 
@@ -76,14 +76,13 @@ struct ech_step_item {
  * Errors  ECH_BUG: more tokens than a step or the sequence's room holds, an unknown sequence; ECH_DATA: an id
  *         outside of the vocabulary. After an error of an operation the sequences of the step are lost. */
 int ech_lm_step(struct ech_lm *lm, const struct ech_step_item *items, int64_t count, int64_t *rows,
-                     struct ech_err *err);
+                struct ech_err *err);
 /* Logits (count, vocab) of rows first .. first + count of the last step; count <= logits_rows. Borrowed until
  * the next call. */
-int ech_lm_logits(struct ech_lm *lm, int64_t first, int64_t count, const float **logits,
-                       struct ech_err *err);
+int ech_lm_logits(struct ech_lm *lm, int64_t first, int64_t count, const float **logits, struct ech_err *err);
 /* The encoder alone: states (count, hidden) of one source. Sequences are not touched. */
 int ech_lm_encode(struct ech_lm *lm, const int32_t *source, int64_t count, float *states,
-                       struct ech_err *err);
+                  struct ech_err *err);
 int64_t ech_lm_hidden(const struct ech_lm *lm);
 
 /* The model's files: config, tokenizer, names. NULL from the start on where nothing is read in place. */

@@ -54,6 +54,6 @@ int ech_lm_reserve(struct ech_lm *lm, struct ech_err *err);
 void ech_lm_release(struct ech_lm *lm);
 /* In lm_source.c: the sources of sequences that have not been encoded, into the second cache. */
 int ech_lm_encode_sources(struct ech_lm *lm, const struct ech_step_item *items, int64_t count,
-                               struct ech_err *err);
+                          struct ech_err *err);
 
 #endif

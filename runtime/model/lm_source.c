@@ -1,4 +1,5 @@
-/* Sources: through the encoder, packed together, and as keys and values of every layer into the second cache. */
+/* Sources: through the encoder, packed together, and as keys and values of every layer into the second cache.
+ */
 #include "model/lm_impl.h"
 
 #include "base/mem.h"
@@ -17,7 +18,8 @@ static int run_encoder(struct ech_lm *d, int64_t sequences, struct ech_pass *pas
     return status == ECH_OP_OK ? ECH_OK : ech_forward_error(&e->net, &e->work, pass->tokens, status, err);
 }
 
-/* Keys and values of one layer for states first .. first + count, into the rooms of those that they are of. */
+/* Keys and values of one layer for states first .. first + count, into the rooms of those that they are of.
+ */
 static int fill_layer(struct ech_lm *d, const int *of, const struct ech_pass *states, int64_t layer,
                       int64_t first, int64_t count)
 {
@@ -29,13 +31,14 @@ static int fill_layer(struct ech_lm *d, const int *of, const struct ech_pass *st
     int status = ech_multiply(net, w, count, kv, ech_floats(d->encoder.work.x + first * hidden, hidden),
                               ech_floats(to, 2 * width));
     for (int64_t i = 0; status == ECH_OP_OK && i < states->sequences; i++) {
-        int64_t from = ech_max64(states->starts[i], first), end = ech_min64(states->starts[i + 1], first + count);
+        int64_t from = ech_max64(states->starts[i], first),
+                end = ech_min64(states->starts[i + 1], first + count);
         if (from >= end)
             continue;
         const float *keys = to + (from - first) * 2 * width;
         status = ech_cache_store(&d->cross, w->queue, layer,
-                                 d->sequences[of[i]].source_first + from - states->starts[i], end - from, keys,
-                                 keys + width, 2 * width);
+                                 d->sequences[of[i]].source_first + from - states->starts[i], end - from,
+                                 keys, keys + width, 2 * width);
     }
     return status;
 }
@@ -45,11 +48,13 @@ static int fill_cache(struct ech_lm *d, const int *of, const struct ech_pass *st
     int status = ECH_OP_OK;
     for (int64_t layer = 0; layer < d->decoder.net.spec.layers; layer++)
         for (int64_t at = 0; at < states->tokens && status == ECH_OP_OK; at += d->decoder.capacity)
-            status = fill_layer(d, of, states, layer, at, ech_min64(states->tokens - at, d->decoder.capacity));
+            status =
+                fill_layer(d, of, states, layer, at, ech_min64(states->tokens - at, d->decoder.capacity));
     int done = ech_queue_sync(d->decoder.work.queue);
     status = status == ECH_OP_OK ? done : status;
-    return status == ECH_OP_OK ? ECH_OK
-                               : ech_forward_error(&d->decoder.net, &d->decoder.work, states->tokens, status, err);
+    return status == ECH_OP_OK
+               ? ECH_OK
+               : ech_forward_error(&d->decoder.net, &d->decoder.work, states->tokens, status, err);
 }
 
 static int encode_some(struct ech_lm *d, const int *of, int64_t sequences, struct ech_err *err)
@@ -66,7 +71,7 @@ static int encode_some(struct ech_lm *d, const int *of, int64_t sequences, struc
 }
 
 int ech_lm_encode_sources(struct ech_lm *d, const struct ech_step_item *items, int64_t count,
-                               struct ech_err *err)
+                          struct ech_err *err)
 {
     struct ech_work *w = &d->encoder.work;
     int *of = d->order; /* not in use yet */
@@ -88,8 +93,7 @@ int ech_lm_encode_sources(struct ech_lm *d, const struct ech_step_item *items, i
     return code == ECH_OK && held ? encode_some(d, of, held, err) : code;
 }
 
-int ech_lm_encode(struct ech_lm *d, const int32_t *source, int64_t count, float *states,
-                       struct ech_err *err)
+int ech_lm_encode(struct ech_lm *d, const int32_t *source, int64_t count, float *states, struct ech_err *err)
 {
     struct ech_work *w = &d->encoder.work;
     struct ech_pass pass;

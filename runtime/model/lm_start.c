@@ -108,7 +108,8 @@ static int reserve_out(struct ech_lm *d, struct ech_err *err)
     d->host_logits = d->logits;
     if (!d->ops->device)
         return ECH_OK;
-    d->host_logits = ech_alloc_aligned((size_t)(d->logits_rows * d->decoder.net.spec.vocab) * sizeof(float), err);
+    d->host_logits =
+        ech_alloc_aligned((size_t)(d->logits_rows * d->decoder.net.spec.vocab) * sizeof(float), err);
     return d->host_logits ? ECH_OK : ECH_UNAVAILABLE;
 }
 

@@ -90,11 +90,12 @@ static int clear_cells(struct ech_lm *d, int sequence, struct ech_err *err)
     return status == ECH_OP_OK ? ECH_OK : ech_forward_error(&d->decoder.net, w, 0, status, err);
 }
 
-int ech_lm_add(struct ech_lm *d, const struct ech_sequence_options *o, int *sequence,
-                    struct ech_err *err)
+int ech_lm_add(struct ech_lm *d, const struct ech_sequence_options *o, int *sequence, struct ech_err *err)
 {
-    struct ech_sequence s = {
-        .used = true, .room = o->room, .prompt = o->prompt, .source_count = d->has_source ? o->source_count : 0};
+    struct ech_sequence s = {.used = true,
+                             .room = o->room,
+                             .prompt = o->prompt,
+                             .source_count = d->has_source ? o->source_count : 0};
     int code = check_room(d, o, err), number = free_number(d);
     if (code != ECH_OK)
         return code;
@@ -292,7 +293,7 @@ static int run(struct ech_lm *d, struct ech_pass *p, struct ech_err *err)
 }
 
 int ech_lm_step(struct ech_lm *d, const struct ech_step_item *items, int64_t count, int64_t *rows,
-                     struct ech_err *err)
+                struct ech_err *err)
 {
     d->wanted = *rows = 0;
     if (count == 0)
@@ -322,8 +323,7 @@ static bool head_reads_narrow(const struct ech_spec *s)
     return s->embed != s->hidden || s->head_scale != 0 || s->head_softcap != 0;
 }
 
-int ech_lm_logits(struct ech_lm *d, int64_t first, int64_t count, const float **logits,
-                       struct ech_err *err)
+int ech_lm_logits(struct ech_lm *d, int64_t first, int64_t count, const float **logits, struct ech_err *err)
 {
     const struct ech_net *net = &d->decoder.net;
     const struct ech_spec *s = &net->spec;
@@ -335,10 +335,12 @@ int ech_lm_logits(struct ech_lm *d, int64_t first, int64_t count, const float **
                         (long long)first, (long long)(first + count), (long long)d->wanted,
                         (long long)d->logits_rows);
     head.act = s->head_softcap != 0 ? ECH_ACT_TANH : ECH_ACT_NONE;
-    int status = ech_multiply(net, w, count, head, ech_floats((float *)(uintptr_t)from + first * s->embed, s->embed),
-                              ech_floats(d->logits, s->vocab));
+    int status =
+        ech_multiply(net, w, count, head, ech_floats((float *)(uintptr_t)from + first * s->embed, s->embed),
+                     ech_floats(d->logits, s->vocab));
     if (status == ECH_OP_OK && d->ops->device)
-        status = d->ops->get(w->queue, d->host_logits, d->logits, (size_t)(count * s->vocab) * sizeof **logits);
+        status =
+            d->ops->get(w->queue, d->host_logits, d->logits, (size_t)(count * s->vocab) * sizeof **logits);
     int done = ech_queue_sync(w->queue);
     status = status == ECH_OP_OK ? done : status;
     if (status != ECH_OP_OK)

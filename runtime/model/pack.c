@@ -31,7 +31,8 @@ static int copy_floats(const struct share *p, const struct ech_tensor *t, float 
 {
     int64_t cols = t->elements / t->shape[0], rows = (t->shape[0] + p->parts - 1) / p->parts;
     int64_t first = rows * p->part, end = first + rows < t->shape[0] ? first + rows : t->shape[0];
-    return first < end ? ech_tensor_to_f32(t, first * cols, (end - first) * cols, to + first * cols, err) : ECH_OK;
+    return first < end ? ech_tensor_to_f32(t, first * cols, (end - first) * cols, to + first * cols, err)
+                       : ECH_OK;
 }
 
 static int pack_table(const struct share *p, const struct ech_tensor *t, const struct ech_matrix *m,
@@ -61,8 +62,8 @@ static void pack_sines(const struct share *p, const struct ech_matrix *m)
 }
 
 /* One aligned f32 tensor is packed in place; anything else goes through a widened copy. */
-static int pack_product(const struct share *p, const struct ech_sources *from, const struct ech_matrix_part *part,
-                        struct ech_err *err)
+static int pack_product(const struct share *p, const struct ech_sources *from,
+                        const struct ech_matrix_part *part, struct ech_err *err)
 {
     const struct ech_tensor *first = from->tensor[0];
     const void *data = first->data;
@@ -146,7 +147,8 @@ static void pack_slopes(const struct ech_spec *s, float *to)
 }
 
 /* Pieces that follow from the specification; small ones are not cut. */
-static int pack_computed(const struct share *p, enum ech_packed_piece piece, size_t offset, struct ech_err *err)
+static int pack_computed(const struct share *p, enum ech_packed_piece piece, size_t offset,
+                         struct ech_err *err)
 {
     float *to = (float *)(void *)(p->base + offset);
     if (piece == ECH_P_RELATIVE)
@@ -201,6 +203,7 @@ int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *s
             code = pack_piece(&p, (enum ech_packed_piece)piece, set, 0, err);
     for (int64_t i = 0; i < packing->sets * packing->experts; i++)
         for (int piece = ECH_P_EXPERT; code == ECH_OK && piece < ECH_PIECES; piece++)
-            code = pack_piece(&p, (enum ech_packed_piece)piece, i / packing->experts, i % packing->experts, err);
+            code =
+                pack_piece(&p, (enum ech_packed_piece)piece, i / packing->experts, i % packing->experts, err);
     return code;
 }

@@ -65,12 +65,12 @@ static bool holds(const struct plan *p, enum ech_packed_piece piece, int64_t set
 /* --- how a tensor is used --- */
 
 static const int stored_as[ECH_STYPES] = {
-    [ECH_ST_F32] = ECH_W_F32,       [ECH_ST_F16] = ECH_W_F16,     [ECH_ST_BF16] = ECH_W_BF16,
-    [ECH_ST_Q4_0] = ECH_W_Q4_0,     [ECH_ST_Q4_1] = ECH_W_Q4_1,   [ECH_ST_Q5_0] = ECH_W_Q5_0,
-    [ECH_ST_Q5_1] = ECH_W_Q5_1,     [ECH_ST_Q8_0] = ECH_W_Q8_0,   [ECH_ST_Q2_K] = ECH_W_Q2_K,
-    [ECH_ST_Q3_K] = ECH_W_Q3_K,     [ECH_ST_Q4_K] = ECH_W_Q4_K,   [ECH_ST_Q5_K] = ECH_W_Q5_K,
-    [ECH_ST_Q6_K] = ECH_W_Q6_K,     [ECH_ST_IQ4_NL] = ECH_W_IQ4_NL, [ECH_ST_IQ4_XS] = ECH_W_IQ4_XS,
-    [ECH_ST_MXFP4] = ECH_W_MXFP4,   [ECH_ST_TQ1_0] = ECH_W_TQ1_0, [ECH_ST_TQ2_0] = ECH_W_TQ2_0,
+    [ECH_ST_F32] = ECH_W_F32,     [ECH_ST_F16] = ECH_W_F16,       [ECH_ST_BF16] = ECH_W_BF16,
+    [ECH_ST_Q4_0] = ECH_W_Q4_0,   [ECH_ST_Q4_1] = ECH_W_Q4_1,     [ECH_ST_Q5_0] = ECH_W_Q5_0,
+    [ECH_ST_Q5_1] = ECH_W_Q5_1,   [ECH_ST_Q8_0] = ECH_W_Q8_0,     [ECH_ST_Q2_K] = ECH_W_Q2_K,
+    [ECH_ST_Q3_K] = ECH_W_Q3_K,   [ECH_ST_Q4_K] = ECH_W_Q4_K,     [ECH_ST_Q5_K] = ECH_W_Q5_K,
+    [ECH_ST_Q6_K] = ECH_W_Q6_K,   [ECH_ST_IQ4_NL] = ECH_W_IQ4_NL, [ECH_ST_IQ4_XS] = ECH_W_IQ4_XS,
+    [ECH_ST_MXFP4] = ECH_W_MXFP4, [ECH_ST_TQ1_0] = ECH_W_TQ1_0,   [ECH_ST_TQ2_0] = ECH_W_TQ2_0,
 };
 
 static bool is_block(const struct ech_tensor *t)
@@ -87,7 +87,8 @@ static bool is_float(const struct ech_tensor *t)
 static bool usable(const struct plan *p, const struct ech_tensor *t)
 {
     return p->options->stored && ech_tensor_in_place(t) && p->ops->numerics[ECH_FMT_BLOCK] &&
-           (is_block(t) || (t->dtype == ECH_ST_F16 && !p->options->narrow && p->options->format == ECH_FMT_F32));
+           (is_block(t) ||
+            (t->dtype == ECH_ST_F16 && !p->options->narrow && p->options->format == ECH_FMT_F32));
 }
 
 static enum ech_format format_in_place(const struct plan *p, const struct ech_tensor *t)
@@ -125,8 +126,8 @@ static void place_matrix(const struct plan *p, enum ech_packed_piece piece, cons
             continue;
         }
         size_t bytes = p->ops->linear_packed_bytes(p->options->format, n, from->k);
-        m->part[i] = (struct ech_matrix_part){
-            .format = p->options->format, .n = n, .offset = take(p->packing, bytes)};
+        m->part[i] =
+            (struct ech_matrix_part){.format = p->options->format, .n = n, .offset = take(p->packing, bytes)};
     }
 }
 

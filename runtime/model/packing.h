@@ -1,8 +1,8 @@
 /* The packed segment: what computing needs of a model and cannot use where the file has it, in one block that
  * processes may share. Products in the backend's packing, vectors as f32, tables as stored, rotary and other
  * tables that follow from the specification, each 64-byte aligned. Grows with the model; nothing in it points
- * outside. Block formats are not copied: their products and tables read the mapped file (in_place), which then
- * must stay open; a backend with memory of its own gets a copy of them in the segment. */
+ * outside. Block formats are not copied: their products and tables read the mapped file (in_place), which
+ * then must stay open; a backend with memory of its own gets a copy of them in the segment. */
 #ifndef ECH_MODEL_PACKING_H
 #define ECH_MODEL_PACKING_H
 
@@ -108,8 +108,8 @@ struct ech_packing {
     enum ech_format format;
 };
 
-/* Of one stage: its layers, the tables where it is the head, the spread biases where it has layers, what follows
- * the layers where it is the tail. */
+/* Of one stage: its layers, the tables where it is the head, the spread biases where it has layers, what
+ * follows the layers where it is the tail. */
 int ech_packing_make(const struct ech_spec *spec, const struct ech_bound *bound, const struct ech_ops *ops,
                      const struct ech_packing_options *options, const struct ech_stage *stage,
                      struct ech_packing *out, struct ech_err *err);
@@ -118,8 +118,8 @@ void ech_packing_fini(struct ech_packing *packing);
 int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *spec,
                      const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
                      int64_t parts, struct ech_err *err);
-/* A vector, spread bias or rotary table, or NULL where the model or the stage has none. `set`: of layer weights
- * (ech_spec_group). */
+/* A vector, spread bias or rotary table, or NULL where the model or the stage has none. `set`: of layer
+ * weights (ech_spec_group). */
 const void *ech_packing_at(const struct ech_packing *packing, const void *base, enum ech_packed_piece piece,
                            int64_t set);
 /* A product's matrix, or a table (one part); parts 0 where there is none. */

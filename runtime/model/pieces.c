@@ -13,12 +13,9 @@ static const struct {
     int count;
     int slot[ECH_MATRIX_PARTS], fused;
 } table[ECH_PIECES] = {
-#define ONE(piece, of, slot)                                                                                 \
-    [ECH_P_##piece] = {ECH_PIECE_##of, 1, {slot}, NONE}
-#define PAIR(piece)                                                                                          \
-    ONE(piece##_W, MATRIX, ECH_T_##piece##_W), ONE(piece##_B, VECTOR, ECH_T_##piece##_B)
-#define NORM(piece)                                                                                          \
-    ONE(piece##_W, VECTOR, ECH_T_##piece##_W), ONE(piece##_B, VECTOR, ECH_T_##piece##_B)
+#define ONE(piece, of, slot) [ECH_P_##piece] = {ECH_PIECE_##of, 1, {slot}, NONE}
+#define PAIR(piece)          ONE(piece##_W, MATRIX, ECH_T_##piece##_W), ONE(piece##_B, VECTOR, ECH_T_##piece##_B)
+#define NORM(piece)          ONE(piece##_W, VECTOR, ECH_T_##piece##_W), ONE(piece##_B, VECTOR, ECH_T_##piece##_B)
     ONE(WORD, TABLE, ECH_T_WORD),
     ONE(POSITION, TABLE, ECH_T_POSITION),
     ONE(TYPE, TABLE, ECH_T_TYPE),
@@ -143,7 +140,8 @@ static int by_head(const struct ech_spec *s, const struct ech_sources *from, flo
 {
     int code = ECH_OK;
     for (int64_t r = 0; code == ECH_OK && r < from->n; r++)
-        code = ech_tensor_to_f32(from->tensor[0], ech_piece_row(s, r) * from->k, from->k, out + r * from->k, err);
+        code = ech_tensor_to_f32(from->tensor[0], ech_piece_row(s, r) * from->k, from->k, out + r * from->k,
+                                 err);
     return code;
 }
 
@@ -161,7 +159,8 @@ static int turned(const struct ech_tensor *t, int64_t n, int64_t k, float *out, 
     return code;
 }
 
-int ech_piece_floats(const struct ech_spec *s, const struct ech_sources *from, float *out, struct ech_err *err)
+int ech_piece_floats(const struct ech_spec *s, const struct ech_sources *from, float *out,
+                     struct ech_err *err)
 {
     int code = ECH_OK;
     if (from->by_head && !from->in_out)

@@ -4,7 +4,14 @@
 
 #include "model/packing.h"
 
-enum ech_piece_kind { ECH_PIECE_TABLE, ECH_PIECE_VECTOR, ECH_PIECE_MATRIX, ECH_PIECE_SPREAD, ECH_PIECE_SLOPES, ECH_PIECE_ROPE };
+enum ech_piece_kind {
+    ECH_PIECE_TABLE,
+    ECH_PIECE_VECTOR,
+    ECH_PIECE_MATRIX,
+    ECH_PIECE_SPREAD,
+    ECH_PIECE_SLOPES,
+    ECH_PIECE_ROPE
+};
 enum ech_piece_kind ech_piece_kind(enum ech_packed_piece piece);
 
 /* Up to three tensors one under the other, or one that holds them all. */
@@ -17,11 +24,12 @@ struct ech_sources {
     bool in_out;  /* tensors are stored [k, n] */
 };
 /* false: the model has no such piece. `expert` counts where the piece is one of an expert. */
-bool ech_piece_sources(const struct ech_spec *spec, const struct ech_bound *bound, enum ech_packed_piece piece,
-                       int64_t set, int64_t expert, struct ech_sources *out);
+bool ech_piece_sources(const struct ech_spec *spec, const struct ech_bound *bound,
+                       enum ech_packed_piece piece, int64_t set, int64_t expert, struct ech_sources *out);
 /* The row of a tensor fused head by head that is row r of q, then k, then v. */
 int64_t ech_piece_row(const struct ech_spec *spec, int64_t r);
 /* All of them as f32 at `out` (n, k). ECH_UNAVAILABLE: memory. */
-int ech_piece_floats(const struct ech_spec *spec, const struct ech_sources *from, float *out, struct ech_err *err);
+int ech_piece_floats(const struct ech_spec *spec, const struct ech_sources *from, float *out,
+                     struct ech_err *err);
 
 #endif

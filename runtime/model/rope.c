@@ -35,7 +35,8 @@ static int positive(const struct place *p, const char *key, bool required, doubl
 {
     int code = number(p, key, required, out, err);
     if (code == ECH_OK && !(*out > 0 && *out < 1e12))
-        return ech_fail(err, ECH_DATA, "%s: the rotary \"%s\" is %g, above 0 was expected", p->path, key, *out);
+        return ech_fail(err, ECH_DATA, "%s: the rotary \"%s\" is %g, above 0 was expected", p->path, key,
+                        *out);
     return code;
 }
 
@@ -142,8 +143,8 @@ static int divide(const struct place *p, const char *key, const struct ech_rope 
 {
     const json_t *list = json_object_get(p->object, key);
     if (json_array_size(list) != (size_t)(r->dim / 2))
-        return ech_fail(err, ECH_DATA, "%s: the rotary \"%s\" has %zu numbers, %lld were expected", p->path, key,
-                        json_array_size(list), (long long)(r->dim / 2));
+        return ech_fail(err, ECH_DATA, "%s: the rotary \"%s\" has %zu numbers, %lld were expected", p->path,
+                        key, json_array_size(list), (long long)(r->dim / 2));
     for (int64_t i = 0; i < r->dim / 2; i++) {
         double by = json_number_value(json_array_get(list, (size_t)i));
         if (!(by > 0))
@@ -196,8 +197,8 @@ static int read_default(const struct place *p, struct ech_rope *r, struct ech_er
 static const struct {
     const char *name;
     int (*read)(const struct place *, struct ech_rope *, struct ech_err *);
-} scalings[] = {{"default", read_default}, {"linear", read_linear}, {"dynamic", read_dynamic},
-                {"yarn", read_yarn},       {"llama3", read_llama3}, {"longrope", read_longrope},
+} scalings[] = {{"default", read_default}, {"linear", read_linear},  {"dynamic", read_dynamic},
+                {"yarn", read_yarn},       {"llama3", read_llama3},  {"longrope", read_longrope},
                 {"su", read_longrope},     {"factors", read_factors}};
 
 static int read_scaling(const struct place *p, struct ech_rope *r, struct ech_err *err)
@@ -252,8 +253,9 @@ int ech_rope_read(const json_t *config, const char *path, const struct ech_rope_
         return code;
     r.dim = (int64_t)((double)of->head_dim * part);
     if (r.dim % 2 != 0 || r.dim < 2 || r.dim > of->head_dim || r.dim > 2 * ECH_ROPE_PAIRS)
-        return ech_fail(err, ECH_DATA, "%s: %lld elements of a head of %lld turn, an even number was expected",
-                        path, (long long)r.dim, (long long)of->head_dim);
+        return ech_fail(err, ECH_DATA,
+                        "%s: %lld elements of a head of %lld turn, an even number was expected", path,
+                        (long long)r.dim, (long long)of->head_dim);
     plain(&r, r.base, r.frequency);
     code = p.object ? read_scaling(&p, &r, err) : ECH_OK;
     if (code == ECH_OK)

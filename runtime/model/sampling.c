@@ -30,8 +30,8 @@ int ech_sampling_check(const struct ech_sampling *o, struct ech_err *err)
                   {"repetition_penalty", o->repetition_penalty, 1e-3, 1e3}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (!(limits[i].value >= limits[i].least && limits[i].value <= limits[i].most))
-            return ech_fail(err, ECH_CONFIG, "%s is %g, %g to %g was expected", limits[i].name, limits[i].value,
-                            limits[i].least, limits[i].most);
+            return ech_fail(err, ECH_CONFIG, "%s is %g, %g to %g was expected", limits[i].name,
+                            limits[i].value, limits[i].least, limits[i].most);
     return ECH_OK;
 }
 
@@ -104,7 +104,8 @@ static void penalise(struct ech_sampler *s, const float *logits, double penalty,
     for (int64_t i = 0; i < count; i++) {
         int32_t id = seen[i];
         if (id >= 0 && id < s->vocab)
-            s->logits[id] = (float)(logits[id] > 0 ? (double)logits[id] / penalty : (double)logits[id] * penalty);
+            s->logits[id] =
+                (float)(logits[id] > 0 ? (double)logits[id] / penalty : (double)logits[id] * penalty);
     }
 }
 
@@ -116,8 +117,8 @@ static int by_weight(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Those that may be drawn, with weights exp((logit - best) / temperature). Where an order is needed, those that
- * cannot be among the first are left out before sorting. */
+/* Those that may be drawn, with weights exp((logit - best) / temperature). Where an order is needed, those
+ * that cannot be among the first are left out before sorting. */
 static int64_t collect(struct ech_sampler *s, const float *logits, const struct ech_sampling *o, float best)
 {
     int64_t count = 0;
@@ -142,7 +143,8 @@ static int64_t keep_best(struct item *items, int64_t count, int64_t most)
     return count < most ? count : most;
 }
 
-/* A token below (1 - p) / n of the whole cannot be in the nucleus: all that are smaller weigh less than 1 - p. */
+/* A token below (1 - p) / n of the whole cannot be in the nucleus: all that are smaller weigh less than 1 -
+ * p. */
 static int64_t nucleus(struct item *items, int64_t count, double p)
 {
     double sum = total(items, count), least = (1 - p) / (double)count * sum, reached = 0;

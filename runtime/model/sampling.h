@@ -1,7 +1,8 @@
-/* From logits to a token: pure functions. What is drawn follows from the logits, the options, the seed, the row
- * and the position alone, so a row's text depends on nothing else.
+/* From logits to a token: pure functions. What is drawn follows from the logits, the options, the seed, the
+ * row and the position alone, so a row's text depends on nothing else.
  *
- * In this order, as the reference implementation does: repetition penalty, temperature, top-k, top-p, min-p. */
+ * In this order, as the reference implementation does: repetition penalty, temperature, top-k, top-p, min-p.
+ */
 #ifndef ECH_MODEL_SAMPLING_H
 #define ECH_MODEL_SAMPLING_H
 
@@ -26,8 +27,8 @@ struct ech_sampler;
 int ech_sampler_create(int64_t vocab, struct ech_sampler **out, struct ech_err *err);
 void ech_sampler_destroy(struct ech_sampler *sampler);
 
-/* The token at `position` of `row`. seen: the sequence so far, for the penalty. NaN logits are never drawn; where
- * all are NaN or -inf the answer is -1. */
+/* The token at `position` of `row`. seen: the sequence so far, for the penalty. NaN logits are never drawn;
+ * where all are NaN or -inf the answer is -1. */
 int32_t ech_sampler_draw(struct ech_sampler *sampler, const float *logits, const struct ech_sampling *options,
                          const int32_t *seen, int64_t seen_count, uint64_t row, uint64_t position);
 /* The largest, the lower index first; -1 where all are NaN or -inf. */

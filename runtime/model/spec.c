@@ -7,9 +7,11 @@
 enum { WIDTH_MOST = 1 << 20, ROWS_MOST = 1 << 28, EXPERTS_MOST = 4096, ENDLESS = 1 << 24 };
 
 static const struct ech_arch *const archs[] = {
-    &ech_arch_bert, &ech_arch_distilbert, &ech_arch_mpnet, &ech_arch_llama,  &ech_arch_gemma,      &ech_arch_gpt2,
-    &ech_arch_neox, &ech_arch_opt,        &ech_arch_bloom, &ech_arch_phi, &ech_arch_falcon, &ech_arch_starcoder2,
-    &ech_arch_bart_encoder, &ech_arch_bart_decoder, &ech_arch_t5_encoder, &ech_arch_t5_decoder};
+    &ech_arch_bert,         &ech_arch_distilbert,   &ech_arch_mpnet,      &ech_arch_llama,
+    &ech_arch_gemma,        &ech_arch_gpt2,         &ech_arch_neox,       &ech_arch_opt,
+    &ech_arch_bloom,        &ech_arch_phi,          &ech_arch_falcon,     &ech_arch_starcoder2,
+    &ech_arch_bart_encoder, &ech_arch_bart_decoder, &ech_arch_t5_encoder, &ech_arch_t5_decoder,
+    &ech_arch_albert,       &ech_arch_modernbert,   &ech_arch_nomic};
 enum { ARCHS = sizeof archs / sizeof *archs };
 
 static bool takes(const struct ech_arch *arch, const char *type)

@@ -12,8 +12,8 @@
  * for the self attention; experts: several MLPs of which a router chooses.
  *
  * An architecture (arch_*.c) is a table of tensor names and a function that reads its config.json; shapes
- * follow from the specification alone. What a config asks for and is not here is an error that names it, and so
- * is a tensor in a layer that no slot takes. */
+ * follow from the specification alone. What a config asks for and is not here is an error that names it, and
+ * so is a tensor in a layer that no slot takes. */
 #ifndef ECH_MODEL_SPEC_H
 #define ECH_MODEL_SPEC_H
 
@@ -63,19 +63,19 @@ struct ech_spec {
     int64_t layers, hidden, intermediate;
     int64_t heads, kv_heads, head_dim;
     int64_t vocab, types; /* rows of the embedding tables; types 0: no table */
-    int64_t embed;        /* width of the tables; other than hidden: projections follow and come before the head */
-    int64_t groups;       /* sets of layer weights, each used by layers / groups layers; 0: layers */
+    int64_t embed;  /* width of the tables; other than hidden: projections follow and come before the head */
+    int64_t groups; /* sets of layer weights, each used by layers / groups layers; 0: layers */
 
     /* --- the input --- */
     float embed_scale; /* of word embeddings; 0: none */
     enum ech_table table;
-    int64_t positions;  /* rows of the table; without one the longest sequence, 0: no limit is known */
-    int64_t first;      /* the first token's position */
-    bool skip_pad;      /* pad tokens are not counted: they have position `pad` (RoBERTa) */
+    int64_t positions; /* rows of the table; without one the longest sequence, 0: no limit is known */
+    int64_t first;     /* the first token's position */
+    bool skip_pad;     /* pad tokens are not counted: they have position `pad` (RoBERTa) */
     int64_t pad;
     bool positions_after; /* that table is `hidden` wide and is added after the projection (OPT) */
-    bool sines_by_half; /* frequency i is 10000^(-i / (half - 1)), not / half */
-    bool zero_start;    /* the first input of a decoder is the zero vector: id -1 */
+    bool sines_by_half;   /* frequency i is 10000^(-i / (half - 1)), not / half */
+    bool zero_start;      /* the first input of a decoder is the zero vector: id -1 */
 
     /* --- layers --- */
     struct ech_layer_kind kinds[ECH_KINDS_MOST];
@@ -101,8 +101,8 @@ struct ech_spec {
 
     /* --- the output --- */
     enum ech_head head;
-    bool tied;         /* the LM head is the word table */
-    float head_scale;  /* of states before the head; 0: none */
+    bool tied;        /* the LM head is the word table */
+    float head_scale; /* of states before the head; 0: none */
     float head_softcap;
     int64_t classes;
     bool class_act; /* a dense layer with tanh before the classes, from slots POOL */
@@ -119,7 +119,7 @@ enum ech_slot {
     ECH_T_NORM_B,
     ECH_T_PROJECT_W, /* embed -> hidden */
     ECH_T_PROJECT_B,
-    ECH_T_RELATIVE,   /* biases, or DeBERTa's table */
+    ECH_T_RELATIVE,  /* biases, or DeBERTa's table */
     ECH_T_RELNORM_W, /* DeBERTa's norm of that table */
     ECH_T_RELNORM_B,
     ECH_T_FINAL_W, /* norm after the last layer */
@@ -231,8 +231,8 @@ struct ech_bound {
     int64_t count, sets, experts;
 };
 /* Finds the prefix, then each tensor, and checks its type and shape.
- * Errors  ECH_DATA: a tensor is missing (named, with its file), has another shape (both are shown), or lies in
- *         a layer and has no place in this architecture. */
+ * Errors  ECH_DATA: a tensor is missing (named, with its file), has another shape (both are shown), or lies
+ * in a layer and has no place in this architecture. */
 int ech_spec_bind(struct ech_spec *spec, const struct ech_weights *weights, struct ech_bound *out,
                   struct ech_err *err);
 void ech_bound_fini(struct ech_bound *bound);

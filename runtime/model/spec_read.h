@@ -7,9 +7,10 @@
 
 #include <string.h>
 
-extern const struct ech_arch ech_arch_bert, ech_arch_distilbert, ech_arch_mpnet, ech_arch_llama, ech_arch_gemma,
-    ech_arch_gpt2, ech_arch_neox, ech_arch_opt, ech_arch_bloom, ech_arch_phi, ech_arch_falcon,
-    ech_arch_starcoder2, ech_arch_bart_encoder, ech_arch_bart_decoder, ech_arch_t5_encoder, ech_arch_t5_decoder;
+extern const struct ech_arch ech_arch_bert, ech_arch_distilbert, ech_arch_mpnet, ech_arch_llama,
+    ech_arch_gemma, ech_arch_gpt2, ech_arch_neox, ech_arch_opt, ech_arch_bloom, ech_arch_phi, ech_arch_falcon,
+    ech_arch_starcoder2, ech_arch_bart_encoder, ech_arch_bart_decoder, ech_arch_t5_encoder,
+    ech_arch_t5_decoder, ech_arch_albert, ech_arch_modernbert, ech_arch_nomic;
 
 /* Keys of counts, each within [1, 2^28], into an int64_t of the specification. */
 struct ech_spec_key {
@@ -28,7 +29,8 @@ int ech_spec_bool(const json_t *config, const char *path, const char *key, bool 
 int ech_spec_act(const json_t *config, const char *path, const char *key, const char *otherwise,
                  struct ech_spec *spec, struct ech_err *err);
 /* ECH_DATA where the key is there and not `wanted`. */
-int ech_spec_refuse(const json_t *config, const char *path, const char *key, bool wanted, struct ech_err *err);
+int ech_spec_refuse(const json_t *config, const char *path, const char *key, bool wanted,
+                    struct ech_err *err);
 /* Which layers see a window only: by "layer_types" (full_attention, sliding_attention). Absent: all but every
  * `pattern`-th; pattern 0: none. ECH_DATA for another type. */
 int ech_spec_sliding(const json_t *config, const char *path, int64_t pattern, const struct ech_spec *spec,

@@ -1,6 +1,6 @@
 /* Gemma 3 270M from its GGUF, computed on its own blocks with f32 activations, against the reference
- * implementation over the dequantised weights: logits within 5e-3, greedy ids equal where the two best differ by
- * more. */
+ * implementation over the dequantised weights: logits within 5e-3, greedy ids equal where the two best differ
+ * by more. */
 #include "tests/parity/writers.h"
 
 enum { NEW = 32, PROMPTS = 8 };
@@ -80,7 +80,8 @@ static void compare_row(struct ech_lm *lm, const json_t *ids, const json_t *gree
         int32_t best = ech_argmax(logits, vocab);
         token = (int32_t)json_integer_value(json_array_get(greedy, (size_t)i));
         if (best != token && margin(logits, vocab, best) > 5e-3)
-            fail_msg("prompt %d: token %lld is %d, %d was expected", row, (long long)i, (int)best, (int)token);
+            fail_msg("prompt %d: token %lld is %d, %d was expected", row, (long long)i, (int)best,
+                     (int)token);
         item.ids = &token;
         item.count = 1;
     }

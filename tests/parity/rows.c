@@ -1,5 +1,5 @@
-/* A row's bits depend on its own tokens alone: decoded by itself, among others, in another order, its prompt cut
- * into pieces, beside other sizes of cache, step and team. */
+/* A row's bits depend on its own tokens alone: decoded by itself, among others, in another order, its prompt
+ * cut into pieces, beside other sizes of cache, step and team. */
 #include "tests/parity/writers.h"
 
 enum { TOKENS = 12, VOCAB_MOST = 128, LOGITS = TOKENS * VOCAB_MOST };
@@ -110,8 +110,9 @@ static void same_bits(void **state)
         for (int64_t i = 0; i < in.rows; i++) {
             const int32_t *ids = in.ids + in.offsets[i];
             int64_t count = (int64_t)(in.offsets[i + 1] - in.offsets[i]);
-            first[i] = reads ? (struct row){.prompt = &start, .count = 1, .source = ids, .source_count = count}
-                             : (struct row){.prompt = ids, .count = count};
+            first[i] = reads
+                           ? (struct row){.prompt = &start, .count = 1, .source = ids, .source_count = count}
+                           : (struct row){.prompt = ids, .count = count};
         }
         run(folders[f], &ways[0], first, in.rows);
         for (size_t i = 1; i < sizeof ways / sizeof *ways; i++) {
@@ -131,8 +132,8 @@ static void limits(void **state)
     (void)state;
     struct ech_err err = ECH_ERR_NONE;
     struct ech_lm *lm = NULL;
-    struct ech_lm_options options = {.model = folder_with("llama", NULL), .threads = 1, .sequences = 2,
-                                     .context = 32, .step_tokens = 8};
+    struct ech_lm_options options = {
+        .model = folder_with("llama", NULL), .threads = 1, .sequences = 2, .context = 32, .step_tokens = 8};
     int a, b;
     int64_t rows;
     const int32_t ids[9] = {1, 2, 3, 4, 5, 6, 7, 8, 101};

@@ -17,11 +17,16 @@ struct folder {
 static const struct folder folders[] = {
     {"bert", ENCODER, 2e-5, {0}, {0}},
     {"bert_seqcls", ENCODER, 1e-5, {0}, {0}},
+    {"bert_cross", ENCODER, 1e-5, {0}, {0}},
+    {"bert_tokencls", ENCODER, 1e-5, {0}, {0}},
     {"roberta", ENCODER, 1e-5, {0}, {0}},
     {"xlm_roberta", ENCODER, 1e-5, {0}, {0}},
     {"distilbert", ENCODER, 1e-5, {0}, {0}},
     {"mpnet", ENCODER, 1e-5, {0}, {0}},
     {"electra", ENCODER, 1e-5, {0}, {0}},
+    {"albert", ENCODER, 1e-5, {0}, {0}},
+    {"modernbert", ENCODER, 1e-5, {"v4"}, {0}},
+    {"nomic_bert", ENCODER, 1e-5, {0}, {0}},
     {"gpt2", WRITER, 1e-5, {0}, {0}},
     {"gpt_neox", WRITER, 1e-5, {"v4"}, {0}},
     {"opt", WRITER, 1e-5, {0}, {0}},
@@ -52,8 +57,8 @@ static const struct folder folders[] = {
 };
 enum { FOLDERS = sizeof folders / sizeof *folders };
 
-static void compare_states(const struct folder *f, const char *path, const char *backend, const char *precision,
-                           double tolerance)
+static void compare_states(const struct folder *f, const char *path, const char *backend,
+                           const char *precision, double tolerance)
 {
     struct input in = read_input(f->name, "ids", true);
     struct npy want = folder_array(f->name, "expected_last_hidden_state");
@@ -61,8 +66,9 @@ static void compare_states(const struct folder *f, const char *path, const char 
     struct ech_engine *engine = open_engine(&(struct ech_engine_options){
         .model = path, .backend = backend, .weights = precision, .threads = 2, .pooling = ECH_POOLING_NONE});
     struct ech_batch *batch;
-    must(ech_engine_prepare_ids(engine, in.ids, in.typed ? in.types : NULL, in.offsets, in.rows, &batch, &err),
-         &err);
+    must(
+        ech_engine_prepare_ids(engine, in.ids, in.typed ? in.types : NULL, in.offsets, in.rows, &batch, &err),
+        &err);
     struct ech_result *r = run_batch(engine, batch);
     double far = 0;
     assert_int_equal(r->dim, want.shape[2]);

@@ -34,8 +34,8 @@ static inline void compare_logits(struct ech_lm *decoder, const char *folder, co
             o.source = sources->ids + sources->offsets[i];
             o.source_count = (int64_t)(sources->offsets[i + 1] - sources->offsets[i]);
         }
-        items[i] = (struct ech_step_item){
-            .ids = in->ids + in->offsets[i], .count = count, .want = ECH_WANT_ALL};
+        items[i] =
+            (struct ech_step_item){.ids = in->ids + in->offsets[i], .count = count, .want = ECH_WANT_ALL};
         must(ech_lm_add(decoder, &o, &items[i].sequence, &err), &err);
         assert_true(items[i].sequence >= 0);
     }
@@ -53,8 +53,8 @@ static inline void compare_logits(struct ech_lm *decoder, const char *folder, co
     npy_free(&want);
 }
 
-/* One sequence of best tokens: a prompt (or the decoder's start), then `count` more; forced: the first of them,
- * or -1; banned: never chosen, or -1. */
+/* One sequence of best tokens: a prompt (or the decoder's start), then `count` more; forced: the first of
+ * them, or -1; banned: never chosen, or -1. */
 static inline void run_greedy(struct ech_lm *decoder, const int32_t *prompt, int64_t prompt_count,
                               const struct ech_sequence_options *sequence, int32_t forced, int32_t banned,
                               int64_t count, int32_t *out)
