@@ -80,6 +80,13 @@ int ech_lm_step(struct ech_lm *lm, const struct ech_step_item *items, int64_t co
 /* Logits (count, vocab) of rows first .. first + count of the last step; count <= logits_rows. Borrowed until
  * the next call. */
 int ech_lm_logits(struct ech_lm *lm, int64_t first, int64_t count, const float **logits, struct ech_err *err);
+/* A sequence's head becomes that of `count` words: rows of the head are copied where they are read as a file
+ * has them. Errors  ECH_DATA: ids outside of the vocabulary, none. */
+int ech_lm_restrict(struct ech_lm *lm, int sequence, const int32_t *ids, int64_t count, struct ech_err *err);
+/* Logits (count) of those words from row `row` of the last step, which must be the sequence's: the bits that
+ * ech_lm_logits has for them. Borrowed until the next call. */
+int ech_lm_restricted(struct ech_lm *lm, int sequence, int64_t row, const float **logits,
+                      struct ech_err *err);
 /* The encoder alone: states (count, hidden) of one source. Sequences are not touched. */
 int ech_lm_encode(struct ech_lm *lm, const int32_t *source, int64_t count, float *states,
                   struct ech_err *err);

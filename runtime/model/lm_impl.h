@@ -20,6 +20,10 @@ struct ech_sequence {
     int64_t first, room, length, prompt; /* rows of the cache from `first` on */
     int32_t *source;                     /* until it is encoded */
     int64_t source_first, source_count;
+    int32_t *words; /* of a restricted head */
+    int64_t words_count;
+    unsigned char *head; /* their rows; NULL: the whole head is computed */
+    float *bias, *few;   /* (words_count) */
 };
 
 struct ech_lm {
@@ -52,6 +56,10 @@ struct ech_lm {
 size_t ech_lm_memory(const struct ech_lm *lm);
 int ech_lm_reserve(struct ech_lm *lm, struct ech_err *err);
 void ech_lm_release(struct ech_lm *lm);
+/* In lm_words.c: what a restricted head holds. */
+void ech_lm_free_words(struct ech_sequence *sequence);
+/* In lm_step.c: what the head reads of wanted row `row`. */
+const float *ech_lm_head_input(const struct ech_lm *lm, int64_t row);
 /* In lm_source.c: the sources of sequences that have not been encoded, into the second cache. */
 int ech_lm_encode_sources(struct ech_lm *lm, const struct ech_step_item *items, int64_t count,
                           struct ech_err *err);

@@ -188,8 +188,10 @@ void ech_lm_release(struct ech_lm *d)
         ech_free(d->host_logits);
     free_mem(&d->out);
     free_mem(&d->weights_mem);
-    for (int64_t i = 0; d->sequences && i < d->most; i++)
+    for (int64_t i = 0; d->sequences && i < d->most; i++) {
         ech_free(d->sequences[i].source);
+        ech_lm_free_words(&d->sequences[i]);
+    }
     ech_free(d->sequences);
     ech_free(d->order);
     ech_free(d->key_starts);

@@ -128,6 +128,7 @@ void ech_lm_remove(struct ech_lm *d, int sequence)
         return;
     give_rooms(d, s);
     ech_free(s->source);
+    ech_lm_free_words(s);
     memset(s, 0, sizeof *s);
 }
 
@@ -318,9 +319,11 @@ int ech_lm_step(struct ech_lm *d, const struct ech_step_item *items, int64_t cou
 
 /* --- logits --- */
 
-static bool head_reads_narrow(const struct ech_spec *s)
+const float *ech_lm_head_input(const struct ech_lm *d, int64_t row)
 {
-    return s->embed != s->hidden || s->head_scale != 0 || s->head_softcap != 0;
+    const struct ech_spec *s = &d->decoder.net.spec;
+    bool narrow = s->embed != s->hidden || s->head_scale != 0 || s->head_softcap != 0;
+    return (narrow ? d->narrow : d->states) + row * s->embed;
 }
 
 int ech_lm_logits(struct ech_lm *d, int64_t first, int64_t count, const float **logits, struct ech_err *err)
@@ -328,16 +331,15 @@ int ech_lm_logits(struct ech_lm *d, int64_t first, int64_t count, const float **
     const struct ech_net *net = &d->decoder.net;
     const struct ech_spec *s = &net->spec;
     struct ech_work *w = &d->decoder.work;
-    const float *from = head_reads_narrow(s) ? d->narrow : d->states;
     struct ech_product head = ech_product_of(net, ECH_P_HEAD_W, 0);
     if (first < 0 || count < 1 || count > d->logits_rows || first + count > d->wanted)
         return ech_fail(err, ECH_BUG, "logits of rows %lld to %lld, the step has %lld (%lld at a time)",
                         (long long)first, (long long)(first + count), (long long)d->wanted,
                         (long long)d->logits_rows);
     head.act = s->head_softcap != 0 ? ECH_ACT_TANH : ECH_ACT_NONE;
-    int status =
-        ech_multiply(net, w, count, head, ech_floats((float *)(uintptr_t)from + first * s->embed, s->embed),
-                     ech_floats(d->logits, s->vocab));
+    int status = ech_multiply(net, w, count, head,
+                              ech_floats((float *)(uintptr_t)ech_lm_head_input(d, first), s->embed),
+                              ech_floats(d->logits, s->vocab));
     if (status == ECH_OP_OK && d->ops->device)
         status =
             d->ops->get(w->queue, d->host_logits, d->logits, (size_t)(count * s->vocab) * sizeof **logits);

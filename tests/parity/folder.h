@@ -35,10 +35,10 @@ static inline struct npy folder_array(const char *folder, const char *file)
 /* A folder of links here, with another of its configurations as config.json. */
 static inline const char *folder_with(const char *folder, const char *config)
 {
-    static char name[PATH_MAX];
+    static char name[FOLDER_PATH];
     static const char *const links[] = {"model.safetensors", "generation_config.json"};
     struct ech_err err = ECH_ERR_NONE;
-    char *text, path[FOLDER_PATH];
+    char *text, path[FOLDER_PATH + 64];
     size_t bytes;
     if (!config) {
         snprintf(name, sizeof name, "%s/%s", ech_test_data("goldens/tiny"), folder);

@@ -161,5 +161,33 @@ static void limits(void **state)
     ech_lm_close(lm);
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(limits)};
+/* The logits of few words are those that the whole head has for them. */
+static void few_words(void **state)
+{
+    static const char *const folders[] = {"marian", "gemma2", "llama"};
+    static const int32_t words[] = {100, 0, 7, 55, 56}, prompt[] = {3, 4, 5};
+    (void)state;
+    for (size_t f = 0; f < sizeof folders / sizeof *folders; f++) {
+        struct ech_err err = ECH_ERR_NONE;
+        struct ech_lm *lm = open_decoder(folder_with(folders[f], NULL), "auto");
+        struct ech_sequence_options o = {.room = 3, .prompt = 3, .source = words, .source_count = 5};
+        struct ech_step_item item = {.ids = prompt, .count = 3, .want = ECH_WANT_ALL};
+        const float *all, *few;
+        float own[VOCAB_MOST];
+        int64_t rows;
+        must(ech_lm_add(lm, &o, &item.sequence, &err), &err);
+        must(ech_lm_restrict(lm, item.sequence, words, 5, &err), &err);
+        must(ech_lm_step(lm, &item, 1, &rows, &err), &err);
+        must(ech_lm_logits(lm, 1, 1, &all, &err), &err);
+        memcpy(own, all, (size_t)ech_lm_vocab(lm) * sizeof *own);
+        must(ech_lm_restricted(lm, item.sequence, 1, &few, &err), &err);
+        for (int i = 0; i < 5; i++)
+            assert_memory_equal(&few[i], &own[words[i]], sizeof *few);
+        assert_int_equal(ech_lm_restrict(lm, item.sequence, words, 0, &err), ECH_DATA);
+        ech_lm_close(lm);
+    }
+}
+
+static const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(limits),
+                                          cmocka_unit_test(few_words)};
 ECH_TEST_MAIN(tests)
