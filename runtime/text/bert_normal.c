@@ -1,5 +1,5 @@
-/* BERT's normaliser: see normalize.h. */
-#include "text/normalize.h"
+/* BERT's normaliser: see bert_normal.h. */
+#include "text/bert_normal.h"
 
 #include "base/mem.h"
 #include "text/unicode.h"
@@ -17,7 +17,7 @@ static int reserve(struct ech_normal *out, size_t bytes, struct ech_err *err)
     return ech_grow((void **)&out->text, &out->capacity, out->bytes + room + SPARE, 1, err);
 }
 
-static void put(const struct ech_normalizer *n, struct ech_normal *out, int32_t c)
+static void put(const struct ech_bert_normalizer *n, struct ech_normal *out, int32_t c)
 {
     int32_t lower[2] = {c, 0};
     int count = n->lower ? ech_char_lower(c, lower) : 1;
@@ -27,7 +27,7 @@ static void put(const struct ech_normalizer *n, struct ech_normal *out, int32_t 
 
 /* Marks are put in the order of their combining class, equal ones as they came (a counting sort: a text of
  * marks alone must not take quadratic time). */
-static int flush_marks(const struct ech_normalizer *n, struct ech_normal *out, struct ech_err *err)
+static int flush_marks(const struct ech_bert_normalizer *n, struct ech_normal *out, struct ech_err *err)
 {
     size_t first[ORDERS + 1] = {0};
     int code =
@@ -46,7 +46,7 @@ static int flush_marks(const struct ech_normalizer *n, struct ech_normal *out, s
     return ECH_OK;
 }
 
-static int put_decomposed(const struct ech_normalizer *n, struct ech_normal *out, int32_t c,
+static int put_decomposed(const struct ech_bert_normalizer *n, struct ech_normal *out, int32_t c,
                           struct ech_err *err)
 {
     int32_t parts[18];
@@ -69,7 +69,8 @@ static int put_decomposed(const struct ech_normalizer *n, struct ech_normal *out
     return code;
 }
 
-static int put_wide(const struct ech_normalizer *n, struct ech_normal *out, int32_t c, struct ech_err *err)
+static int put_wide(const struct ech_bert_normalizer *n, struct ech_normal *out, int32_t c,
+                    struct ech_err *err)
 {
     unsigned class = ech_char_class(c);
     if (n->clean && (class & ECH_CHAR_CONTROL))
@@ -89,7 +90,7 @@ static int put_wide(const struct ech_normalizer *n, struct ech_normal *out, int3
     return code;
 }
 
-void ech_normalizer_prepare(struct ech_normalizer *n)
+void ech_bert_prepare(struct ech_bert_normalizer *n)
 {
     for (int c = 0; c < 128; c++) {
         unsigned class = ech_ascii_class[c];
@@ -102,8 +103,8 @@ void ech_normalizer_prepare(struct ech_normalizer *n)
     }
 }
 
-int ech_normalize(const struct ech_normalizer *n, const unsigned char *text, size_t bytes,
-                  struct ech_normal *out, struct ech_err *err)
+int ech_bert_normalize(const struct ech_bert_normalizer *n, const unsigned char *text, size_t bytes,
+                       struct ech_normal *out, struct ech_err *err)
 {
     const unsigned char *p = text, *end = text + bytes;
     int code = reserve(out, bytes, err);
@@ -127,15 +128,24 @@ int ech_normalize(const struct ech_normalizer *n, const unsigned char *text, siz
 
 int ech_normal_lower(const unsigned char *text, size_t bytes, struct ech_normal *out, struct ech_err *err)
 {
-    struct ech_normalizer n = {.lower = true};
-    ech_normalizer_prepare(&n);
-    return ech_normalize(&n, text, bytes, out, err);
+    struct ech_bert_normalizer n = {.lower = true};
+    ech_bert_prepare(&n);
+    return ech_bert_normalize(&n, text, bytes, out, err);
 }
 
-void ech_normal_fini(struct ech_normal *normal)
+static int apply(const void *data, const unsigned char *text, size_t bytes, struct ech_normal *out,
+                 struct ech_err *err)
 {
-    ech_free(normal->text);
-    ech_free(normal->marks);
-    ech_free(normal->sorted);
-    memset(normal, 0, sizeof *normal);
+    return ech_bert_normalize(data, text, bytes, out, err);
+}
+
+int ech_bert_step(struct ech_bert_normalizer choices, struct ech_normal_step *out, struct ech_err *err)
+{
+    struct ech_bert_normalizer *copy = ech_calloc(1, sizeof *copy, err);
+    if (!copy)
+        return ECH_UNAVAILABLE;
+    *copy = choices;
+    ech_bert_prepare(copy);
+    *out = (struct ech_normal_step){.apply = apply, .close = ech_free, .data = copy};
+    return ECH_OK;
 }
