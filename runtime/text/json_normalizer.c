@@ -124,7 +124,7 @@ static int read_precompiled(const char *name, const json_t *part, struct ech_nor
     if (count < 0)
         code = ech_fail(err, ECH_DATA, "%s: precompiled_charsmap is not base64", name);
     else
-        code = ech_charsmap_create(bytes, (size_t)count, ECH_CHARSMAP_GRAPHEMES, out, err);
+        code = ech_charsmap_create(bytes, (size_t)count, out, err);
     ech_free(bytes);
     return code;
 }

@@ -103,6 +103,7 @@ static void answer(const struct filter *f)
     fwrite(&bytes, sizeof bytes, 1, stdout);
     if (bytes > 0)
         fwrite(f->text, 1, bytes, stdout);
+    fflush(stdout);
 }
 
 static void run(struct filter *f)

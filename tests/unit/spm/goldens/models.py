@@ -17,9 +17,10 @@ le cœur a ses raisons que la raison ne connaît point: où est-il, où étaient
 int main(void) { for (int i = 0; i < 10; i++) printf("%d\\n", x[i] * 2.5e-3); return 0; }
 1234567890 3.14159 2,718 10% $5 #hash @name user@example.org https://example.org/a/b?c=d&e=f
 😀 🎉 🦙 are symbols, as are € £ ¥ and ½ ¼ ² ³ ™ ©'''
-RULES = [('é', 'é'), ('ã', 'ã'), ('ç', 'ç'), ('ﬁ', 'fi'), ('㎞', 'km'), ('Ａ', 'A'), ('Ｂ', 'B'), ('　', ' '), ('\u00a0', ' '),
-         ('\t', ' '), ('\n', ' '), ('\r\n', ' '), ('\u200b', ''), ('½', '1/2'), ('½½', 'one'), ('ab', 'x y'), ('abc', ' z '), ('ß', 'ss'), ('ﷺ', 'صلى الله عليه وسلم'),
-         ('한', '한'), ('e\u0301\u0302', 'E'), ('\u0301', ''), ('Q', '  '), ('!', '?')]
+RULES = [('e\u0301', '\u00e9'), ('a\u0303', '\u00e3'), ('c\u0327', '\u00e7'), ('\ufb01', 'fi'), ('\u339e', 'km'), ('\uff21', 'A'), ('\uff22', 'B'),
+         ('\u3000', ' '), ('\u00a0', ' '), ('\t', ' '), ('\n', ' '), ('\r\n', ' '), ('\u200b', ''), ('\u00bd', '1/2'), ('\u00bd\u00bd', 'one'), ('ab', 'x y'),
+         ('abc', ' z '), ('\u00df', 'ss'), ('\ufdfa', '\u0635\u0644\u0649 \u0627\u0644\u0644\u0647'), ('\u1112\u1161\u11ab', '\ud55c'),
+         ('e\u0301\u0302', 'E'), ('\u0301', ''), ('Q', '  '), ('!', '?')]
 SYMBOLS = ['<sep>', '<extra>', 'the▁', '▁▁', '日は', 'xyzzy', 'xyzzyx', '\t\t', ' % ']
 COMMON = dict(model_prefix='', minloglevel=2, num_threads=1, character_coverage=0.98, hard_vocab_limit=False)
 NONE = dict(normalization_rule_name='identity')
