@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "kernels/ops.h"
-#include "model/safetensors.h"
+#include "model/weights.h"
 
 #include <jansson.h>
 

@@ -98,6 +98,7 @@ static const struct {
     {"WordPiece", ech_json_wordpiece},
     {"BPE", ech_json_bpe},
     {"WordLevel", read_wordlevel},
+    {"Unigram", ech_json_unigram},
 };
 
 /* Files of before 2021 leave the type out. */

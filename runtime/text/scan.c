@@ -9,7 +9,7 @@ enum { L = ECH_CHAR_LETTER, N = ECH_CHAR_NUMBER, S = ECH_CHAR_SPACE };
 
 #define AFTER_WORDS(numbers)                                                                                 \
     "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers "| "                                                            \
-                                             "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+    "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 const char ech_scan_gpt2_pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";

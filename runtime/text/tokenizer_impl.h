@@ -71,6 +71,10 @@ int ech_tokenizer_fill_bpe(struct ech_tokenizer *t, const char *name, const stru
 int ech_tokenizer_fill_wordpiece(struct ech_tokenizer *t, const char *name,
                                  const struct ech_vocab_source *source, struct ech_err *err);
 
+/* All tokens of a source into t->vocab; control and user-defined ones are found in the text, too. */
+int ech_tokenizer_source_tokens(struct ech_tokenizer *t, const char *name,
+                                const struct ech_vocab_source *source, struct ech_err *err);
+
 /* A token of the vocabulary, in t->vocab (a model keeps what else it needs by itself). */
 int ech_tokenizer_add_piece(struct ech_tokenizer *t, const char *token, size_t bytes, int64_t id,
                             struct ech_err *err);

@@ -113,6 +113,30 @@ static void llama_spm(void **state)
     check_file("llama-spm");
 }
 
+static void gpt2(void **state)
+{
+    (void)state;
+    check_file("gpt-2");
+}
+
+static void deepseek_coder(void **state)
+{
+    (void)state;
+    check_file("deepseek-coder");
+}
+
+static void falcon(void **state)
+{
+    (void)state;
+    check_file("falcon");
+}
+
+static void bert_bge(void **state)
+{
+    (void)state;
+    check_file("bert-bge");
+}
+
 /* Each line of a JSONL file, parsed. */
 static json_t *next_line(char **at)
 {
@@ -202,8 +226,8 @@ static void bergamot(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(llama_spm),
-    cmocka_unit_test(gemma),
+    cmocka_unit_test(llama_spm), cmocka_unit_test(gpt2),     cmocka_unit_test(deepseek_coder),
+    cmocka_unit_test(falcon),    cmocka_unit_test(bert_bge), cmocka_unit_test(gemma),
     cmocka_unit_test(bergamot),
 };
 
