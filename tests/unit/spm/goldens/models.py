@@ -1,6 +1,6 @@
 """Small sentencepiece models of our own, one a setting, and tokenizer.json files of the same pieces (PyPI sentencepiece,
 tokenizers).  usage: models.py FOLDER [--large]: --large adds those with the library's own rules (240 KB each)."""
-import base64, io, json, os, random, struct, sys
+import base64, io, json, os, random, struct, sys, tempfile
 import sentencepiece as spm
 
 TEXT = '''the quick brown fox jumps over the lazy dog and runs away from the old farm
@@ -157,7 +157,9 @@ def bpe_json(out, name, blob, normalizer, pre, decoder, bytes_too, fuse):
 
 
 def main(out, large):
-    own = dict(normalization_rule_tsv=rules('/tmp/spm-rules-%d.tsv' % os.getpid()))
+    out = os.path.abspath(out)
+    os.chdir(tempfile.mkdtemp())  # the trainer writes the path of the rules into its files
+    own = dict(normalization_rule_tsv=rules('rules.tsv'))
     symbols = dict(user_defined_symbols=SYMBOLS, control_symbols=['<c0>', 'Z'])
     uni = train(out, 'unigram', vocab_size=400, **NONE)
     uni_bytes = train(out, 'unigram-bytes', vocab_size=700, byte_fallback=True, pad_id=3, **own, **symbols)
