@@ -477,7 +477,7 @@ static int encode_word(const void *model, void *scratch, const unsigned char *te
     int code = merge_word(bpe, s, text, bytes, err);
     if (code != ECH_OK)
         return code;
-    if (slot && s->count <= CACHE_IDS) {
+    if (slot && s->count > 0 && s->count <= CACHE_IDS) {
         memcpy(slot->text, key, sizeof key);
         slot->bytes = (uint8_t)bytes;
         slot->count = (uint8_t)s->count;

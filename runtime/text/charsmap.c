@@ -30,11 +30,16 @@ static uint32_t value_of(uint32_t unit)
     return unit & 0x7FFFFFFF;
 }
 
-/* A walk over the tree. */
+/* A walk over all that can be reached, depth first. Ends of strings are shared, so places may have several
+ * parents; a way that comes back to itself is refused. */
+enum { UNSEEN, OPEN, DONE };
+
 struct check {
     const struct ech_charsmap *map;
-    uint8_t *seen;
-    uint32_t *stack;
+    uint8_t *state;
+    struct check_step {
+        uint32_t unit, byte; /* byte: the next one to follow */
+    } * path;
     size_t depth;
     uint32_t bad; /* unit that is wrong */
     const char *why;
@@ -47,7 +52,7 @@ static bool check_fail(struct check *c, uint32_t unit, const char *why)
     return false;
 }
 
-static bool check_unit(struct check *c, uint32_t at)
+static bool check_enter(struct check *c, uint32_t at)
 {
     const struct ech_charsmap *map = c->map;
     uint32_t unit = map->units[at], to = at ^ offset_of(unit);
@@ -55,36 +60,43 @@ static bool check_unit(struct check *c, uint32_t at)
         return check_fail(c, at, "leads outside the array");
     if (has_value(unit) && value_of(map->units[to]) >= map->pool_bytes)
         return check_fail(c, to, "has its replacement outside the pool");
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t child = to ^ byte; /* in the array: its size is a multiple of 256 units */
-        if (label_of(map->units[child]) != byte)
-            continue;
-        if (c->seen[child])
-            return check_fail(c, child, "has two parents");
-        c->seen[child] = 1;
-        c->stack[c->depth++] = child;
-    }
+    c->state[at] = OPEN;
+    c->path[c->depth++] = (struct check_step){at, 0};
     return true;
 }
 
-static int check_tree(const struct ech_charsmap *map, struct ech_err *err)
+static bool check_next(struct check *c)
+{
+    struct check_step *step = &c->path[c->depth - 1];
+    uint32_t to = step->unit ^ offset_of(c->map->units[step->unit]);
+    while (step->byte < 256) {
+        uint32_t byte = step->byte++, child = to ^ byte; /* in the array: whole blocks of 256 units */
+        if (label_of(c->map->units[child]) != byte || c->state[child] == DONE)
+            continue;
+        return c->state[child] == OPEN ? check_fail(c, child, "leads back to itself") : check_enter(c, child);
+    }
+    c->state[step->unit] = DONE;
+    c->depth--;
+    return true;
+}
+
+static int check_units(const struct ech_charsmap *map, struct ech_err *err)
 {
     struct check c = {.map = map};
     int code = ECH_UNAVAILABLE;
-    c.seen = ech_calloc(map->unit_count, 1, err);
-    c.stack = c.seen ? ech_calloc(map->unit_count, sizeof *c.stack, err) : NULL;
-    if (c.stack) {
+    c.state = ech_calloc(map->unit_count, 1, err);
+    c.path = c.state ? ech_calloc(map->unit_count, sizeof *c.path, err) : NULL;
+    if (c.path) {
         bool good = map->units[0] >> 31 == 0 || check_fail(&c, 0, "is the root and holds a value");
-        c.seen[0] = 1;
-        c.depth = 1;
+        good = good && check_enter(&c, 0);
         while (good && c.depth > 0)
-            good = check_unit(&c, c.stack[--c.depth]);
+            good = check_next(&c);
         code = good ? ECH_OK
                     : ech_fail(err, ECH_DATA, "character map, byte %llu: unit %u %s",
                                4 + 4 * (unsigned long long)c.bad, (unsigned)c.bad, c.why);
     }
-    ech_free(c.seen);
-    ech_free(c.stack);
+    ech_free(c.state);
+    ech_free(c.path);
     return code;
 }
 
@@ -143,7 +155,7 @@ int ech_charsmap_init(struct ech_charsmap *map, const void *blob, size_t bytes, 
         for (size_t i = 0; i < map->unit_count; i++)
             map->units[i] = read_u32(at + 4 + 4 * i);
         memcpy(map->pool, at + 4 + array, map->pool_bytes);
-        code = check_tree(map, err);
+        code = check_units(map, err);
     }
     for (uint32_t byte = 0; code == ECH_OK && byte < 128; byte++)
         map->plain[byte] = is_plain(map, byte);

@@ -3,7 +3,7 @@
  * places in a pool of NUL-ended replacements.
  *   u32 little endian: bytes of the array; the array; the pool.
  * A unit: bits 0-7 label, 8 has a value, 9 the offset counts 256, 10-30 offset to the children, 31 it is a
- * value. The whole is checked once (a tree, no place outside it, a pool that ends with NUL), so matching
+ * value. The whole is checked once (no ring, no place outside it, a pool that ends with NUL), so matching
  * checks nothing. Read-only afterwards: any number of threads. */
 #ifndef ECH_TEXT_CHARSMAP_H
 #define ECH_TEXT_CHARSMAP_H

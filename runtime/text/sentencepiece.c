@@ -6,7 +6,8 @@
 #include <float.h>
 #include <string.h>
 
-enum { SPACE_BYTES = 3 };
+/* FOUND: types of pieces that a text is cut into, a bit each. */
+enum { SPACE_BYTES = 3, FOUND = 1 << ECH_VOCAB_NORMAL | 1 << ECH_VOCAB_USER_DEFINED };
 static const double UNKNOWN_PENALTY = 10;
 
 void ech_sp_scratch_fini(struct ech_sp_scratch *s)
@@ -53,32 +54,28 @@ static int build_tree(const struct ech_sentencepiece *m, unsigned types, struct 
     return code;
 }
 
-/* The reference's bonus of user-defined symbols, in its own mixture of precisions; llama.cpp scores them 0.
- */
-static double user_score(size_t bytes, float best, bool narrow)
+/* The reference's score of user-defined symbols; llama.cpp scores them 0. */
+static double user_score(size_t bytes, bool narrow)
 {
-    return narrow ? (double)((float)bytes * best) - 0.1 : 0;
+    return narrow ? (double)(float)(0.1 * (double)(bytes - 1)) : 0;
 }
 
 static int build_unigram(struct ech_sentencepiece *m, bool narrow, struct ech_err *err)
 {
     struct ech_unigram *u = &m->unigram;
     const struct ech_sp_vocab *v = &m->vocab;
-    float worst = FLT_MAX, best = FLT_MIN;
-    unsigned types = 1u << ECH_VOCAB_NORMAL | 1u << ECH_VOCAB_USER_DEFINED;
-    int code = build_tree(m, types, &u->trie, err);
+    float worst = FLT_MAX;
+    int code = build_tree(m, FOUND, &u->trie, err);
     if (code == ECH_OK && !(u->scores = ech_calloc(v->count, sizeof *u->scores, err)))
         code = ECH_UNAVAILABLE;
     if (code != ECH_OK)
         return code;
     for (size_t id = 0; id < v->count; id++)
-        if (v->types[id] == ECH_VOCAB_NORMAL) {
-            worst = v->scores[id] < worst ? v->scores[id] : worst;
-            best = v->scores[id] > best ? v->scores[id] : best;
-        }
+        if (v->types[id] == ECH_VOCAB_NORMAL && v->scores[id] < worst)
+            worst = v->scores[id];
     for (size_t id = 0; id < v->count; id++)
         u->scores[id] = v->types[id] == ECH_VOCAB_USER_DEFINED
-                            ? user_score(v->starts[id + 1] - v->starts[id], best, narrow)
+                            ? user_score(v->starts[id + 1] - v->starts[id], narrow)
                             : (double)v->scores[id];
     u->unknown_score = (double)(worst - (float)UNKNOWN_PENALTY);
     u->unknown = v->unk;
@@ -314,7 +311,9 @@ static void encode_simple(struct emit *e, const unsigned char *text, size_t byte
     const struct ech_sentencepiece *m = e->model;
     while (bytes > 0) {
         size_t length = m->kind == ECH_SP_WORD ? word_bytes(text, bytes) : symbol_bytes(m, text, bytes);
-        emit(e, ech_sp_vocab_id(&m->vocab, text, length), text, length);
+        int32_t id = ech_sp_vocab_id(&m->vocab, text, length);
+        bool found = id >= 0 && is_type(m, (size_t)id, FOUND);
+        emit(e, found ? id : -1, text, length);
         text += length;
         bytes -= length;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { TEXT_MOST = 1 << 30, SPACE_BYTES = 3 };
+enum { TAKEN_APART = 1, USED = 2 }; /* uses[] */
 
 static bool is_space(const unsigned char *text, size_t bytes)
 {
@@ -47,23 +48,24 @@ int ech_spbpe_init(struct ech_spbpe *m, const struct ech_sp_vocab *v, const stru
                    bool all_types, struct ech_err *err)
 {
     *m = (struct ech_spbpe){.vocab = v, .user = user};
-    m->merges = ech_calloc(v->count + 1, 1, err);
-    if (!m->merges)
+    m->uses = ech_calloc(v->count + 1, 1, err);
+    if (!m->uses)
         return ECH_UNAVAILABLE;
     for (size_t id = 0; id < v->count; id++) {
         uint8_t type = v->types[id];
-        m->merges[id] = all_types || type == ECH_VOCAB_NORMAL || type == ECH_VOCAB_USER_DEFINED ||
-                        type == ECH_VOCAB_UNUSED;
-        m->unused |= type == ECH_VOCAB_UNUSED;
+        bool used = all_types || type == ECH_VOCAB_NORMAL || type == ECH_VOCAB_USER_DEFINED;
+        bool unused = !used && type == ECH_VOCAB_UNUSED;
+        m->uses[id] = used ? USED : unused ? TAKEN_APART : 0;
+        m->unused |= unused;
     }
     /* How an unused piece is taken apart depends on all of the text. */
-    m->by_word = !m->unused && inside_words(v, m->merges);
+    m->by_word = !m->unused && inside_words(v, m->uses);
     return ECH_OK;
 }
 
 void ech_spbpe_fini(struct ech_spbpe *m)
 {
-    ech_free(m->merges);
+    ech_free(m->uses);
     memset(m, 0, sizeof *m);
 }
 
@@ -117,9 +119,9 @@ static inline bool pair_of(const struct ech_spbpe *m, struct ech_spbpe_scratch *
         return false;
     int32_t id =
         ech_sp_vocab_find(v, text + a->start, bytes, ech_sp_hash_join(v, a->hash, b->hash, b->bytes));
-    if (id < 0 || !m->merges[id])
+    if (id < 0 || !m->uses[id])
         return false;
-    if (v->types[id] == ECH_VOCAB_UNUSED)
+    if (m->uses[id] == TAKEN_APART)
         s->splits[id] = a->bytes;
     *pair = (struct ech_spbpe_pair){key_of(v->scores[id], left), id};
     return true;
@@ -206,9 +208,9 @@ static void merge(const struct ech_spbpe *m, struct ech_spbpe_scratch *s, const 
 static int put(const struct ech_spbpe *m, const struct ech_spbpe_scratch *s, int32_t id,
                const unsigned char *text, size_t bytes, const struct ech_spbpe_out *out, struct ech_err *err)
 {
-    size_t split = m->unused && id >= 0 && m->vocab->types[id] == ECH_VOCAB_UNUSED ? s->splits[id] : 0;
+    size_t split = id >= 0 && m->uses[id] == TAKEN_APART ? s->splits[id] : 0;
     if (split == 0)
-        return out->piece(out->context, id, text, bytes, err);
+        return out->piece(out->context, id >= 0 && m->uses[id] == USED ? id : -1, text, bytes, err);
     int code = put(m, s, ech_sp_vocab_id(m->vocab, text, split), text, split, out, err);
     if (code != ECH_OK)
         return code;

@@ -1,6 +1,7 @@
 /* SentencePiece's BPE: a text's characters are merged pair by pair, the pair whose joined text is the best
  * scored piece first (of equals the leftmost). A piece that is not to be used is taken apart again.
- * (BPE by a list of merges, as tokenizer.json has it, is bpe.h.) */
+ * (BPE by a list of merges, as
+ * tokenizer.json has it, is bpe.h.) */
 #ifndef ECH_TEXT_SPBPE_H
 #define ECH_TEXT_SPBPE_H
 
@@ -15,7 +16,7 @@
 struct ech_spbpe {
     const struct ech_sp_vocab *vocab; /* borrowed */
     const struct ech_sp_trie *user;   /* symbols that are never merged; borrowed, or NULL */
-    uint8_t *merges;                  /* of each piece: it may be made by merging */
+    uint8_t *uses;                    /* of each piece: 0 not found in text, 1 made and taken apart, 2 used */
     bool unused;                      /* some piece is not to be used */
     bool by_word;                     /* no piece reaches over the beginning of a word */
 };
@@ -45,7 +46,7 @@ struct ech_spbpe_scratch {
 };
 void ech_spbpe_scratch_fini(struct ech_spbpe_scratch *scratch);
 
-/* Where pieces go: `id` is -1 where the text is in no vocabulary. */
+/* Where pieces go: `id` is -1 where the text is no piece that is used. */
 struct ech_spbpe_out {
     int (*piece)(void *context, int32_t id, const unsigned char *text, size_t bytes, struct ech_err *err);
     void *context;

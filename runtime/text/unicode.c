@@ -208,13 +208,16 @@ size_t ech_char_compose(int32_t *text, size_t count)
     return left < 0 ? count : (size_t)left;
 }
 
+/* Unlike punctuation and control characters, the reference's marks are of a Unicode between 9 and 10. */
 bool ech_char_is_mark(int32_t c)
 {
     utf8proc_category_t category = utf8proc_category(c);
     if (c == 0x1CF2 || c == 0x1CF3) /* were Mc, became Lo */
         return true;
-    return category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME ||
-           (ech_char_class(c) & ECH_CHAR_MARK);
+    if (c == 0x111C9) /* was Po, became Mn */
+        return false;
+    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+           category == UTF8PROC_CATEGORY_ME;
 }
 
 int ech_char_combining(int32_t c)

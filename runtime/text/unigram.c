@@ -23,9 +23,10 @@ static size_t char_bytes(unsigned char lead)
 
 static inline void offer(struct ech_unigram_place *place, double score, size_t start, int32_t id, bool narrow)
 {
-    if (place->other >= 0 && !(score > place->score))
-        return;
-    *place = (struct ech_unigram_place){narrow ? (double)(float)score : score, (int32_t)start, id};
+    if (narrow)
+        score = (double)(float)score;
+    if (place->other < 0 || score > place->score)
+        *place = (struct ech_unigram_place){score, (int32_t)start, id};
 }
 
 /* All pieces that begin at `at`; whether one of them is exactly the character there. */
@@ -53,10 +54,8 @@ static inline void forward(const struct ech_unigram *m, const unsigned char *tex
         size_t character = char_bytes(text[at]);
         if (character > bytes - at)
             character = bytes - at;
-        if (!offer_pieces(m, text, bytes, at, character, places, narrow)) {
-            double score = m->unknown_score + places[at].score;
-            offer(&places[at + character], narrow ? (double)(float)score : score, at, m->unknown, narrow);
-        }
+        if (!offer_pieces(m, text, bytes, at, character, places, narrow))
+            offer(&places[at + character], m->unknown_score + places[at].score, at, m->unknown, narrow);
         at += character;
     }
 }

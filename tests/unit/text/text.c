@@ -124,6 +124,12 @@ static void characters(void **state)
     assert_false(ech_char_class(0x898) & ECH_CHAR_MARK);  /* of Unicode 14 */
     assert_false(ech_char_class(0x61D) & ECH_CHAR_PUNCT); /* of Unicode 14 */
     assert_true(ech_char_class(0x166D) & ECH_CHAR_PUNCT); /* until Unicode 9 */
+    static const int32_t marks[] = {0x301, 0x903, 0x20DD, 0x1885, 0x1CF3, 0xA9BD},
+                         bare[] = {'a', 0x111C9, 0x4E00};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        assert_true(ech_char_is_mark(marks[i]));
+    for (size_t i = 0; i < sizeof bare / sizeof *bare; i++)
+        assert_false(ech_char_is_mark(bare[i]));
     int32_t lower[2];
     assert_int_equal(ech_char_lower(0x130, lower), 2);
     assert_int_equal(ech_char_lower(0x1E9E, lower), 1);

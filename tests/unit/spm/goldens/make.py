@@ -3,14 +3,14 @@ Trains the small models of models.py into FOLDER and writes cases.jsonl: {file, 
 import json, os, random, sys
 import differential, models
 
-out = sys.argv[1]
+out = os.path.abspath(sys.argv[1])
 models.main(out, False)
 with open(os.path.join(out, 'cases.jsonl'), 'w') as f:
     for name in sorted(os.listdir(out)):
         if not name.endswith(('.model', '.json')):
             continue
         encode, decode, pieces, raw = differential.open_reference(os.path.join(out, name))
-        r = random.Random(name)
+        r = random.Random("goldens " + name)
         cases = []
         while len(cases) < 24:
             text = differential.make(r, pieces, models.TEXT.split(), raw)

@@ -1,6 +1,6 @@
 """Small sentencepiece models of our own, one a setting, and tokenizer.json files of the same pieces (PyPI sentencepiece,
 tokenizers).  usage: models.py FOLDER [--large]: --large adds those with the library's own rules (240 KB each)."""
-import base64, io, json, os, random, struct, sys
+import base64, io, json, os, random, struct, sys, tempfile
 import sentencepiece as spm
 
 TEXT = '''the quick brown fox jumps over the lazy dog and runs away from the old farm
@@ -17,9 +17,10 @@ le cœur a ses raisons que la raison ne connaît point: où est-il, où étaient
 int main(void) { for (int i = 0; i < 10; i++) printf("%d\\n", x[i] * 2.5e-3); return 0; }
 1234567890 3.14159 2,718 10% $5 #hash @name user@example.org https://example.org/a/b?c=d&e=f
 😀 🎉 🦙 are symbols, as are € £ ¥ and ½ ¼ ² ³ ™ ©'''
-RULES = [('é', 'é'), ('ã', 'ã'), ('ç', 'ç'), ('ﬁ', 'fi'), ('㎞', 'km'), ('Ａ', 'A'), ('Ｂ', 'B'), ('　', ' '), ('\u00a0', ' '),
-         ('\t', ' '), ('\n', ' '), ('\r\n', ' '), ('\u200b', ''), ('½', '1/2'), ('½½', 'one'), ('ab', 'x y'), ('abc', ' z '), ('ß', 'ss'), ('ﷺ', 'صلى الله عليه وسلم'),
-         ('한', '한'), ('e\u0301\u0302', 'E'), ('\u0301', ''), ('Q', '  '), ('!', '?')]
+RULES = [('e\u0301', '\u00e9'), ('a\u0303', '\u00e3'), ('c\u0327', '\u00e7'), ('\ufb01', 'fi'), ('\u339e', 'km'), ('\uff21', 'A'), ('\uff22', 'B'),
+         ('\u3000', ' '), ('\u00a0', ' '), ('\t', ' '), ('\n', ' '), ('\r\n', ' '), ('\u200b', ''), ('\u00bd', '1/2'), ('\u00bd\u00bd', 'one'), ('ab', 'x y'),
+         ('abc', ' z '), ('\u00df', 'ss'), ('\ufdfa', '\u0635\u0644\u0649 \u0627\u0644\u0644\u0647'), ('\u1112\u1161\u11ab', '\ud55c'),
+         ('e\u0301\u0302', 'E'), ('\u0301', ''), ('Q', '  '), ('!', '?')]
 SYMBOLS = ['<sep>', '<extra>', 'the▁', '▁▁', '日は', 'xyzzy', 'xyzzyx', '\t\t', ' % ']
 COMMON = dict(model_prefix='', minloglevel=2, num_threads=1, character_coverage=0.98, hard_vocab_limit=False)
 NONE = dict(normalization_rule_name='identity')
@@ -156,7 +157,9 @@ def bpe_json(out, name, blob, normalizer, pre, decoder, bytes_too, fuse):
 
 
 def main(out, large):
-    own = dict(normalization_rule_tsv=rules('/tmp/spm-rules-%d.tsv' % os.getpid()))
+    out = os.path.abspath(out)
+    os.chdir(tempfile.mkdtemp())  # the trainer writes the path of the rules into its files
+    own = dict(normalization_rule_tsv=rules('rules.tsv'))
     symbols = dict(user_defined_symbols=SYMBOLS, control_symbols=['<c0>', 'Z'])
     uni = train(out, 'unigram', vocab_size=400, **NONE)
     uni_bytes = train(out, 'unigram-bytes', vocab_size=700, byte_fallback=True, pad_id=3, **own, **symbols)
