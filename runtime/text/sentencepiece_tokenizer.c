@@ -1,13 +1,10 @@
 /* sentencepiece models as tokenizers: files, and the vocabularies "llama" and "t5" of a source. */
 #include "text/sentencepiece_tokenizer.h"
 
-#include "base/io.h"
 #include "base/mem.h"
 #include "text/sentencepiece.h"
 
 #include <string.h>
-
-enum { FILE_MOST = 1 << 30 };
 
 static void model_close(void *model)
 {
@@ -69,8 +66,8 @@ static int adopt(struct ech_tokenizer *t, struct ech_sentencepiece *m, struct ec
     return code;
 }
 
-int ech_tokenizer_fill_spm(struct ech_tokenizer *t, const char *name, const void *data, size_t bytes,
-                           struct ech_err *err)
+static int fill_spm(struct ech_tokenizer *t, const char *name, const void *data, size_t bytes,
+                    struct ech_err *err)
 {
     struct ech_sentencepiece *m = ech_calloc(1, sizeof *m, err);
     if (!m)
@@ -83,18 +80,6 @@ int ech_tokenizer_fill_spm(struct ech_tokenizer *t, const char *name, const void
     code = adopt(t, m, err);
     for (size_t id = 0; code == ECH_OK && id < m->vocab.count; id++)
         t->special[id] = m->vocab.types[id] == ECH_VOCAB_CONTROL;
-    return code;
-}
-
-int ech_tokenizer_from_spm(struct ech_tokenizer *t, const char *path, struct ech_err *err)
-{
-    char *data;
-    size_t bytes;
-    int code = ech_read_file(path, FILE_MOST, &data, &bytes, err);
-    if (code != ECH_OK)
-        return code;
-    code = ech_tokenizer_fill_spm(t, path, data, bytes, err);
-    ech_free(data);
     return code;
 }
 
@@ -137,7 +122,7 @@ int ech_tokenizer_parse_spm(const char *name, const void *data, size_t bytes, st
     struct ech_tokenizer *t = NULL;
     int code = ech_tokenizer_create(&t, err);
     if (code == ECH_OK)
-        code = ech_tokenizer_fill_spm(t, name, data, bytes, err);
+        code = fill_spm(t, name, data, bytes, err);
     if (code == ECH_OK)
         *out = t;
     else
