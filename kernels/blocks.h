@@ -19,8 +19,8 @@
  *   Q5_K         256   176    32  f16 d, f16 dmin; six-bit scales and mins[12]; fifth bits[32]; nibbles[128]
  *   Q6_K         256   210    16  nibbles[128]; crumbs[64]; s8 scales[16]; f16 d; minus 32
  *   IQ4_NL        32    18    32  f16 d; nibbles[16], each an index into 16 uneven values
- *   IQ4_XS       256   136    32  f16 d; u16 high, u8 low[4] of six-bit scales, minus 32; nibbles[128] likewise
- *   MXFP4         32    17    32  u8 exponent e; nibbles[16] as e2m1; d = 2^(e - 128), values doubled
+ *   IQ4_XS       256   136    32  f16 d; u16 high, u8 low[4] of six-bit scales, minus 32; nibbles[128]
+ * likewise MXFP4         32    17    32  u8 exponent e; nibbles[16] as e2m1; d = 2^(e - 128), values doubled
  *   TQ1_0        256    54    32  base-3 digits, 5 a byte [48], 4 a byte [4]; f16 d; minus 1
  *   TQ2_0        256    66    32  crumbs[64]; f16 d; minus 1
  */
@@ -35,10 +35,28 @@ enum { ECH_BLOCK_MAX = 256, ECH_BLOCK_GROUPS_MAX = 16 };
 struct ech_block_type {
     const char *name;        /* as GGUF's tools spell it: "Q4_K" */
     int64_t elements, bytes; /* of a block */
-    int64_t group;           /* elements of a group in products: 16 or 32 (32 where more share a scale); 0: none */
-    int offset;              /* byte = value + offset */
+    int64_t group; /* elements of a group in products: 16 or 32 (32 where more share a scale); 0: none */
+    int offset;    /* byte = value + offset */
     bool mins;
 };
+
+/* The types with groups: X(name, elements, bytes, group, offset, mins). */
+#define ECH_BLOCK_TYPES(X)                                                                                   \
+    X(Q8_0, 32, 34, 32, 128, false)                                                                          \
+    X(Q4_0, 32, 18, 32, 8, false)                                                                            \
+    X(Q4_1, 32, 20, 32, 0, true)                                                                             \
+    X(Q5_0, 32, 22, 32, 16, false)                                                                           \
+    X(Q5_1, 32, 24, 32, 0, true)                                                                             \
+    X(Q2_K, 256, 84, 16, 0, true)                                                                            \
+    X(Q3_K, 256, 110, 16, 4, false)                                                                          \
+    X(Q4_K, 256, 144, 32, 0, true)                                                                           \
+    X(Q5_K, 256, 176, 32, 0, true)                                                                           \
+    X(Q6_K, 256, 210, 16, 32, false)                                                                         \
+    X(IQ4_NL, 32, 18, 32, 128, false)                                                                        \
+    X(IQ4_XS, 256, 136, 32, 128, false)                                                                      \
+    X(MXFP4, 32, 17, 32, 12, false)                                                                          \
+    X(TQ1_0, 256, 54, 32, 1, false)                                                                          \
+    X(TQ2_0, 256, 66, 32, 1, false)
 
 /* A block taken apart: bytes (value + offset) in the order of the elements, and each group's scale and min
  * (0 where the type has none). */

@@ -54,7 +54,8 @@ struct ech_case {
     int64_t sequences, lengths[ECH_CASE_SEQUENCES], key_lengths[ECH_CASE_SEQUENCES];
     int64_t heads, kv_heads, head_dim, window, rotary;
     float softcap;
-    int64_t copies; /* product: calls rotate through so many copies of the weights; 0: one */
+    int64_t copies;        /* product: calls rotate through so many copies of the weights; 0: one */
+    enum ech_wtype w_type; /* product on a file's own blocks */
 };
 
 const char *ech_case_op_name(enum ech_case_op op); /* "linear", "log_softmax" */

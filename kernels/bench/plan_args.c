@@ -49,7 +49,8 @@ static void args_linear(struct ech_trial *t)
                                               .x_type = c->x_type,
                                               .y_type = c->y_type,
                                               .x_scale = at(t, "x_scale"),
-                                              .y_scale = at(t, "y_scale")};
+                                              .y_scale = at(t, "y_scale"),
+                                              .w_type = c->w_type};
 }
 
 static void args_convert(struct ech_trial *t)

@@ -130,7 +130,7 @@ static bool converts(const struct walk *w)
 static bool elementwise(const struct walk *w)
 {
     static const enum ech_case_op ops[] = {ECH_CASE_SOFTMAX, ECH_CASE_LOG_SOFTMAX};
-    for (int act = ECH_ACT_NONE; act <= ECH_ACT_TANH; act++)
+    for (int act = ECH_ACT_NONE; act < ECH_ACTS; act++)
         for (size_t i = 0; i < COUNT(ROWS); i++) {
             VISIT(.op = ECH_CASE_ACTIVATE, .act = (enum ech_act)act, .rows = ROWS[i].rows,
                   .inner = ROWS[i].cols, .pad = ROWS[i].pad, .flags = ROWS[i].flags);

@@ -246,16 +246,14 @@ static void attend_long(struct head *h, int64_t group)
 static void attend_item(const struct ech_attention_args *a, int64_t item, float *base)
 {
     const int64_t sequence = item / a->kv_heads;
-    const int64_t *keys = (a->key_starts ? a->key_starts : a->starts) + sequence;
     struct head h = {.args = a,
                      .rounded = a->compute == ECH_FMT_BF16,
                      .queries = a->starts[sequence + 1] - a->starts[sequence],
-                     .keys = keys[1] - keys[0],
                      .query = a->starts[sequence],
-                     .key = keys[0],
                      .kv_head = item % a->kv_heads};
     if (h.queries == 0)
         return;
+    h.keys = ech_attention_keys(a, sequence, &h.key);
     int64_t longest = h.queries > h.keys ? h.queries : h.keys;
     scratch_layout(&h.scratch, h.rounded, longest, a->head_dim, base);
     if (h.keys <= ECH_KEY_BLOCK)
