@@ -73,6 +73,8 @@ static int check_precision(struct check *c)
 {
     int weights = c->job->precision.weights, compute = c->job->precision.compute;
     char list[256];
+    if (c->job->kind->as_stored && weights == ECH_PRECISION_AUTO)
+        return ECH_OK;
     if (ech_precision_resolve(&c->job->precision.weights, &c->job->precision.compute))
         return ECH_OK;
     ech_precision_list(list, sizeof list);

@@ -48,6 +48,8 @@ int64_t ech_lm_context(const struct ech_lm *lm);
 bool ech_lm_has_source(const struct ech_lm *lm); /* an encoder comes first */
 int64_t ech_lm_source_most(const struct ech_lm *lm);
 const char *ech_lm_numerics(const struct ech_lm *lm);
+/* "f32", "bf16-f32", "Q4_K-f32", ...: how most weights are kept, what products compute in. */
+const char *ech_lm_precision(const struct ech_lm *lm);
 const char *ech_lm_backend(const struct ech_lm *lm);
 /* Rows of the cache, each one token. */
 int64_t ech_lm_cache_rows(const struct ech_lm *lm);
