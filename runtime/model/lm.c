@@ -90,7 +90,7 @@ static enum ech_stype stored_type(const struct ech_lm *d)
     return ECH_ST_F32;
 }
 
-static int choose_precision(const struct ech_lm *d, const struct ech_lm_options *o,
+static int choose_precision(struct ech_lm *d, const struct ech_lm_options *o,
                             struct ech_packing_options *p, struct ech_err *err)
 {
     bool stored = !o->weights || strcmp(o->weights, "auto") == 0;
@@ -111,6 +111,9 @@ static int choose_precision(const struct ech_lm *d, const struct ech_lm_options 
     if (!d->ops->numerics[p->format])
         return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s", d->ops->name,
                         ech_ops_format_name(p->format));
+    const char *kept = stored ? ech_stype_name(stored_type(d)) : weights;
+    snprintf(d->precision, sizeof d->precision, "%s%s%s", kept, strcmp(kept, compute) ? "-" : "",
+             strcmp(kept, compute) ? compute : "");
     return ECH_OK;
 }
 
@@ -328,6 +331,11 @@ int64_t ech_lm_source_most(const struct ech_lm *d)
 const char *ech_lm_numerics(const struct ech_lm *d)
 {
     return d->numerics;
+}
+
+const char *ech_lm_precision(const struct ech_lm *d)
+{
+    return d->precision;
 }
 
 const char *ech_lm_backend(const struct ech_lm *d)

@@ -49,7 +49,7 @@ struct ech_lm {
     struct ech_mem out; /* index of wanted rows, their states, what the head reads, logits */
     int32_t *index;
     float *states, *narrow, *logits, *host_logits;
-    char numerics[96];
+    char numerics[96], precision[40];
 };
 
 /* In lm_start.c: memory of everything but the packed weights. */

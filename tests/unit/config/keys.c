@@ -287,7 +287,6 @@ static void unknown_and_later(void **state)
              "model.stage is \"disk\", one of none, broadcast, node was expected");
     load_bad("kind: embed\nmodel: [m]\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 1,
              "model is a list, a map of keys was expected");
-    load_bad(BASIC "precision: {weights: f16, kv: f16}\n", 5, 27, "precision kv comes in a later version");
     ech_config_destroy(load_good(
         BASIC "numerics: mixed\nresources: {each: [\"rank 1-2=avx2/bf16\", \"gpu*=cuda\"]}\n", NULL, NULL));
     load_bad(BASIC "resources: {each: [\"rank 1=avx2\"]}\n", 5, 13, "it needs numerics: mixed");
@@ -295,7 +294,7 @@ static void unknown_and_later(void **state)
              "rank N or rank N-M was expected");
     load_bad(BASIC "resources: {device: cuda, backend: avx2}\n", 5, 27, "leave one of them out");
     load_bad(BASIC "resources: {device: cpu, backend: cuda}\n", 5, 26, "leave one of them out");
-    load_bad("kind: translate\noutput: {dataset: b}\n", 1, 1, "kind translate comes in a later version");
+    load_bad("kind: recommend\noutput: {dataset: b}\n", 1, 1, "kind recommend comes in a later version");
     load_bad_from(BASIC, WORDS("output.exists=append"), NULL, 0, 0,
                   "--set output.exists=append: exists append comes in");
 }
