@@ -104,8 +104,8 @@ class Lab:
             text += "NodeName=%s NodeAddr=%s%d CPUs=%d RealMemory=%d Feature=%s Weight=%d%s State=UNKNOWN\n" % (
                 name, NET, i + 1, cores, memory, features, weight, " Gres=" + gres if gres else "")
         text += "PartitionName=short Nodes=n1,n2 Default=YES MaxTime=10:00 DefMemPerCPU=100 State=UP\n"
-        text += "PartitionName=urgent Nodes=n3 PriorityTier=9 MaxTime=1-00:00:00 DefMemPerCPU=100 State=UP\n"
-        return text + "PartitionName=main Nodes=ALL MaxTime=1-00:00:00 DefMemPerCPU=100 State=UP\n"
+        text += "PartitionName=main Nodes=ALL MaxTime=1-00:00:00 DefMemPerCPU=100 State=UP\n"
+        return text + "PartitionName=urgent Nodes=n3 PriorityTier=9 MaxTime=1-00:00:00 DefMemPerCPU=100 State=UP\n"
 
     def sh(self, command):
         subprocess.run(["sh", "-ec", command], check=True)
