@@ -28,15 +28,12 @@ static void print_help(void)
         "usage: echelon VERB [arguments]\n\n"
         "Runs transformer inference and batch jobs over sharded datasets, on one machine or through mpirun.");
     for (const struct ech_verb *v = ech_verbs; v->name; v++) {
-        if (!v->call)
-            continue;
         if (!group || strcmp(group, v->group) != 0)
             printf("\n%s:\n", v->group);
         group = v->group;
         printf("  %-8s  %s\n", v->name, v->brief);
     }
-    puts("\nlater versions:\n  eval\n\n"
-         "options:\n"
+    puts("\noptions:\n"
          "  --help     show this text; echelon VERB --help shows a verb's\n"
          "  --version  version, commit, compiler, and what echelon-rank was built with\n"
          "  --man      the manual page (man -l)\n\n"
@@ -88,11 +85,6 @@ static int call_verb(int argc, char **argv, struct ech_err *err)
     for (const struct ech_verb *v = ech_verbs; v->name; v++) {
         if (strcmp(v->name, argv[1]) != 0)
             continue;
-        if (!v->call)
-            return ech_fail(err, ECH_USAGE,
-                            "the verb %s comes in a later version (echelon --help lists what "
-                            "this one can do)",
-                            v->name);
         return v->call(argc - 2, argv + 2, err);
     }
     return unknown_verb(argv[1], err);

@@ -93,8 +93,7 @@ int ech_man_print(const char *version, FILE *out, struct ech_err *err)
     ech_str_adds(&text, ".SH NAME\nechelon \\- transformer inference and batch jobs over sharded datasets\n"
                         ".SH SYNOPSIS\n.B echelon\n.I verb\n[arguments]\n.SH VERBS\n");
     for (const struct ech_verb *v = ech_verbs; v->name; v++)
-        if (v->call)
-            put_verb(&text, v->command);
+        put_verb(&text, v->command);
     put_exits(&text);
     put_variables(&text);
     ech_str_adds(&text, ".SH FILES\n.TP\n.I runs/<job>\\-<time>/\na run: its job, logs, events, spools, "

@@ -34,6 +34,15 @@ const struct ech_command ech_model_command = {
     .operands_most = -1,
     .example = "echelon model show models/all-MiniLM-L6-v2",
     .exits = exits};
+const struct ech_command ech_eval_command = {
+    .name = "echelon eval",
+    .usage = "{translation} ...",
+    .summary =
+        "Quality in the field's own metrics. translation: BLEU and chrF, the numbers that sacrebleu prints.\n"
+        "echelon eval WHAT --help says more.",
+    .operands_most = -1,
+    .example = "echelon eval translation out.pt --reference dev.pt",
+    .exits = exits};
 const struct ech_command ech_plan_command = {
     .name = "echelon plan",
     .usage = "JOB.yaml [--step NAME] [--set KEY=VALUE]... [--ranks N]",
@@ -191,6 +200,12 @@ int ech_verb_model(int argc, char **argv, struct ech_err *err)
 {
     static const char *const none[] = {NULL};
     return pass(&ech_model_command, none, argc, argv, err);
+}
+
+int ech_verb_eval(int argc, char **argv, struct ech_err *err)
+{
+    static const char *const none[] = {NULL};
+    return pass(&ech_eval_command, none, argc, argv, err);
 }
 
 int ech_verb_plan(int argc, char **argv, struct ech_err *err)

@@ -8,8 +8,8 @@
 
 struct ech_verb {
     const char *name;
-    const char *group, *brief;                               /* heading and line in `echelon --help` */
-    int (*call)(int argc, char **argv, struct ech_err *err); /* NULL: a later version brings it */
+    const char *group, *brief; /* heading and line in `echelon --help` */
+    int (*call)(int argc, char **argv, struct ech_err *err);
     const struct ech_command *command;
 };
 /* Ended by name NULL. */
@@ -26,6 +26,7 @@ int ech_verb_logs(int argc, char **argv, struct ech_err *err);
 int ech_verb_report(int argc, char **argv, struct ech_err *err);
 int ech_verb_data(int argc, char **argv, struct ech_err *err);
 int ech_verb_model(int argc, char **argv, struct ech_err *err);
+int ech_verb_eval(int argc, char **argv, struct ech_err *err);
 int ech_verb_config(int argc, char **argv, struct ech_err *err);
 int ech_verb_doctor(int argc, char **argv, struct ech_err *err);
 int ech_verb_simulate(int argc, char **argv, struct ech_err *err);
@@ -34,7 +35,7 @@ int ech_verb_bench(int argc, char **argv, struct ech_err *err);
 extern const struct ech_command ech_run_command, ech_resume_command, ech_cancel_command, ech_clean_command,
     ech_plan_command, ech_status_command, ech_logs_command, ech_report_command, ech_data_command,
     ech_model_command, ech_config_command, ech_doctor_command, ech_simulate_command, ech_bench_command,
-    ech_submit_command;
+    ech_submit_command, ech_eval_command;
 
 /* Parse the verb's words; where help was asked for, print it. *done: the verb has nothing more to do.
  * Owner   out: ech_args_fini (also after done). */

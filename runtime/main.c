@@ -100,14 +100,16 @@ static int call_verb(int argc, char **argv, struct ech_comm *comm, bool *leave, 
         return ech_bench_verb(argc, argv, comm, stdout, err);
     if (strcmp(verb, "model") == 0)
         return ech_model_verb(argc, argv, stdout, err);
+    if (strcmp(verb, "eval") == 0)
+        return ech_eval_verb(argc, argv, stdout, err);
     if (strcmp(verb, "plan") == 0)
         return ech_plan_verb(argc, argv, stdout, err);
     if (strcmp(verb, "doctor") == 0)
         return ech_doctor_verb(argc, argv, ECH_VERSION, stdout, err);
     if (strcmp(verb, "selftest") == 0)
         return ech_selftest_verb(comm, leave, stdout, err);
-    return ech_fail(err, ECH_USAGE, "echelon-rank: no verb \"%s\" (run, data, model, plan, doctor, bench)",
-                    verb);
+    return ech_fail(err, ECH_USAGE,
+                    "echelon-rank: no verb \"%s\" (run, data, model, eval, plan, doctor, bench)", verb);
 }
 
 /* So that the launcher can tell a rank that died early from a program that cannot start. */

@@ -11,6 +11,8 @@
 int ech_plan_verb(int argc, char **argv, FILE *out, struct ech_err *err);
 /* doctor: what is here, what is missing and how to mend it. Calls   Local. */
 int ech_doctor_verb(int argc, char **argv, const char *version, FILE *out, struct ech_err *err);
+/* eval WHAT: quality of an output in the field's own metrics. Calls   Local. */
+int ech_eval_verb(int argc, char **argv, FILE *out, struct ech_err *err);
 /* selftest: of three ranks the second kills itself; do the others go on, and can they still talk? Rank 0
  * says "selftest: started" and, where so, "selftest: survived". *leave: never finalise. Calls   Collective.
  */

@@ -5,7 +5,7 @@
 expect 0 "$echelon" --help
 same out <"$ECH_SOURCE/tests/cli/golden/help.txt"
 [ -s err ] && fail "--help writes to stderr"
-for verb in run resume cancel clean plan status logs report data model config doctor simulate bench; do
+for verb in run resume cancel clean plan status logs report data model eval config doctor simulate bench; do
     expect 0 "$echelon" $verb --help
     says out "usage: echelon $verb"
     says out "example:"
@@ -42,11 +42,6 @@ expect 64 "$echelon" run a.yaml b.yaml
 says err 'unexpected argument "b.yaml"'
 expect 64 "$echelon" status --jsn
 says err "did you mean --json"
-for verb in eval; do
-    expect 64 "$echelon" $verb job.yaml
-    one_line err
-    says err "later version"
-done
 # Files that are not there, and hosts that cannot be.
 make_job
 for option in --cluster --hosts; do
