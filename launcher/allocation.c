@@ -217,7 +217,8 @@ double ech_allocation_end(bool ask)
         return 0;
     if (said && ech_parse_int(said, &end) && end > 0)
         return (double)end;
-    char *text = NULL, *argv[] = {"squeue", "--noheader", "--jobs", (char *)(uintptr_t)job, "--format=%L", NULL};
+    char *text = NULL,
+         *argv[] = {"squeue", "--noheader", "--jobs", (char *)(uintptr_t)job, "--format=%L", NULL};
     double left = ask && ech_slurm_call(argv, &text, NULL) == ECH_OK ? ech_slurm_time_left(text) : 0;
     ech_free(text);
     return left > 0 ? (double)time(NULL) + left : 0;
@@ -247,7 +248,8 @@ int ech_allocation_leave_out(const struct ech_hosts *hosts, const char *run_dir,
     if (before)
         ech_str_addf(&text, "%.*s", (int)strcspn(before, "\n"), before);
     for (size_t i = 0; code == ECH_OK && i < hosts->count; i++)
-        if (hosts->items[i].failures >= ECH_HOST_FAILURES_MOST && !is_in(before ? before : "", hosts->items[i].name)) {
+        if (hosts->items[i].failures >= ECH_HOST_FAILURES_MOST &&
+            !is_in(before ? before : "", hosts->items[i].name)) {
             ech_str_addf(&text, "%s%s", text.length ? "," : "", hosts->items[i].name);
             more = true;
         }

@@ -136,7 +136,8 @@ static enum verdict check_cores(void)
     ech_place_find(&place);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     const struct ech_machine *here = ech_machine_here();
-    line(GOOD, "cores", "%lld usable of %ld (affinity and cgroup quota counted), %lld NUMA domain%s, %lld GPU%s",
+    line(GOOD, "cores",
+         "%lld usable of %ld (affinity and cgroup quota counted), %lld NUMA domain%s, %lld GPU%s",
          (long long)here->cores, online, (long long)here->domains, here->domains == 1 ? "" : "s",
          (long long)here->devices, here->devices == 1 ? "" : "s");
     if (place.allocation)

@@ -110,7 +110,8 @@ static int begin_command(const struct check *c, size_t i, struct ech_argv *out, 
         ech_str_addf(&words, "%s%s", w ? " " : "", launch->items[w]);
     int code = ech_str_check(&words, err);
     if (code == ECH_OK)
-        code = ech_remote_begin(launch->count ? words.data : ech_cluster_own_launch(), c->facts[i].name, out, err);
+        code = ech_remote_begin(launch->count ? words.data : ech_cluster_own_launch(), c->facts[i].name, out,
+                                err);
     if (code == ECH_OK)
         ech_remote_libraries(out, c->cluster->mpi_prefix);
     ech_str_fini(&words);

@@ -93,8 +93,8 @@ static bool look(struct ech_asking *ask)
     return true;
 }
 
-int ech_gather(struct ech_asking *asks, size_t count, size_t at_once, double seconds,
-               bool (*stop)(void), struct ech_err *err)
+int ech_gather(struct ech_asking *asks, size_t count, size_t at_once, double seconds, bool (*stop)(void),
+               struct ech_err *err)
 {
     struct ech_asking *live[MOST_AT_ONCE];
     struct pollfd polls[MOST_AT_ONCE];

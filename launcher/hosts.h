@@ -43,10 +43,11 @@ int ech_hosts_history(struct ech_hosts *hosts, const char *run_dir, int before, 
 /* Ask each but this one to run `true` through `agent` ("ssh", or words split at blanks), all at once, and
  * mark those that do not within `seconds`, or until a signal to stop is there (ech_session_is_signalled). */
 int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, struct ech_err *err);
-/* The host file of those that are in; with `said` only the slots that were said (a later start decides the others
- * anew). */
+/* The host file of those that are in; with `said` only the slots that were said (a later start decides the
+ * others anew). */
 int ech_hosts_write(const struct ech_hosts *hosts, bool said, const char *path, struct ech_err *err);
-/* One line a rank (mpirun --map-by seq): inside an allocation Open MPI believes Slurm's slots, not a host file's. */
+/* One line a rank (mpirun --map-by seq): inside an allocation Open MPI believes Slurm's slots, not a host
+ * file's. */
 int ech_hosts_write_ranks(const struct ech_hosts *hosts, const char *path, struct ech_err *err);
 
 #endif

@@ -81,7 +81,8 @@ static bool computes_on_gpus(const struct ech_job *job)
     return some;
 }
 
-/* What the ranks are told by the environment. Slurm is asked for the end where the job does not say its time. */
+/* What the ranks are told by the environment. Slurm is asked for the end where the job does not say its time.
+ */
 static int find_settings(struct ech_ready *ready, bool ask, struct ech_err *err)
 {
     double end = ready->place.allocation ? ech_allocation_end(ask && !(ready->job->resources.time > 0)) : 0;
@@ -96,19 +97,22 @@ static int find_nodes(const struct ech_ready_request *q, struct ech_ready *ready
 {
     const struct ech_job *job = ready->job;
     bool srun = job->resources.launcher == ECH_LAUNCHER_SRUN, allocation = ready->place.allocation;
-    bool slurms = srun && allocation && q->kept; /* a cluster file of submit's: its nodes are Slurm's by now */
+    bool slurms =
+        srun && allocation && q->kept; /* a cluster file of submit's: its nodes are Slurm's by now */
     struct ech_asked asked = {.ranks = q->ranks,
                               .nodes = job->resources.nodes,
                               .ranks_per_node = job->resources.ranks_per_node,
                               .threads = job->resources.threads,
                               .devices = computes_on_gpus(job)};
-    struct ech_nodes_request nodes = {
-        .hosts_path = q->hosts,
-        .cluster_path = slurms ? NULL : q->cluster,
-        .node_list = allocation ? getenv("SLURM_JOB_NODELIST") : NULL,
-        .said_anew = q->kept && (is_set(&q->config, "resources.ranks_per_node") ||
-                                 is_set(&q->config, "resources.threads")),
-        .look = !q->ask ? NULL : allocation ? ech_allocation_look : ech_survey};
+    struct ech_nodes_request nodes = {.hosts_path = q->hosts,
+                                      .cluster_path = slurms ? NULL : q->cluster,
+                                      .node_list = allocation ? getenv("SLURM_JOB_NODELIST") : NULL,
+                                      .said_anew =
+                                          q->kept && (is_set(&q->config, "resources.ranks_per_node") ||
+                                                      is_set(&q->config, "resources.threads")),
+                                      .look = !q->ask      ? NULL
+                                              : allocation ? ech_allocation_look
+                                                           : ech_survey};
     int code = find_nodes_given(&q->config, ready->config, &nodes.nodes_given, err);
     if (code == ECH_OK)
         code = ech_nodes_find(&nodes, &ready->place, &asked, &ready->nodes, &ready->layout, err);

@@ -18,10 +18,10 @@ struct ech_ready {
 
 struct ech_ready_request {
     struct ech_config_request config;
-    int64_t ranks;              /* --ranks, -1: not given */
+    int64_t ranks;               /* --ranks, -1: not given */
     const char *hosts, *cluster; /* --hosts, --cluster, NULL: not given */
-    bool kept;                  /* these two are those of the run directory, not said now */
-    bool ask;                   /* hosts are asked what they have; without it they are like this one */
+    bool kept;                   /* these two are those of the run directory, not said now */
+    bool ask;                    /* hosts are asked what they have; without it they are like this one */
 };
 /* Load, find programs, decide the nodes and the layout. */
 int ech_ready_make(const struct ech_ready_request *request, struct ech_ready *out, struct ech_err *err);

@@ -13,10 +13,10 @@ struct ech_component {          /* of a heterogeneous Slurm job */
     int64_t nodes, tasks, cpus; /* cpus: of a task, 0: not said */
 };
 struct ech_place {
-    bool allocation;    /* inside a Slurm job: mpirun takes its nodes */
-    int64_t nodes;      /* of the allocation; 1 without */
+    bool allocation;            /* inside a Slurm job: mpirun takes its nodes */
+    int64_t nodes;              /* of the allocation; 1 without */
     struct ech_machine machine; /* of a node; of an allocation the least cores */
-    int components;     /* of a heterogeneous job; 0: it is none, -1: more than can be kept */
+    int components;             /* of a heterogeneous job; 0: it is none, -1: more than can be kept */
     struct ech_component component[ECH_MOST_COMPONENTS];
 };
 

@@ -200,9 +200,10 @@ static int read_hosts(const struct ech_nodes_request *q, struct ech_nodes *nodes
         code = ech_fail(err, ECH_USAGE, "--hosts %s is a cluster file, and --cluster names another",
                         q->hosts_path);
     else if (code == ECH_OK && is_flow(text))
-        code = ech_fail(err, ECH_USAGE,
-                        "--hosts %s is YAML in braces, not a list of hosts: a cluster file is named by --cluster",
-                        q->hosts_path);
+        code = ech_fail(
+            err, ECH_USAGE,
+            "--hosts %s is YAML in braces, not a list of hosts: a cluster file is named by --cluster",
+            q->hosts_path);
     else if (code == ECH_OK && strlen(text) != bytes)
         code = ech_fail(err, ECH_CONFIG, "%s is not a text: it has a zero byte", q->hosts_path);
     else if (code == ECH_OK)
@@ -326,7 +327,8 @@ static int use_some(const struct ech_nodes_request *q, const struct ech_asked *a
     if (!q->nodes_given)
         return ECH_OK;
     bool enough = asked->nodes <= (int64_t)out->hosts.count;
-    if (!enough && !out->slurms) /* nodes of an allocation that are left out are no reason to wait for another */
+    if (!enough &&
+        !out->slurms) /* nodes of an allocation that are left out are no reason to wait for another */
         return ech_fail(err, ECH_UNAVAILABLE, "resources.nodes is %lld, there are %zu hosts",
                         (long long)asked->nodes, out->hosts.count);
     if (enough)

@@ -18,7 +18,8 @@ struct ech_nodes_request {
     const char *node_list;                 /* of the allocation (SLURM_JOB_NODELIST); NULL: outside of one */
     bool nodes_given;                      /* resources.nodes was said: so many of them are used */
     bool said_anew;                        /* slots of the host file count no more: the job says others now */
-    /* What the hosts have and who is who (ech_survey, or Slurm's word); NULL: they are taken to be like this one. */
+    /* What the hosts have and who is who (ech_survey, or Slurm's word); NULL: they are taken to be like this
+     * one. */
     int (*look)(struct ech_nodes *nodes, struct ech_err *err);
 };
 
@@ -32,8 +33,9 @@ int ech_nodes_find(const struct ech_nodes_request *request, const struct ech_pla
                    struct ech_err *err);
 void ech_nodes_fini(struct ech_nodes *nodes);
 
-/* Ranks of a node: `slots` of a host file (0: not said), the class (NULL: none), the job; else one a GPU where the
- * job computes on GPUs, as many as the threads allow, or one a NUMA domain. `machine`: what the node has. Pure. */
+/* Ranks of a node: `slots` of a host file (0: not said), the class (NULL: none), the job; else one a GPU
+ * where the job computes on GPUs, as many as the threads allow, or one a NUMA domain. `machine`: what the
+ * node has. Pure. */
 int64_t ech_nodes_ranks(int64_t slots, const struct ech_node_class *node_class, const struct ech_asked *asked,
                         const struct ech_machine *machine);
 /* --ranks N over hosts, in proportion to their slots; hosts that get none are dropped. Pure. */

@@ -1,5 +1,5 @@
-/* A program's words for another host: those of the launch command, the host's name, then what a shell over there is
- * to read, as with ssh. */
+/* A program's words for another host: those of the launch command, the host's name, then what a shell over
+ * there is to read, as with ssh. */
 #ifndef ECH_LAUNCHER_REMOTE_H
 #define ECH_LAUNCHER_REMOTE_H
 

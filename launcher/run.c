@@ -53,8 +53,10 @@ const struct ech_command ech_run_command = {
         "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
         "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
         "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.\n"
-        "--hosts and --cluster start ranks on other hosts, by ssh or the cluster file's launch command. How many\n"
-        "ranks a node gets: slots=N, else what its class or the job says, else as many as it has NUMA domains\n"
+        "--hosts and --cluster start ranks on other hosts, by ssh or the cluster file's launch command. How "
+        "many\n"
+        "ranks a node gets: slots=N, else what its class or the job says, else as many as it has NUMA "
+        "domains\n"
         "(GPUs with device cuda): the hosts are asked; with --dry-run they are taken to be like this one.\n"
         "A file with steps: one run a step, in the order of `after`; a step that is sealed and unchanged is\n"
         "left as it is, one that was stopped goes on.",

@@ -36,7 +36,8 @@ static size_t number_at(const char *name)
 static bool follows(const char *a, const char *b)
 {
     size_t at = number_at(a), n = strlen(a) - at, m = strlen(b) - number_at(b);
-    if (!n || at != number_at(b) || memcmp(a, b, at) != 0 || strtol(b + at, NULL, 10) != strtol(a + at, NULL, 10) + 1)
+    if (!n || at != number_at(b) || memcmp(a, b, at) != 0 ||
+        strtol(b + at, NULL, 10) != strtol(a + at, NULL, 10) + 1)
         return false;
     return n == m || (m == n + 1 && a[at] != '0'); /* "n9", "n10" without leading zeros */
 }
@@ -106,12 +107,15 @@ static int choose_classes(struct maker *m)
         if (m->named == (c->hosts.count > 0) && ech_cluster_nodes(cluster, c) > 0)
             m->used[m->count++] = c;
         else if (m->named && !c->hosts.count)
-            return ech_fail(m->err, ECH_CONFIG,
-                            "class %.60s is only counted and others name their hosts: give it hosts:, too, or leave it "
-                            "out",
-                            c->name);
+            return ech_fail(
+                m->err, ECH_CONFIG,
+                "class %.60s is only counted and others name their hosts: give it hosts:, too, or leave it "
+                "out",
+                c->name);
     }
-    return m->count ? ECH_OK : ech_fail(m->err, ECH_UNAVAILABLE, "every node of cluster %s is left out", cluster->name);
+    return m->count
+               ? ECH_OK
+               : ech_fail(m->err, ECH_UNAVAILABLE, "every node of cluster %s is left out", cluster->name);
 }
 
 static int64_t ranks_of(const struct maker *m, const struct ech_node_class *c)
@@ -146,8 +150,8 @@ static int find_nodes(struct maker *m)
 {
     int64_t all = total(m), asked = m->ask->job->resources.nodes;
     if (m->ask->nodes_given && asked > all)
-        return ech_fail(m->err, ECH_UNAVAILABLE, "resources.nodes is %lld, cluster %s has %lld", (long long)asked,
-                        m->ask->cluster->name, (long long)all);
+        return ech_fail(m->err, ECH_UNAVAILABLE, "resources.nodes is %lld, cluster %s has %lld",
+                        (long long)asked, m->ask->cluster->name, (long long)all);
     m->out->nodes = m->ask->nodes_given ? asked : all;
     return ECH_OK;
 }
@@ -197,8 +201,8 @@ static int find_partitions(struct maker *m, int64_t nodes)
             ech_str_addf(&m->out->partitions, "%s%s", m->out->partitions.length ? "," : "", all[i].name);
     bool none = count && !m->out->partitions.length;
     ech_free(all);
-    return none ? ech_fail(m->err, ECH_UNAVAILABLE, "no partition of this Slurm has %lld of the cluster's nodes",
-                           (long long)nodes)
+    return none ? ech_fail(m->err, ECH_UNAVAILABLE,
+                           "no partition of this Slurm has %lld of the cluster's nodes", (long long)nodes)
                 : ECH_OK;
 }
 
@@ -209,10 +213,11 @@ static int check_known(const struct maker *m)
             const char *name = m->used[i]->hosts.items[h];
             if (!ech_cluster_excludes(m->ask->cluster, name) &&
                 !bsearch(&name, m->site.items, (size_t)m->site.count, sizeof *m->site.items, compare))
-                return ech_fail(m->err, ECH_CONFIG,
-                                "host %s of class %.60s is no node of this Slurm (sinfo -N): name it as Slurm does, or "
-                                "exclude it",
-                                name, m->used[i]->name);
+                return ech_fail(
+                    m->err, ECH_CONFIG,
+                    "host %s of class %.60s is no node of this Slurm (sinfo -N): name it as Slurm does, or "
+                    "exclude it",
+                    name, m->used[i]->name);
         }
     return ECH_OK;
 }
@@ -256,9 +261,10 @@ static int by_names(struct maker *m)
         return code;
     }
     if (code == ECH_OK && !m->ask->nodes)
-        return ech_fail(m->err, ECH_UNAVAILABLE,
-                        "resources.nodes asks for some of the cluster's nodes, and Slurm is not here to say which "
-                        "others it has; leave resources.nodes out to take them all");
+        return ech_fail(
+            m->err, ECH_UNAVAILABLE,
+            "resources.nodes asks for some of the cluster's nodes, and Slurm is not here to say which "
+            "others it has; leave resources.nodes out to take them all");
     return code == ECH_OK ? fold_others(m, &m->out->exclude) : code;
 }
 
@@ -281,17 +287,20 @@ static int check_features(const struct maker *m)
 {
     for (int i = 0; i < m->count; i++) {
         const char *name = m->used[i]->name;
-        if ((m->ask->site && !is_feature(m->ask->site, name)) || name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
-                                                                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                                                   "0123456789_-.")])
-            return ech_fail(m->err, ECH_CONFIG,
-                            "class %.60s is only counted, and no node of this Slurm has a feature of that name (sinfo "
-                            "-o %%f): name its hosts (hosts: n[01-16]), or call it as the feature",
-                            name);
+        if ((m->ask->site && !is_feature(m->ask->site, name)) ||
+            name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                              "0123456789_-.")])
+            return ech_fail(
+                m->err, ECH_CONFIG,
+                "class %.60s is only counted, and no node of this Slurm has a feature of that name (sinfo "
+                "-o %%f): name its hosts (hosts: n[01-16]), or call it as the feature",
+                name);
     }
     if (m->ask->job->resources.constraint && m->count > 1)
-        return ech_fail(m->err, ECH_CONFIG,
-                        "resources.constraint and several classes that are only counted: leave it out, or name hosts");
+        return ech_fail(
+            m->err, ECH_CONFIG,
+            "resources.constraint and several classes that are only counted: leave it out, or name hosts");
     return ECH_OK;
 }
 
@@ -304,15 +313,18 @@ static int by_features(struct maker *m)
         code = find_nodes(m);
     find_common(m);
     if (code == ECH_OK && m->count > 1 && m->out->nodes != total(m))
-        return ech_fail(m->err, ECH_CONFIG,
-                        "resources.nodes is %lld, the counted classes have %lld nodes: leave it out, or name hosts",
-                        (long long)m->out->nodes, (long long)total(m));
+        return ech_fail(
+            m->err, ECH_CONFIG,
+            "resources.nodes is %lld, the counted classes have %lld nodes: leave it out, or name hosts",
+            (long long)m->out->nodes, (long long)total(m));
     for (int i = 1; code == ECH_OK && i < m->count; i++)
-        if (ranks_of(m, m->used[i]) != ranks_of(m, m->used[0]) || threads_of(m, m->used[i]) != threads_of(m, m->used[0]))
-            return ech_fail(m->err, ECH_CONFIG,
-                            "classes %.60s and %.60s are only counted and want unlike ranks: name their hosts, or set "
-                            "resources.launcher: srun",
-                            m->used[0]->name, m->used[i]->name);
+        if (ranks_of(m, m->used[i]) != ranks_of(m, m->used[0]) ||
+            threads_of(m, m->used[i]) != threads_of(m, m->used[0]))
+            return ech_fail(
+                m->err, ECH_CONFIG,
+                "classes %.60s and %.60s are only counted and want unlike ranks: name their hosts, or set "
+                "resources.launcher: srun",
+                m->used[0]->name, m->used[i]->name);
     if (m->count == 1)
         ech_str_addf(out, "%s%s%s", own ? own : "", own ? "&" : "", m->used[0]->name);
     for (int i = 0; m->count > 1 && i < m->count; i++)
@@ -329,8 +341,10 @@ static int shape_of(const struct maker *m, const struct ech_node_class *c, int64
     *ranks = ech_max64(ranks_of(m, c), 1);
     *threads = threads_of(m, c) ? threads_of(m, c) : c->cores / *ranks;
     if (*threads < 1)
-        return ech_fail(m->err, ECH_CONFIG,
-                        "class %.60s as a component of srun: say its threads, or its cores (and ranks_per_node)", c->name);
+        return ech_fail(
+            m->err, ECH_CONFIG,
+            "class %.60s as a component of srun: say its threads, or its cores (and ranks_per_node)",
+            c->name);
     return ECH_OK;
 }
 
@@ -355,11 +369,12 @@ static int add_component(struct maker *m, const struct ech_node_class *c)
         code = place_of(m, c, &nodelist, &constraint);
     if (code == ECH_OK && (nodelist.failed || constraint.failed))
         code = ech_fail(m->err, ECH_UNAVAILABLE, "no memory for a component");
-    char *text = code == ECH_OK ? ech_sprintf(m->err, "nodes=%lld ntasks-per-node=%lld cpus-per-task=%lld %s=%s",
-                                              (long long)ech_cluster_nodes(m->ask->cluster, c), (long long)ranks,
-                                              (long long)threads, m->named ? "nodelist" : "constraint",
-                                              m->named ? nodelist.data : constraint.data)
-                                : NULL;
+    char *text = code == ECH_OK
+                     ? ech_sprintf(m->err, "nodes=%lld ntasks-per-node=%lld cpus-per-task=%lld %s=%s",
+                                   (long long)ech_cluster_nodes(m->ask->cluster, c), (long long)ranks,
+                                   (long long)threads, m->named ? "nodelist" : "constraint",
+                                   m->named ? nodelist.data : constraint.data)
+                     : NULL;
     if (text)
         list->items[list->count++] = text;
     ech_str_fini(&nodelist);
@@ -371,14 +386,17 @@ static int as_components(struct maker *m)
 {
     const struct ech_job *job = m->ask->job;
     if (m->ask->nodes_given)
-        return ech_fail(m->err, ECH_CONFIG,
-                        "resources.nodes is said, and with launcher srun each of the %d classes becomes a component of "
-                        "its own: leave it out (all nodes), or set resources.launcher: mpirun",
-                        m->count);
+        return ech_fail(
+            m->err, ECH_CONFIG,
+            "resources.nodes is said, and with launcher srun each of the %d classes becomes a component of "
+            "its own: leave it out (all nodes), or set resources.launcher: mpirun",
+            m->count);
     if (job->resources.components.count)
-        return ech_fail(m->err, ECH_CONFIG, "resources.components and --cluster both say the components: leave one out");
+        return ech_fail(m->err, ECH_CONFIG,
+                        "resources.components and --cluster both say the components: leave one out");
     if (m->count > MOST_COMPONENTS + 1)
-        return ech_fail(m->err, ECH_CONFIG, "%d classes are more components than %d", m->count, MOST_COMPONENTS + 1);
+        return ech_fail(m->err, ECH_CONFIG, "%d classes are more components than %d", m->count,
+                        MOST_COMPONENTS + 1);
     int code = m->named ? ECH_OK : check_features(m);
     m->out->components.items = ech_calloc((size_t)m->count + 1, sizeof *m->out->components.items, m->err);
     if (!m->out->components.items)
@@ -403,7 +421,8 @@ static int check_texts(const struct ech_cluster_shape *shape, struct ech_err *er
     return code == ECH_OK ? ech_str_check(&shape->constraint, err) : code;
 }
 
-int ech_cluster_shape_make(const struct ech_cluster_ask *ask, struct ech_cluster_shape *out, struct ech_err *err)
+int ech_cluster_shape_make(const struct ech_cluster_ask *ask, struct ech_cluster_shape *out,
+                           struct ech_err *err)
 {
     struct maker m = {.ask = ask, .out = out, .err = err};
     *out = (struct ech_cluster_shape){.made = true};
@@ -423,8 +442,8 @@ int ech_cluster_shape_make(const struct ech_cluster_ask *ask, struct ech_cluster
     if (code == ECH_OK && m.named)
         code = find_partitions(&m, out->components.count ? total(&m) : out->nodes);
     if (code == ECH_OK && !m.named) /* named ones: in no list, or among the others */
-        ech_host_names_fold((const char *const *)ask->cluster->exclude.items, (size_t)ask->cluster->exclude.count,
-                            &out->exclude);
+        ech_host_names_fold((const char *const *)ask->cluster->exclude.items,
+                            (size_t)ask->cluster->exclude.count, &out->exclude);
     ech_host_names_fini(&m.site);
     return code == ECH_OK ? check_texts(out, err) : code;
 }

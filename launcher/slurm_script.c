@@ -166,7 +166,8 @@ static int check_chosen_nodes(const struct ech_batch *batch, struct ech_err *err
     static const char *const names[] = {"nodelist", "nodefile"};
     for (size_t i = 0; is_shaped(batch) && i < sizeof names / sizeof names[0]; i++)
         if (passed(batch->job, names[i]))
-            return ech_fail(err, ECH_CONFIG, "slurm: %s and --cluster both choose the nodes: leave one out", names[i]);
+            return ech_fail(err, ECH_CONFIG, "slurm: %s and --cluster both choose the nodes: leave one out",
+                            names[i]);
     return check_plain("slurm: exclude", passed(batch->job, "exclude"), err);
 }
 
@@ -240,7 +241,8 @@ static void put_shape(const struct ech_batch *batch, struct ech_str *out)
     bool shaped = is_shaped(batch);
     int64_t ranks = shaped ? batch->shape->ranks : job->resources.ranks_per_node;
     int64_t threads = shaped ? batch->shape->threads : job->resources.threads;
-    ech_str_addf(out, "#SBATCH --nodes=%lld\n", (long long)(shaped ? batch->shape->nodes : job->resources.nodes));
+    ech_str_addf(out, "#SBATCH --nodes=%lld\n",
+                 (long long)(shaped ? batch->shape->nodes : job->resources.nodes));
     if (ranks || !threads)
         ech_str_addf(out, "#SBATCH --ntasks-per-node=%lld\n", (long long)ech_max64(ranks, 1));
     if (threads)
@@ -282,7 +284,8 @@ static void put_queue(const struct ech_batch *batch, struct ech_str *out)
 static struct ech_str find_excluded(const struct ech_batch *batch)
 {
     struct ech_str out;
-    const char *parts[] = {is_shaped(batch) && batch->shape->exclude.length ? batch->shape->exclude.data : NULL,
+    const char *parts[] = {is_shaped(batch) && batch->shape->exclude.length ? batch->shape->exclude.data
+                                                                            : NULL,
                            passed(batch->job, "exclude"), batch->left_out};
     ech_str_init(&out);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
@@ -370,7 +373,8 @@ static const char body[] =
     "leave_out() {\n"
     "    [ -s \"$run/slurm-exclude\" ] || return 0\n"
     "    exclude=${exclude:+$exclude,}$(cat \"$run/slurm-exclude\")\n"
-    "    scontrol update JobId=\"$SLURM_JOB_ID\" ExcNodeList=\"$exclude\" && say \"from now on without $exclude\"\n"
+    "    scontrol update JobId=\"$SLURM_JOB_ID\" ExcNodeList=\"$exclude\" && say \"from now on without "
+    "$exclude\"\n"
     "}\n"
     "\n"
     "[ ! -e \"$run/slurm-cancelled\" ] || { say \"cancelled; again after: rm $run/slurm-cancelled\"; exit "

@@ -51,8 +51,10 @@ const struct ech_command ech_submit_command = {
         "gives it to sbatch; a file with steps becomes a job a step. Stopped by the time limit or a lost "
         "node, the job goes back into the queue and\n"
         "goes on, until it is sealed or two attempts brought nothing. echelon status shows what Slurm says,\n"
-        "echelon cancel stops it. Keys: resources.*, and slurm for other options of sbatch. --cluster asks for the\n"
-        "nodes of its classes (a class without hosts: nodes with a feature of its name); with launcher srun each\n"
+        "echelon cancel stops it. Keys: resources.*, and slurm for other options of sbatch. --cluster asks "
+        "for the\n"
+        "nodes of its classes (a class without hosts: nodes with a feature of its name); with launcher srun "
+        "each\n"
         "class is a component. Nodes that failed in three attempts of a run are not asked for again.",
     .options = options,
     .operands_least = 1,
@@ -261,15 +263,15 @@ static struct ech_site_ask ask_of(const struct ech_submission *s)
     const struct ech_cluster_shape *shape = s->shape.made ? &s->shape : NULL;
     int64_t ranks = ech_max64(shape ? shape->ranks : job->resources.ranks_per_node, 1);
     int64_t threads = ech_max64(shape ? shape->threads : job->resources.threads, 1);
-    return (struct ech_site_ask){
-        .partition = job->resources.partition,
-        .constraint = shape && shape->constraint.length ? shape->constraint.data : job->resources.constraint,
-        .gres = job->resources.gres,
-        .among = shape && shape->partitions.length ? shape->partitions.data : NULL,
-        .nodes = shape ? shape->nodes : job->resources.nodes,
-        .cpus = ranks * threads,
-        .memory_mib = (job->resources.memory + (1 << 20) - 1) >> 20,
-        .time = job->resources.time};
+    return (struct ech_site_ask){.partition = job->resources.partition,
+                                 .constraint = shape && shape->constraint.length ? shape->constraint.data
+                                                                                 : job->resources.constraint,
+                                 .gres = job->resources.gres,
+                                 .among = shape && shape->partitions.length ? shape->partitions.data : NULL,
+                                 .nodes = shape ? shape->nodes : job->resources.nodes,
+                                 .cpus = ranks * threads,
+                                 .memory_mib = (job->resources.memory + (1 << 20) - 1) >> 20,
+                                 .time = job->resources.time};
 }
 
 int ech_submission_place(struct ech_submission *s, const char *sinfo, struct ech_err *err)

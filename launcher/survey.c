@@ -32,7 +32,8 @@ static bool read_line(const char *text, size_t bytes, struct ech_survey_word *ou
     const json_t *identity = json_object_get(line, "identity");
     ech_node_clean(word.identity, sizeof word.identity,
                    json_is_string(identity) ? json_string_value(identity) : "");
-    bool good = take(line, "cores", 1, &word.machine.cores) && take(line, "domains", 1, &word.machine.domains) &&
+    bool good = take(line, "cores", 1, &word.machine.cores) &&
+                take(line, "domains", 1, &word.machine.domains) &&
                 take(line, "devices", 0, &word.machine.devices);
     json_decref(line);
     if (good)
@@ -71,8 +72,8 @@ static void merge(struct ech_host *first, struct ech_host *other)
     ech_say("%s and %s are two names of one machine: it is used once, as %s", first->name, other->name,
             first->name);
     first->slots = first->said && other->said ? first->slots + other->slots
-                   : other->said             ? other->slots
-                                             : first->slots;
+                   : other->said              ? other->slots
+                                              : first->slots;
     first->said = first->said || other->said;
     other->name[0] = '\0';
 }
@@ -124,19 +125,21 @@ static void read_answers(const struct ech_nodes *nodes, const struct ech_asking 
     size_t silent = 0;
     for (size_t k = 0; k < count; k++) {
         char line[120] = "";
-        if (ech_survey_read(asks[k].text ? asks[k].text : "", asks[k].bytes, &words[of[k]]) || ++silent > TOLD)
+        if (ech_survey_read(asks[k].text ? asks[k].text : "", asks[k].bytes, &words[of[k]]) ||
+            ++silent > TOLD)
             continue;
         snprintf(line, sizeof line, "%.*s", (int)strcspn(asks[k].text ? asks[k].text : "", "\n"),
                  asks[k].text ? asks[k].text : "");
         ech_node_clean(line, sizeof line, line);
-        ech_say("%s does not say what it has, it is taken to be like this host%s%s%s", nodes->hosts.items[of[k]].name,
-                line[0] ? " (" : "", line, line[0] ? ")" : "");
+        ech_say("%s does not say what it has, it is taken to be like this host%s%s%s",
+                nodes->hosts.items[of[k]].name, line[0] ? " (" : "", line, line[0] ? ")" : "");
     }
     if (silent > TOLD)
         ech_say("%zu more hosts do not say what they have", silent - TOLD);
 }
 
-static int ask_all(struct ech_nodes *nodes, const char *rank, struct ech_survey_word *words, struct ech_err *err)
+static int ask_all(struct ech_nodes *nodes, const char *rank, struct ech_survey_word *words,
+                   struct ech_err *err)
 {
     const char *launch = nodes->launch.length ? nodes->launch.data : ech_cluster_own_launch();
     size_t count = 0, *of = ech_calloc(nodes->hosts.count, sizeof *of, err);

@@ -105,7 +105,8 @@ void ech_machine_identity(char *out, int bytes)
 {
     char boot[64] = "", host[64] = "";
     FILE *in = fopen("/proc/sys/kernel/random/boot_id", "re");
-    bool known = in && fgets(boot, sizeof boot, in) && strlen(boot) > 30 && gethostname(host, sizeof host - 1) == 0;
+    bool known =
+        in && fgets(boot, sizeof boot, in) && strlen(boot) > 30 && gethostname(host, sizeof host - 1) == 0;
     if (in)
         fclose(in);
     snprintf(out, (size_t)bytes, "%.*s%s%s", known ? (int)strcspn(boot, "\n") : 0, boot, known ? " " : "",

@@ -14,9 +14,8 @@ struct ech_machine {
     int64_t devices; /* NVIDIA GPUs */
 };
 
-/* The topology with its GPUs (HWLOC_XMLFILE and HWLOC_SYNTHETIC name another one), and the processors that this
- * process may use. False: hwloc cannot.
- * Owner   ech_machine_unload. */
+/* The topology with its GPUs (HWLOC_XMLFILE and HWLOC_SYNTHETIC name another one), and the processors that
+ * this process may use. False: hwloc cannot. Owner   ech_machine_unload. */
 bool ech_machine_load(hwloc_topology_t *topology, hwloc_bitmap_t *allowed);
 void ech_machine_unload(hwloc_topology_t topology, hwloc_bitmap_t allowed);
 

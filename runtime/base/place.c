@@ -203,7 +203,8 @@ static bool deal_group(const struct machine *m, struct dealing *d, int group, co
 }
 
 /* False: there is no GPU, or the cores near one are too few; `set` means nothing then. */
-static bool take_near(const struct machine *m, const struct ech_place_ask *ask, hwloc_bitmap_t set, int *device)
+static bool take_near(const struct machine *m, const struct ech_place_ask *ask, hwloc_bitmap_t set,
+                      int *device)
 {
     struct dealing d = {.size = ask->size, .taken = hwloc_bitmap_alloc(), .left = hwloc_bitmap_alloc()};
     hwloc_obj_t gpus[ECH_MACHINE_GPUS];

@@ -233,8 +233,8 @@ static void check_hosts(struct reader *r, const struct ech_node *classes)
 {
     const struct ech_host_index *index = &r->cluster->by_host;
     if (index->count > ECH_CLUSTER_NODES)
-        ech_problem_add(&r->problems, classes->key_line, classes->key_column, "the classes have more than %d hosts",
-                        ECH_CLUSTER_NODES);
+        ech_problem_add(&r->problems, classes->key_line, classes->key_column,
+                        "the classes have more than %d hosts", ECH_CLUSTER_NODES);
     for (size_t i = 1; i < index->count; i++)
         if (strcmp(index->items[i - 1].name, index->items[i].name) == 0)
             ech_problem_add(&r->problems, classes->key_line, classes->key_column,

@@ -35,7 +35,7 @@ struct ech_cluster {
     char *mpi_prefix;        /* where MPI lies on the nodes, NULL: as here */
     struct ech_list exclude; /* hosts left out, patterns spelled out */
     struct ech_node_class *classes;
-    int classes_count; /* >= 1, in the order of the file */
+    int classes_count;                       /* >= 1, in the order of the file */
     struct ech_host_index by_host, left_out; /* of classes (value: which one) and exclude */
 };
 
@@ -52,7 +52,8 @@ void ech_cluster_destroy(struct ech_cluster *cluster);
 const struct ech_node_class *ech_cluster_class_of(const struct ech_cluster *cluster, const char *host);
 bool ech_cluster_excludes(const struct ech_cluster *cluster, const char *host);
 bool ech_cluster_names_hosts(const struct ech_cluster *cluster); /* false: all classes are only counted */
-/* The launch command where no file names one: the user's own for Open MPI (OMPI_MCA_plm_rsh_agent), else ssh. */
+/* The launch command where no file names one: the user's own for Open MPI (OMPI_MCA_plm_rsh_agent), else ssh.
+ */
 const char *ech_cluster_own_launch(void);
 /* Nodes of a class less those left out (a class that is only counted loses none). */
 int64_t ech_cluster_nodes(const struct ech_cluster *cluster, const struct ech_node_class *node_class);

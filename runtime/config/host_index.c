@@ -1,5 +1,5 @@
-/* Hosts by name: see host_index.h. Sorted by what comes before the first dot, then by the rest, so that all names
- * of a host stand together and the one without a domain stands first. */
+/* Hosts by name: see host_index.h. Sorted by what comes before the first dot, then by the rest, so that all
+ * names of a host stand together and the one without a domain stands first. */
 #include "config/host_index.h"
 
 #include "base/mem.h"

@@ -1,5 +1,5 @@
-/* Hosts by name, found in O(log n): a name with a domain is the same host as the one without ("n1", "n1.site"), two
- * with different domains are not. */
+/* Hosts by name, found in O(log n): a name with a domain is the same host as the one without ("n1",
+ * "n1.site"), two with different domains are not. */
 #ifndef ECH_CONFIG_HOST_INDEX_H
 #define ECH_CONFIG_HOST_INDEX_H
 
@@ -23,8 +23,8 @@ struct ech_host_index {
 int ech_host_index_add(struct ech_host_index *index, const char *name, int64_t value, struct ech_err *err);
 void ech_host_index_sort(struct ech_host_index *index);
 void ech_host_index_fini(struct ech_host_index *index);
-/* The entry of exactly this name before one that only has a domain more or less; of equal ones that of the least
- * value. NULL: none. */
+/* The entry of exactly this name before one that only has a domain more or less; of equal ones that of the
+ * least value. NULL: none. */
 const struct ech_host_entry *ech_host_index_find(const struct ech_host_index *index, const char *name);
 
 bool ech_host_is_same(const char *a, const char *b);

@@ -93,8 +93,8 @@ static int class_threads(struct ech_attempt *a, struct ech_err *err)
     return code;
 }
 
-/* Seconds from the attempt's start: what the job says, or until the allocation ends (Unix time, from the launcher)
- * where that is sooner. 0: none. */
+/* Seconds from the attempt's start: what the job says, or until the allocation ends (Unix time, from the
+ * launcher) where that is sooner. 0: none. */
 static double time_limit(const struct ech_attempt *a)
 {
     const char *text = getenv("ECH_END_TIME");

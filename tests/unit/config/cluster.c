@@ -131,6 +131,7 @@ static void reference(void **state)
     ech_str_fini(&text);
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(patterns), cmocka_unit_test(values), cmocka_unit_test(hosts_are_found),
-                                          cmocka_unit_test(problems), cmocka_unit_test(reference)};
+static const struct CMUnitTest tests[] = {cmocka_unit_test(patterns), cmocka_unit_test(values),
+                                          cmocka_unit_test(hosts_are_found), cmocka_unit_test(problems),
+                                          cmocka_unit_test(reference)};
 ECH_TEST_MAIN(tests)

@@ -25,7 +25,8 @@ static void check(const char *own, int64_t first, int64_t second, int64_t third)
     struct ech_hosts hosts = {0};
     struct ech_machine here = {.cores = 16, .domains = 8, .devices = 1};
     assert_int_equal(ech_nodes_of_list("n[1-3],x9", 0, &hosts, NULL), ECH_OK);
-    assert_int_equal(ech_allocation_read("n[1-3],x9", "16(x2),64,4", sinfo, own, &here, &hosts, NULL), ECH_OK);
+    assert_int_equal(ech_allocation_read("n[1-3],x9", "16(x2),64,4", sinfo, own, &here, &hosts, NULL),
+                     ECH_OK);
     assert_int_equal(hosts.items[0].found.domains, first);
     assert_int_equal(hosts.items[1].found.domains, second);
     assert_int_equal(hosts.items[2].found.domains, third);
@@ -38,9 +39,9 @@ static void check(const char *own, int64_t first, int64_t second, int64_t third)
 static void nodes_of_an_allocation(void **state)
 {
     (void)state;
-    check("n1", 8, 8, 4);       /* n2 is as n1 is; hwloc knows more of that than Slurm does */
-    check("n3.site", 2, 2, 8);  /* with a domain */
-    check("login", 2, 2, 4);    /* none of them is known better */
+    check("n1", 8, 8, 4);      /* n2 is as n1 is; hwloc knows more of that than Slurm does */
+    check("n3.site", 2, 2, 8); /* with a domain */
+    check("login", 2, 2, 4);   /* none of them is known better */
 }
 
 static void time_left(void **state)
@@ -85,6 +86,7 @@ static void who_fails_is_written_once(void **state)
     ech_hosts_fini(&hosts);
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(cores_of_each), cmocka_unit_test(nodes_of_an_allocation),
-                                          cmocka_unit_test(time_left), cmocka_unit_test(who_fails_is_written_once)};
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(cores_of_each), cmocka_unit_test(nodes_of_an_allocation), cmocka_unit_test(time_left),
+    cmocka_unit_test(who_fails_is_written_once)};
 ECH_TEST_MAIN(tests)

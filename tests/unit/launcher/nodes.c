@@ -16,8 +16,8 @@ static void ranks_of_a_node(void **state)
                           cores = {.cores = 64}, both = {.cores = 64, .threads = 8};
     (void)state;
     struct ech_asked gpus = {.ranks = -1, .threads = 4, .devices = true};
-    struct ech_machine big = {.cores = 16, .domains = 1}, small = {.cores = 3, .domains = 1}, two = {.cores = 2},
-                       numa = {.cores = 64, .domains = 8, .devices = 4};
+    struct ech_machine big = {.cores = 16, .domains = 1}, small = {.cores = 3, .domains = 1},
+                       two = {.cores = 2}, numa = {.cores = 64, .domains = 8, .devices = 4};
     struct ech_node_class domains = {.domains = 2};
     assert_int_equal(ech_nodes_ranks(7, &counted, &per_node, &big), 7);
     assert_int_equal(ech_nodes_ranks(0, &counted, &per_node, &big), 5);
@@ -210,8 +210,8 @@ static void names_are_merged(void **state)
     struct ech_layout layout = {0};
     struct ech_asked asked = {.ranks = -1};
     (void)state;
-    assert_int_equal(find_list("n1 slots=2\nn2\nn1 slots=3\nn2\n", (struct ech_nodes_request){0}, &asked, &nodes,
-                               &layout, NULL),
+    assert_int_equal(find_list("n1 slots=2\nn2\nn1 slots=3\nn2\n", (struct ech_nodes_request){0}, &asked,
+                               &nodes, &layout, NULL),
                      ECH_OK);
     assert_int_equal(nodes.hosts.count, 2);
     assert_int_equal(nodes.hosts.items[0].slots, 5);
@@ -226,19 +226,20 @@ static void a_million_names(void **state)
     struct ech_layout layout = {0};
     struct ech_err err = ECH_ERR_NONE;
     (void)state;
-    static const char cluster[] = "exclude: ['a[000000-249999]']\nclasses:\n  a: {hosts: 'a[000000-499999]'}\n";
+    static const char cluster[] =
+        "exclude: ['a[000000-249999]']\nclasses:\n  a: {hosts: 'a[000000-499999]'}\n";
     assert_int_equal(find(cluster, (struct ech_nodes_request){0}, 1, &nodes, &layout, &err), ECH_OK);
     assert_int_equal(nodes.hosts.count, 250000);
     assert_string_equal(nodes.hosts.items[249999].name, "a499999");
     ech_nodes_fini(&nodes);
     struct ech_asked asked = {.ranks = -1};
-    assert_int_equal(find_list("a[000000-499999]\na[000000-499999]\n", (struct ech_nodes_request){0}, &asked, &nodes,
-                               &layout, &err),
+    assert_int_equal(find_list("a[000000-499999]\na[000000-499999]\n", (struct ech_nodes_request){0}, &asked,
+                               &nodes, &layout, &err),
                      ECH_OK);
     assert_int_equal(nodes.hosts.count, 500000);
     ech_nodes_fini(&nodes);
-    assert_int_equal(find_list("a[000000-499999]\nb[000000-500000]\n", (struct ech_nodes_request){0}, &asked, &nodes,
-                               &layout, &err),
+    assert_int_equal(find_list("a[000000-499999]\nb[000000-500000]\n", (struct ech_nodes_request){0}, &asked,
+                               &nodes, &layout, &err),
                      ECH_CONFIG);
     assert_non_null(strstr(err.text, "more than 1000000 hosts"));
     ech_nodes_fini(&nodes);
@@ -246,14 +247,16 @@ static void a_million_names(void **state)
 
 static void braces_are_no_list(void **state)
 {
-    static const char *const wrong[] = {"{classes: {a: {hosts: n1}}}\n", "# ours\n---\n {\"classes\": 1}\n", "[n1, n2]\n"};
+    static const char *const wrong[] = {"{classes: {a: {hosts: n1}}}\n", "# ours\n---\n {\"classes\": 1}\n",
+                                        "[n1, n2]\n"};
     struct ech_asked asked = {.ranks = -1};
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct ech_nodes nodes;
         struct ech_layout layout = {0};
         struct ech_err err = ECH_ERR_NONE;
-        assert_int_equal(find_list(wrong[i], (struct ech_nodes_request){0}, &asked, &nodes, &layout, &err), ECH_USAGE);
+        assert_int_equal(find_list(wrong[i], (struct ech_nodes_request){0}, &asked, &nodes, &layout, &err),
+                         ECH_USAGE);
         assert_non_null(strstr(err.text, "--cluster"));
         ech_nodes_fini(&nodes);
     }
@@ -264,7 +267,9 @@ static void the_users_launch_command_stays(void **state)
     struct ech_nodes nodes;
     struct ech_layout layout = {0};
     (void)state;
-    assert_int_equal(find("classes:\n  a: {hosts: n1}\n", (struct ech_nodes_request){0}, 1, &nodes, &layout, NULL), ECH_OK);
+    assert_int_equal(
+        find("classes:\n  a: {hosts: n1}\n", (struct ech_nodes_request){0}, 1, &nodes, &layout, NULL),
+        ECH_OK);
     assert_int_equal(nodes.launch.length, 0); /* mpirun's own choice, which OMPI_MCA_plm_rsh_agent is */
     ech_nodes_fini(&nodes);
     setenv("OMPI_MCA_plm_rsh_agent", "blaunch -q", 1);

@@ -51,7 +51,8 @@ static struct ech_cluster *load(const char *text)
     return c;
 }
 
-static int make(const char *text, struct ech_job job, bool given, struct ech_cluster_shape *out, struct ech_err *err)
+static int make(const char *text, struct ech_job job, bool given, struct ech_cluster_shape *out,
+                struct ech_err *err)
 {
     struct ech_cluster *cluster = load(text);
     struct ech_site_nodes rows[] = {{.features = "small,eth"}, {.features = "big,ib"}};
@@ -97,7 +98,8 @@ static struct ech_job job_of(int64_t nodes, int launcher)
 }
 
 static const char plain[] = "classes: {a: {hosts: 'n[1-3]', ranks_per_node: 2}}\n";
-static const char two[] = "exclude: [n2]\nclasses:\n  a: {hosts: 'n[1-3]', ranks_per_node: 2}\n  b: {hosts: n4, threads: 4}\n";
+static const char two[] =
+    "exclude: [n2]\nclasses:\n  a: {hosts: 'n[1-3]', ranks_per_node: 2}\n  b: {hosts: n4, threads: 4}\n";
 
 static void names_of_nodes(void **state)
 {
@@ -107,8 +109,10 @@ static void names_of_nodes(void **state)
     gives(plain, some, true, (struct wanted){2, 2, 2, "", "n4", "", NULL});
     gives(two, all, false, (struct wanted){3, 0, 0, "n1,n3,n4", "", "", NULL}); /* whole nodes: they differ */
     gives(two, some, true, (struct wanted){2, 0, 0, "", "n2", "", NULL});
-    refuses(two, job_of(4, ECH_LAUNCHER_MPIRUN), true, ECH_UNAVAILABLE, "resources.nodes is 4, cluster c has 3");
-    refuses("classes: {a: {hosts: 'n[4-5]'}}\n", all, false, ECH_CONFIG, "host n5 of class a is no node of this Slurm");
+    refuses(two, job_of(4, ECH_LAUNCHER_MPIRUN), true, ECH_UNAVAILABLE,
+            "resources.nodes is 4, cluster c has 3");
+    refuses("classes: {a: {hosts: 'n[4-5]'}}\n", all, false, ECH_CONFIG,
+            "host n5 of class a is no node of this Slurm");
     refuses("exclude: [n1]\nclasses: {a: {hosts: n1}}\n", all, false, ECH_UNAVAILABLE, "left out");
     refuses("classes: {a: {hosts: n1}, b: {count: 2}}\n", all, false, ECH_CONFIG, "class b is only counted");
 }
@@ -139,7 +143,8 @@ static void components(void **state)
           (struct wanted){2, 2, 2, "n1,n3", "", "", "nodes=1 ntasks-per-node=1 cpus-per-task=4 nodelist=n4"});
     gives(plain, srun, false, (struct wanted){3, 2, 2, "n[1-3]", "", "", NULL});
     gives("classes: {small: {count: 2, ranks_per_node: 2}, big: {count: 1}}\n", srun, false,
-          (struct wanted){2, 2, 2, "", "", "small", "nodes=1 ntasks-per-node=1 cpus-per-task=2 constraint=big"});
+          (struct wanted){2, 2, 2, "", "", "small",
+                          "nodes=1 ntasks-per-node=1 cpus-per-task=2 constraint=big"});
     refuses(two, srun, true, ECH_CONFIG, "resources.launcher: mpirun");
     both.resources.components = (struct ech_list){items, 1};
     refuses(two, both, false, ECH_CONFIG, "leave one out");
@@ -153,18 +158,24 @@ static void features(void **state)
 {
     struct ech_job all = job_of(1, ECH_LAUNCHER_MPIRUN), tied = all;
     (void)state;
-    gives("exclude: [n9]\nclasses: {small: {count: 2}}\n", all, false, (struct wanted){2, 0, 2, "", "n9", "small", NULL});
+    gives("exclude: [n9]\nclasses: {small: {count: 2}}\n", all, false,
+          (struct wanted){2, 0, 2, "", "n9", "small", NULL});
     gives("classes: {small: {count: 2}}\n", all, true, (struct wanted){1, 0, 2, "", "", "small", NULL});
     gives("classes: {small: {count: 2}, big: {count: 1}}\n", all, false,
           (struct wanted){3, 0, 2, "", "", "[small*2&big*1]", NULL});
     tied.resources.constraint = (char *)(uintptr_t) "eth";
     gives("classes: {small: {count: 2}}\n", tied, false, (struct wanted){2, 0, 2, "", "", "eth&small", NULL});
-    refuses("classes: {small: {count: 2}, big: {count: 1}}\n", tied, false, ECH_CONFIG, "resources.constraint");
-    refuses("classes: {small: {count: 2}, big: {count: 1, threads: 4}}\n", all, false, ECH_CONFIG, "unlike ranks");
-    refuses("classes: {fast: {count: 2}}\n", all, false, ECH_CONFIG, "no node of this Slurm has a feature of that name");
-    refuses("classes: {small: {count: 2}}\n", job_of(3, ECH_LAUNCHER_MPIRUN), true, ECH_UNAVAILABLE, "cluster c has 2");
+    refuses("classes: {small: {count: 2}, big: {count: 1}}\n", tied, false, ECH_CONFIG,
+            "resources.constraint");
+    refuses("classes: {small: {count: 2}, big: {count: 1, threads: 4}}\n", all, false, ECH_CONFIG,
+            "unlike ranks");
+    refuses("classes: {fast: {count: 2}}\n", all, false, ECH_CONFIG,
+            "no node of this Slurm has a feature of that name");
+    refuses("classes: {small: {count: 2}}\n", job_of(3, ECH_LAUNCHER_MPIRUN), true, ECH_UNAVAILABLE,
+            "cluster c has 2");
 }
 
 static const struct CMUnitTest tests[] = {cmocka_unit_test(names_fold), cmocka_unit_test(names_of_nodes),
-                                          cmocka_unit_test(partitions), cmocka_unit_test(components), cmocka_unit_test(features)};
+                                          cmocka_unit_test(partitions), cmocka_unit_test(components),
+                                          cmocka_unit_test(features)};
 ECH_TEST_MAIN(tests)

@@ -114,8 +114,8 @@ static void cpuset(void **state)
 
 /* --- GPUs --- */
 
-/* An hwloc file of two packages x two domains x four cores. `gpus`: "2:81 0:11" a GPU at domain 2 with PCI bus 81, ...;
- * a domain from 4 on is a package's, 6 the machine's. Other devices stand beside them. */
+/* An hwloc file of two packages x two domains x four cores. `gpus`: "2:81 0:11" a GPU at domain 2 with PCI
+ * bus 81, ...; a domain from 4 on is a package's, 6 the machine's. Other devices stand beside them. */
 static void put_devices(const char *gpus, int place, struct ech_str *out)
 {
     for (const char *p = gpus; *p; p += strcspn(p, " "), p += *p == ' ') {
@@ -124,24 +124,34 @@ static void put_devices(const char *gpus, int place, struct ech_str *out)
         assert_int_equal(sscanf(p, "%d:%x", &at, &bus), 2);
         if (at != place)
             continue;
-        ech_str_addf(out, "<object type='Bridge' gp_index='%d' bridge_type='0-1' depth='0' bridge_pci='0000:[%02x-%02x]'>",
-                     1000 + (int)bus, bus, bus);
-        ech_str_addf(out, "<object type='PCIDev' gp_index='%d' pci_busid='0000:%02x:00.0' pci_type='0302 [10de:2330] "
-                          "[10de:1626] a1' pci_link_speed='0.0'/>", 2000 + (int)bus, bus);
-        ech_str_addf(out, "<object type='PCIDev' gp_index='%d' pci_busid='0000:%02x:01.0' pci_type='0300 [1a03:2000] "
-                          "[1a03:2000] 41' pci_link_speed='0.0'/></object>", 3000 + (int)bus, bus);
+        ech_str_addf(
+            out,
+            "<object type='Bridge' gp_index='%d' bridge_type='0-1' depth='0' bridge_pci='0000:[%02x-%02x]'>",
+            1000 + (int)bus, bus, bus);
+        ech_str_addf(
+            out,
+            "<object type='PCIDev' gp_index='%d' pci_busid='0000:%02x:00.0' pci_type='0302 [10de:2330] "
+            "[10de:1626] a1' pci_link_speed='0.0'/>",
+            2000 + (int)bus, bus);
+        ech_str_addf(
+            out,
+            "<object type='PCIDev' gp_index='%d' pci_busid='0000:%02x:01.0' pci_type='0300 [1a03:2000] "
+            "[1a03:2000] 41' pci_link_speed='0.0'/></object>",
+            3000 + (int)bus, bus);
     }
 }
 
-static void put_object(struct ech_str *out, const char *type, int index, unsigned cpus, unsigned nodes, const char *end)
+static void put_object(struct ech_str *out, const char *type, int index, unsigned cpus, unsigned nodes,
+                       const char *end)
 {
     static int gp = 1;
     gp++;
     ech_str_addf(out, "<object type='%s' ", type);
     if (strcmp(type, "Group") != 0)
         ech_str_addf(out, "os_index='%d' ", index);
-    ech_str_addf(out, "cpuset='0x%x' complete_cpuset='0x%x' nodeset='0x%x' complete_nodeset='0x%x' gp_index='%d'%s", cpus,
-                 cpus, nodes, nodes, gp, end);
+    ech_str_addf(
+        out, "cpuset='0x%x' complete_cpuset='0x%x' nodeset='0x%x' complete_nodeset='0x%x' gp_index='%d'%s",
+        cpus, cpus, nodes, nodes, gp, end);
 }
 
 static hwloc_topology_t made_with(const char *gpus)
@@ -191,7 +201,8 @@ static void near_gpus(const char *gpus, const char *visible, const char *allowed
     ech_str_init(&which);
     hwloc_bitmap_list_sscanf(mask, allowed ? allowed : "0-15");
     for (int r = 0; r < size; r++) {
-        struct ech_place_ask ask = {.rank = r, .size = size, .threads = threads, .devices = true, .visible = visible};
+        struct ech_place_ask ask = {
+            .rank = r, .size = size, .threads = threads, .devices = true, .visible = visible};
         struct ech_placement p;
         ech_place(t, mask, &ask, set, &p);
         assert_true(hwloc_bitmap_isincluded(set, mask));
@@ -219,9 +230,9 @@ static void ranks_near_their_gpus(void **state)
     near_gpus("1:41 3:c1", NULL, NULL, 1, 0, "4-7", "0");
     near_gpus("1:41 3:c1", NULL, NULL, 4, 2, "4-5 12-13 6-7 14-15", "0 1 0 1"); /* two ranks a GPU */
     near_gpus("0:11 0:12 2:81 2:82", NULL, NULL, 4, 2, "0-1 2-3 8-9 10-11", "0 1 2 3");
-    near_gpus("4:41 5:c1", NULL, NULL, 2, 8, "0-7 8-15", "0 1"); /* at packages */
-    near_gpus("1:41 4:42", NULL, NULL, 2, 0, "4-7 0-3", "0 1");  /* the more particular one first */
-    near_gpus("6:41", NULL, NULL, 1, 0, "free", "0");            /* near all of them */
+    near_gpus("4:41 5:c1", NULL, NULL, 2, 8, "0-7 8-15", "0 1");     /* at packages */
+    near_gpus("1:41 4:42", NULL, NULL, 2, 0, "4-7 0-3", "0 1");      /* the more particular one first */
+    near_gpus("6:41", NULL, NULL, 1, 0, "free", "0");                /* near all of them */
     near_gpus("1:41 3:c1", NULL, "2-6,8-12", 2, 0, "4-6 12", "0 1"); /* within a cpuset */
     near_gpus("1:41 3:c1", NULL, "0-3", 2, 0, "0-1 2-3", "0 1");     /* which has no core near them */
 }
@@ -231,7 +242,8 @@ static void ranks_of_gpus_that_are_seen(void **state)
     (void)state;
     near_gpus("1:41 3:c1", "1", NULL, 1, 0, "12-15", "1");
     near_gpus("1:41 3:c1", "1,0", NULL, 2, 0, "12-15 4-7", "1 0");
-    near_gpus("1:41 3:c1", "GPU-8932f937,GPU-0a1b2c3d", NULL, 2, 0, "0-7 8-15", "-1 -1"); /* which one is not known */
+    near_gpus("1:41 3:c1", "GPU-8932f937,GPU-0a1b2c3d", NULL, 2, 0, "0-7 8-15",
+              "-1 -1"); /* which one is not known */
     /* No GPU, or too few cores near it: as without. */
     near_gpus("", NULL, NULL, 2, 0, "0-7 8-15", "-1 -1");
     near_gpus("1:41 3:c1", "", NULL, 2, 0, "0-7 8-15", "-1 -1");
@@ -286,7 +298,8 @@ static void applied(void **state)
         assert_true(hwloc_bitmap_weight(now) < hwloc_bitmap_weight(before));
     }
     if (p->memory) {
-        assert_int_equal(hwloc_get_membind(t, nodes, &policy, HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET), 0);
+        assert_int_equal(hwloc_get_membind(t, nodes, &policy, HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET),
+                         0);
         assert_int_equal(hwloc_bitmap_weight(nodes), 1);
         assert_true(p->numa >= 0 && p->numa < domains);
     }
@@ -295,8 +308,10 @@ static void applied(void **state)
     hwloc_bitmap_free(nodes);
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(machines), cmocka_unit_test(more_memory),
-                                          cmocka_unit_test(not_bound), cmocka_unit_test(cpuset),
+static const struct CMUnitTest tests[] = {cmocka_unit_test(machines),
+                                          cmocka_unit_test(more_memory),
+                                          cmocka_unit_test(not_bound),
+                                          cmocka_unit_test(cpuset),
                                           cmocka_unit_test(ranks_near_their_gpus),
                                           cmocka_unit_test(ranks_of_gpus_that_are_seen),
                                           cmocka_unit_test(what_a_machine_has),
