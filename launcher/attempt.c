@@ -40,7 +40,7 @@ int ech_outcome_code(const struct ech_outcome *o, bool *retry)
     }
     if (o->stopped_by_us)
         return ECH_REQUEUE;
-    if (o->begun == 0 && !o->hosts_lost && o->mpirun_ended && WIFEXITED(o->mpirun_status)) {
+    if (o->begun == 0 && !o->hosts_lost && !o->given_up && o->mpirun_ended && WIFEXITED(o->mpirun_status)) {
         int status = WEXITSTATUS(o->mpirun_status);
         if (status != ECH_REQUEUE) /* it could not start: another attempt would not either */
             return status >= ECH_USAGE && status <= ECH_CONFIG ? status : ECH_UNAVAILABLE;
@@ -65,8 +65,10 @@ struct attempt {
     struct ech_lines lines;
     int warnings;
     double coordinator_seen,
-        heard_at; /* the wall clock of rank 0's last event, and when it was seen to move */
-    bool given_up;
+        heard_at;   /* the wall clock of rank 0's last event, and when it was seen to move */
+    double started; /* monotonic */
+    bool came, given_up;
+    int lost, excused; /* hosts that mpirun has lost; of these, while rows ran */
 };
 
 /* Warnings of the ranks reach the user at once; errors come at the end, once, from the result. */
@@ -128,7 +130,8 @@ static bool coordinator_fell_silent(struct attempt *a)
     const struct ech_run_view *view = &a->follower.view;
     const struct ech_rank_view *zero = view->rank_count ? &view->ranks[0] : NULL;
     double now = ech_mono_s();
-    double most = 2 * a->ready->job->limits.heartbeat + a->ready->job->limits.disk_full + QUIET_S;
+    double most =
+        2 * a->ready->job->limits.heartbeat + (a->lost ? 0 : a->ready->job->limits.disk_full + QUIET_S);
     if (!zero || strcmp(zero->phase, "run") != 0 || zero->last_seen != a->coordinator_seen) {
         a->coordinator_seen = zero ? zero->last_seen : 0;
         a->heard_at = now;
@@ -141,11 +144,48 @@ static bool coordinator_fell_silent(struct attempt *a)
     return a->given_up = true;
 }
 
+static void on_hosts_lost(void *context, int lost)
+{
+    struct attempt *a = context;
+    a->lost = lost;
+}
+
+/* While rows run the coordinator does without a host that falls silent. In other phases all wait for its
+ * ranks: they would until limits.phase is over. */
+static bool misses_a_host(struct attempt *a)
+{
+    const struct ech_run_view *view = &a->follower.view;
+    const char *phase = view->rank_count ? view->ranks[0].phase : "";
+    if (strcmp(phase, "run") == 0)
+        a->excused = a->lost;
+    if (a->lost <= a->excused || a->given_up)
+        return a->given_up;
+    ech_progress_clear(&a->progress);
+    ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended",
+            a->lost - a->excused, a->lost - a->excused == 1 ? " is" : "s are", phase[0] ? phase : "start");
+    return a->given_up = true;
+}
+
+/* Ranks hold the deadline of their own start; before the first one comes, mpirun may wait for a host for
+ * ever. */
+static bool nobody_comes(struct attempt *a)
+{
+    double most = a->ready->job->limits.phase;
+    char time[32];
+    a->came = a->came || ranks_begun(a) > 0;
+    if (a->came || a->given_up || ech_mono_s() - a->started <= most)
+        return a->given_up;
+    ech_progress_clear(&a->progress);
+    ech_say("no rank has started within %s (limits.phase): this attempt is ended",
+            ech_print_time(most, time, sizeof time));
+    return a->given_up = true;
+}
+
 static bool on_finished(void *context)
 {
     struct attempt *a = context;
-    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) ||
-           coordinator_fell_silent(a);
+    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) || misses_a_host(a) ||
+           nobody_comes(a) || coordinator_fell_silent(a);
 }
 
 static void on_stopping(void *context, int signal_number, bool again)
@@ -401,6 +441,7 @@ static int conclude(struct attempt *a, const struct ech_session_end *end, bool *
                                 ech_run_result_read(a->run_dir, a->number, &result, &unread) == ECH_OK,
                             .stopped_by_us = end->stop_signal != 0,
                             .begun = ranks_begun(a),
+                            .given_up = a->given_up,
                             .mpirun_ended = end->ended,
                             .mpirun_status = end->status};
     o.hosts_lost = !o.has_result && !o.stopped_by_us && lost_hosts(a, o.begun);
@@ -452,11 +493,13 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                   .marker = run_dir,
                                   .grace_s = stop_grace_s(),
                                   .start_s = ready->job->limits.phase,
+                                  .heartbeat_s = ready->job->limits.heartbeat,
                                   .context = &a,
                                   .output = on_output,
                                   .tick = on_tick,
                                   .begun = on_begun,
                                   .finished = on_finished,
+                                  .hosts_lost = on_hosts_lost,
                                   .stopping = on_stopping};
     *retry = false;
     ech_progress_init(&a.progress, ech_mono_s(), ech_quiet());
@@ -467,6 +510,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
         code = write_launch(&a, &session, err);
     if (code == ECH_OK)
         code = attempt_open(&a, err);
+    a.started = ech_mono_s();
     if (code == ECH_OK)
         code = ech_session_run(&session, &end, err);
     if (code == ECH_OK)

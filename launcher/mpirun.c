@@ -2,12 +2,13 @@
  *   --bind-to none, mpi_yield_when_idle   waiting ranks must not hold a core that computes
  *   --oversubscribe                       more ranks than cores is the user's choice
  *   --enable-recovery                     a dead rank leaves the others running
- *   --quiet                               (without it) a rank's status is not explained over ours
  *   sharedfp ^sm                          parallel I/O after a death does not complain about a shared pointer
  *   plm_rsh_no_tree_spawn   the launch command is needed on this host alone
+ *   oob_tcp_keepalive_*     mpirun and its daemons notice that a host is cut off: a daemon without mpirun
+ * ends itself and its ranks, whatever these wait for
  *   *_backing_directory, orte_local_tmpdir_base
- *                                         all files of one start lie in one folder, removed after it (on
- * other hosts MPI's daemon has a folder of its own until the ranks come) */
+ *                           all files of one start lie in one folder, removed after it (on other hosts MPI's
+ *                           daemon has one of its own: base/daemon_files.h) */
 #include "launcher/mpirun.h"
 
 #include "launcher/nodes.h"
@@ -15,6 +16,7 @@
 
 #include "base/num.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,6 +103,19 @@ static void export_settings(struct ech_argv *out)
     }
 }
 
+/* An idle connection is probed after one heartbeat, three times within the next. */
+static void keep_alive(double heartbeat_s, struct ech_argv *out)
+{
+    char idle[24], between[24];
+    double most = 3600;
+    double beat = heartbeat_s < 1 ? 1 : heartbeat_s < most ? heartbeat_s : most;
+    snprintf(idle, sizeof idle, "%.0f", beat);
+    snprintf(between, sizeof between, "%.0f", beat < 3 ? 1 : beat / 3);
+    mca(out, "oob_tcp_keepalive_time", idle);
+    mca(out, "oob_tcp_keepalive_intvl", between);
+    mca(out, "oob_tcp_keepalive_probes", "3");
+}
+
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
 {
     static const char *const exported[] = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "ECH_RUN_DIR",
@@ -120,7 +135,8 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
         ech_argv_add(out, "--prefix");
         ech_argv_add(out, m->mpi_prefix);
     }
-    ech_argv_add(out, m->recovery ? "--enable-recovery" : "--quiet");
+    if (m->recovery)
+        ech_argv_add(out, "--enable-recovery");
     ech_argv_add(out, "--oversubscribe");
     ech_argv_add(out, "--bind-to");
     ech_argv_add(out, "none");
@@ -137,6 +153,8 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
         mca(out, "osc_sm_backing_directory", m->shm_dir);
         mca(out, "orte_local_tmpdir_base", m->shm_dir);
     }
+    if (m->heartbeat_s > 0)
+        keep_alive(m->heartbeat_s, out);
     for (size_t i = 0; i < sizeof exported / sizeof exported[0]; i++) {
         ech_argv_add(out, "-x");
         ech_argv_add(out, exported[i]);

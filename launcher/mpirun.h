@@ -48,7 +48,8 @@ struct ech_mpirun {
     const char *exclude;    /* nodes that srun is not to use ("n2,n5"), NULL: none */
     char *const *settings;  /* "NAME=VALUE" in its environment that the ranks are to have, NULL: none */
     bool allocation;
-    bool recovery;          /* the others go on when a rank dies */
+    bool recovery;      /* the others go on when a rank dies */
+    double heartbeat_s; /* after twice as long a host that is cut off is lost; 0: MPI's default (minutes) */
     char *const *arguments; /* of the program, NULL-terminated */
 };
 /* Ranks, nodes and threads of all components together (srun alone starts them). ECH_CONFIG: too many. */

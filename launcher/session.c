@@ -4,8 +4,10 @@
 #include "launcher/child.h"
 #include "launcher/ending.h"
 #include "launcher/guard.h"
+#include "launcher/peers.h"
 
 #include "base/clock.h"
+#include "base/daemon_files.h"
 #include "base/fault.h"
 #include "base/sweep.h"
 
@@ -14,6 +16,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -25,6 +28,7 @@ enum { TICK_MS = 200 };
 #define SWEEP_GRACE_S 1.0
 /* The pipe is read this long after mpirun has gone (a lost rank may still hold its other end). */
 #define DRAIN_S 0.3
+#define LOOK_S  1.0
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
@@ -87,6 +91,7 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
                            .mpi_prefix = session->mpi_prefix,
                            .allocation = session->allocation,
                            .recovery = session->recovery,
+                           .heartbeat_s = session->heartbeat_s,
                            .arguments = session->arguments};
     if (session->srun)
         ech_srun_command(&m, session->srun, out);
@@ -105,6 +110,8 @@ struct live {
     struct ech_ending ending;
     enum ech_step done; /* the last step taken */
     struct ech_session_end end;
+    int peers_most; /* hosts that mpirun was connected to */
+    double looked_at;
 };
 
 static int start_mpirun(struct live *l, struct ech_err *err)
@@ -120,7 +127,8 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     ech_argv_add(&env, run_env);
     ech_argv_add(&env, node_env);
     ech_argv_add(&env, threads_env);
-    ech_argv_add(&env, start_env);
+    if (l->session->start_s > 0 || !getenv("ECH_START_SECONDS"))
+        ech_argv_add(&env, start_env);
     ech_argv_add(&env, "OMP_WAIT_POLICY=passive");
     if (geteuid() == 0) {
         ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT=1");
@@ -139,6 +147,7 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     struct ech_child_spec spec = {.argv = argv.items,
                                   .env = (const char *const *)env.items,
                                   .output = ends[1],
+                                  .errors_alone = l->session->errors_alone,
                                   .session = true,
                                   .death_signal = SIGTERM};
     if (code == ECH_OK)
@@ -214,6 +223,18 @@ static bool mpirun_ended(struct live *l)
     return got == l->pid || (got < 0 && errno == ECHILD);
 }
 
+/* mpirun's connections to other hosts become fewer while it runs: hosts that were lost. */
+static void look_for_hosts(struct live *l, double now)
+{
+    if (!l->session->hosts_lost || now - l->looked_at < LOOK_S)
+        return;
+    l->looked_at = now;
+    int peers = ech_peers_of(l->pid);
+    l->peers_most = peers > l->peers_most ? peers : l->peers_most;
+    if (peers >= 0 && peers < l->peers_most && l->ending.result_at <= 0 && l->ending.stop_at <= 0)
+        l->session->hosts_lost(l->session->context, l->peers_most - peers);
+}
+
 static void follow(struct live *l)
 {
     const struct ech_session *s = l->session;
@@ -224,6 +245,7 @@ static void follow(struct live *l)
         if (s->output)
             pump(l);
         take_signals(l, now);
+        look_for_hosts(l, now);
         if (l->ending.result_at <= 0 && s->finished && s->finished(s->context))
             l->ending.result_at = now;
         if (s->tick)
@@ -250,6 +272,7 @@ int ech_session_run(const struct ech_session *session, struct ech_session_end *o
     struct live l = {.session = session, .log = -1, .ending.grace_s = session->grace_s};
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* ranks whose mpirun was killed become ours to wait for */
     ech_nodedir_remove_stale();
+    ech_daemon_files_sweep();
     int code = ech_nodedir_create(&l.shm, err);
     if (code != ECH_OK)
         return code;

@@ -2,6 +2,7 @@
 #include "base/nodedir.h"
 
 #include "base/io.h"
+#include "base/mem.h"
 #include "base/sweep.h"
 
 #include <dirent.h>
@@ -32,7 +33,8 @@ static const char *const *node_roots(void)
 #define PREFIX   "echelon-"
 #define LAUNCHER "launcher" /* names of the locks */
 #define RANKS    "ranks"
-#define GUARDED  "guarded" /* there: somebody waits for the ranks' end */
+#define GUARDED  "guarded"   /* there: somebody waits for the ranks' end */
+#define HALF     "half-made" /* names a folder */
 /* Without a lock: its launcher is just making it, or MPI's daemon has filled it and no rank came. */
 #define YOUNG_S 2
 
@@ -88,18 +90,47 @@ int ech_nodedir_create(struct ech_nodedir *dir, struct ech_err *err)
                           roots[0]);
 }
 
+static bool is_own_folder(const char *path, struct stat *st)
+{
+    return lstat(path, st) == 0 && S_ISDIR(st->st_mode) && st->st_uid == geteuid();
+}
+
+void ech_nodedir_unfinished(const char *path)
+{
+    const char *folder = getenv(ECH_NODEDIR_ENV);
+    char note[640], here[4096], full[8300];
+    if (!folder || !*folder || !getcwd(here, sizeof here))
+        return;
+    snprintf(note, sizeof note, "%.600s/" HALF, folder);
+    snprintf(full, sizeof full, "%s%s%.4000s", path[0] == '/' ? "" : here, path[0] == '/' ? "" : "/", path);
+    ech_write_file(note, full, strlen(full), NULL); /* without it, the folder stays */
+}
+
+static void remove_half_made(const char *folder)
+{
+    char note[640], *path;
+    struct stat st;
+    snprintf(note, sizeof note, "%.600s/" HALF, folder);
+    if (access(note, F_OK) != 0 || ech_read_file(note, 8300, &path, NULL, NULL) != ECH_OK)
+        return;
+    if (path[0] == '/' && strstr(ech_path_base(path), ".partial-") && is_own_folder(path, &st))
+        ech_remove_all(path, NULL);
+    ech_free(path);
+}
+
+void ech_nodedir_clear(const char *path)
+{
+    remove_half_made(path);
+    ech_remove_all(path, NULL);
+}
+
 void ech_nodedir_remove(struct ech_nodedir *dir)
 {
     if (!dir->path[0])
         return;
-    ech_remove_all(dir->path, NULL);
+    ech_nodedir_clear(dir->path);
     close(dir->lock);
     dir->path[0] = '\0';
-}
-
-static bool is_own_folder(const char *path, struct stat *st)
-{
-    return lstat(path, st) == 0 && S_ISDIR(st->st_mode) && st->st_uid == geteuid();
 }
 
 /* A folder of ours whose lock nobody holds: *lock is held by us then (-1: it has none). */
@@ -120,7 +151,7 @@ static void remove_if_stale(const char *path)
     int lock;
     if (is_stale(path, &lock)) {
         ech_sweep_start(path, SIGKILL);
-        ech_remove_all(path, NULL);
+        ech_nodedir_clear(path);
     }
     if (lock >= 0)
         close(lock);
@@ -128,16 +159,15 @@ static void remove_if_stale(const char *path)
 
 void ech_nodedir_remove_stale(void)
 {
-    const char *const *roots = node_roots();
-    for (int i = 0; roots[i]; i++) {
-        DIR *dir = opendir(roots[i]);
+    for (const char *const *root = node_roots(); *root; root++) {
+        DIR *dir = opendir(*root);
         struct dirent *entry;
         while (dir && (entry = readdir(dir))) {
             char path[640];
             if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 ||
                 strlen(entry->d_name) != strlen(PREFIX) + 6)
                 continue;
-            snprintf(path, sizeof path, "%.300s/%.255s", roots[i], entry->d_name);
+            snprintf(path, sizeof path, "%.300s/%.255s", *root, entry->d_name);
             remove_if_stale(path);
         }
         if (dir)

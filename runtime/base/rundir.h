@@ -30,15 +30,19 @@
  *
  *   phase     every rank  {name}: open, verify, memory, plan, probe, run, verify, seal
  *
- *   model     every rank  {packed_bytes, workspace_bytes}
+ *   model     every rank  {packed_bytes, workspace_bytes, works}; works: it has a place in its node's memory
  *
  *   plan      rank 0      {rows, rows_done, tokens_estimated, ranks, nodes}; rows_done: of earlier attempts
  *
- *   probe     every rank  {tokens_per_s}
+ *   probe     every rank  {tokens_per_s, few_tokens_per_s, weights_bytes_per_s, cached}: bound by computing
+ *                         (many rows), by memory (few rows, which read all weights); cached: by an earlier
+ * start
  *
  *   progress  every rank  each second: {rows, tokens, errors, leases, busy_s, speed, share, rss_bytes,
  *                         spool_bytes}, all counted since the attempt's start; speed: tokens/s while
- *                         computing; share: of all ranks' speed (0..1)
+ *                         computing; share: of all ranks' speed (0..1). Where leases ended since the one
+ *                         before, spans: [[begun, done, rows, leases, copy], ...], at most 8; milliseconds
+ * before the event; copy: 1 where another rank held these rows as well
  *
  *   lease     every rank  {first, rows}: the first claim only (its time is the start of the clock)
  *

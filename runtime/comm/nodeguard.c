@@ -2,6 +2,7 @@
 #include "comm/nodeguard.h"
 
 #include "base/clock.h"
+#include "base/daemon_files.h"
 #include "base/io.h"
 #include "base/nodedir.h"
 #include "base/sweep.h"
@@ -39,7 +40,7 @@ static void watch(const char *node_dir)
         ech_sleep_us(100000);
     ech_sweep_start(node_dir, SIGKILL);
     remove_session();
-    ech_remove_all(node_dir, NULL);
+    ech_nodedir_clear(node_dir);
 }
 
 static void become_guard(const char *node_dir)
@@ -69,6 +70,7 @@ int ech_nodeguard_start(const char *node_dir, const char *run_dir, struct ech_er
     if (run_dir && *run_dir && ech_sweep_older(run_dir, node_dir) > 0)
         ech_sleep_us(100000); /* what they held is free when they are gone */
     ech_nodedir_remove_stale();
+    ech_daemon_files_sweep();
     pid_t pid = fork();
     if (pid == 0)
         become_guard(node_dir);

@@ -142,7 +142,9 @@ static void check_cache(struct finding *f)
     snprintf(f->found, sizeof f->found, "%s %s", path, good ? "is writable" : "cannot be written");
     f->verdict = good ? GOOD : NOTE;
     f->mend =
-        good ? NULL : "model hashes are computed anew at each start; set XDG_CACHE_HOME to a writable folder";
+        good
+            ? NULL
+            : "model hashes and speeds are found anew at each start; set XDG_CACHE_HOME to a writable folder";
 }
 
 static const struct {

@@ -85,6 +85,21 @@ expect 0 "$echelon" model show m
 echo '--solo model show m' | same out
 expect 0 "$echelon" plan job.yaml --ranks 3
 echo '--solo plan job.yaml --ranks 3' | same out
+expect 64 "$echelon" plan job.yaml --rank 3
+says err "did you mean --ranks"
+expect 64 "$echelon" plan
+# Nodes are described to it in a file that is gone afterwards.
+printf 'classes: {a: {count: 3, ranks_per_node: 2}}\n' >c.yaml
+expect 0 "$echelon" plan job.yaml --cluster c.yaml --set max_errors=1 --json --force
+grep -qE '^--solo plan job.yaml --set max_errors=1 --json --force --nodes /.*echelon-nodes-......$' out || fail "plan --cluster: $(cat out)"
+[ -e "$(sed 's/.* //' out)" ] && fail "the description of the nodes is left"
+FAKE_SOLO=69 expect 69 "$echelon" plan job.yaml --cluster c.yaml
+[ -e "$(sed 's/.* //' out)" ] && fail "the description of the nodes is left after a refusal"
+expect 64 "$echelon" plan - --cluster c.yaml
+expect 69 "$echelon" plan job.yaml --cluster c.yaml --set resources.nodes=4
+says err "resources.nodes is 4, the cluster has 3 nodes"
+expect 66 "$echelon" plan job.yaml --hosts none
+TMPDIR=/nowhere expect 74 "$echelon" plan job.yaml --cluster c.yaml
 expect 64 "$echelon" data
 one_line err
 # A full output is noticed.

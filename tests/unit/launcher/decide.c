@@ -11,6 +11,7 @@
 #include "launcher/logmerge.h"
 #include "launcher/mpirun.h"
 #include "launcher/origins.h"
+#include "launcher/peers.h"
 #include "launcher/rundirs.h"
 #include "base/sweep.h"
 #include "launcher/tail.h"
@@ -108,6 +109,7 @@ static void command(void **state)
                            .layout = &l,
                            .shm_dir = "/dev/shm/echelon-x",
                            .recovery = true,
+                           .heartbeat_s = 10,
                            .arguments = arguments};
     struct ech_argv argv;
     ech_argv_init(&argv);
@@ -120,18 +122,58 @@ static void command(void **state)
                         "/usr/bin/mpirun -n 6 --enable-recovery --oversubscribe --bind-to none --mca "
                         "mpi_yield_when_idle 1 --mca sharedfp ^sm --mca btl_vader_backing_directory "
                         "/dev/shm/echelon-x --mca osc_sm_backing_directory /dev/shm/echelon-x --mca "
-                        "orte_local_tmpdir_base /dev/shm/echelon-x -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
+                        "orte_local_tmpdir_base /dev/shm/echelon-x --mca oob_tcp_keepalive_time 10 --mca "
+                        "oob_tcp_keepalive_intvl 3 --mca "
+                        "oob_tcp_keepalive_probes 3 -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
                         "ECH_RUN_DIR -x ECH_NODE_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
     ech_argv_fini(&argv);
     m.allocation = true;
     m.recovery = false;
     ech_argv_init(&argv);
     ech_mpirun_command(&m, &argv);
-    assert_string_equal(argv.items[3], "--quiet");
-    assert_string_equal(argv.items[7], "--map-by");
-    assert_string_equal(argv.items[8], "ppr:2:node");
+    assert_string_equal(argv.items[3], "--oversubscribe");
+    assert_string_equal(argv.items[6], "--map-by");
+    assert_string_equal(argv.items[7], "ppr:2:node");
     ech_argv_fini(&argv);
     ech_str_fini(&joined);
+}
+
+/* In Open MPI's words. */
+static void lost_ranks(void **state)
+{
+    (void)state;
+    struct ech_lost_rank lost;
+    assert_true(ech_line_lost_rank(
+        "mpirun noticed that process rank 3 with PID 812 on node n-7 exited on signal 9 (Killed).", &lost));
+    assert_true(lost.rank == 3 && lost.signal == 9 && strcmp(lost.host, "n-7") == 0);
+    assert_false(ech_line_lost_rank("a row noticed that process rank is a word", &lost));
+}
+
+/* Two lines of /proc/net/tcp, as the kernel writes them: to another host, to ourselves, to one that has gone.
+ */
+static void peers(void **state)
+{
+    (void)state;
+    const int64_t sockets[] = {41, 42, 43, 44, 45};
+    const char *table =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        "   0: 01004D0A:BE7F 02004D0A:A39C 01 00000000:00000000 02:000000C2 00000000     0        0 41 2 0 "
+        "20 4 30 10 -1\n"
+        "   1: 01004D0A:BE7F 01004D0A:A39E 01 00000000:00000000 00:00000000 00000000     0        0 42 1 0 "
+        "20 4 30 10 -1\n"
+        "   2: 0100007F:BE7F 0100007F:A39F 01 00000000:00000000 00:00000000 00000000     0        0 43 1 0 "
+        "20 4 30 10 -1\n"
+        "   3: 00000000:BE7F 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 44 1 0 "
+        "20 4 30 10 -1\n"
+        "   4: 01004D0A:BE7F 03004D0A:A3A0 08 00000000:00000000 00:00000000 00000000     0        0 45 1 0 "
+        "20 4 30 10 -1\n"
+        "   5: 01004D0A:BE80 04004D0A:A3A1 01 00000000:00000000 00:00000000 00000000     0        0 99 1 0 "
+        "20 4 30 10 -1\n";
+    assert_int_equal(ech_peers_count(table, sockets, 5), 1);
+    assert_int_equal(ech_peers_count("", sockets, 5), 0);
+    assert_int_equal(ech_peers_count(table, NULL, 0), 0);
+    assert_true(ech_peers_of(getpid()) >= 0);
+    assert_int_equal(ech_peers_of(-1), -1);
 }
 
 static void ending(void **state)
@@ -197,6 +239,11 @@ static void outcome(void **state)
     assert_int_equal(
         outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = EXITED_1}, &retry), 69);
     assert_false(retry);
+    assert_int_equal(
+        outcome_of((struct ech_outcome){.given_up = true, .mpirun_ended = true, .mpirun_status = EXITED_1},
+                   &retry),
+        75);
+    assert_true(retry); /* no rank came in time: perhaps next time */
     assert_int_equal(
         outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = EXITED_66}, &retry), 66);
     assert_int_equal(outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = KILLED}, &retry),
@@ -364,9 +411,10 @@ static void verb_table(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(cores),       cmocka_unit_test(layout),     cmocka_unit_test(command),
-    cmocka_unit_test(ending),      cmocka_unit_test(outcome),    cmocka_unit_test(sweep),
-    cmocka_unit_test(tail),        cmocka_unit_test(same_job),   cmocka_unit_test(run_directories),
-    cmocka_unit_test(merged_logs), cmocka_unit_test(verb_table), cmocka_unit_test(origins),
+    cmocka_unit_test(cores),      cmocka_unit_test(layout),          cmocka_unit_test(command),
+    cmocka_unit_test(ending),     cmocka_unit_test(outcome),         cmocka_unit_test(sweep),
+    cmocka_unit_test(lost_ranks), cmocka_unit_test(peers),           cmocka_unit_test(tail),
+    cmocka_unit_test(same_job),   cmocka_unit_test(run_directories), cmocka_unit_test(merged_logs),
+    cmocka_unit_test(verb_table), cmocka_unit_test(origins),
 };
 ECH_TEST_MAIN(tests)
