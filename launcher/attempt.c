@@ -69,6 +69,7 @@ struct attempt {
     double started; /* monotonic */
     bool came, given_up, over;
     struct ech_str silent; /* who was silent when a phase did not end, in words */
+    double missed_at;      /* since when the phase misses a host that it needs; 0: it does not */
     int lost, excused;     /* hosts that mpirun has lost; of these, while rows ran */
 };
 
@@ -151,6 +152,8 @@ static void on_hosts_lost(void *context, int lost)
     a->lost = lost;
 }
 
+static const double missed_most_s = 4;
+
 /* While rows run the coordinator does without a host that falls silent. In other phases all wait for its
  * ranks: they would until limits.phase is over. */
 static bool misses_a_host(struct attempt *a)
@@ -159,8 +162,14 @@ static bool misses_a_host(struct attempt *a)
     const char *phase = view->rank_count ? view->ranks[0].phase : "";
     if (strcmp(phase, "run") == 0)
         a->excused = a->lost;
-    if (a->lost <= a->excused || a->given_up)
+    if (a->lost <= a->excused || a->given_up) {
+        a->missed_at = 0;
         return a->given_up;
+    }
+    /* A host that is only slow to answer comes back. */
+    a->missed_at = a->missed_at > 0 ? a->missed_at : ech_mono_s();
+    if (ech_mono_s() - a->missed_at < missed_most_s)
+        return false;
     ech_progress_clear(&a->progress);
     ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended",
             a->lost - a->excused, a->lost - a->excused == 1 ? " is" : "s are", phase[0] ? phase : "start");
