@@ -36,13 +36,13 @@ ECH_BV_FUNCTION float ech_bv_float(uint32_t bits)
 
 ECH_BV_FUNCTION float ech_bv_half_at(const uint8_t *p)
 {
-    const uint16_t half = (uint16_t)(p[0] | p[1] << 8);
+    const uint16_t word = (uint16_t)(p[0] | p[1] << 8);
 #ifdef ECH_BV_HALF
-    return ECH_BV_HALF(half);
+    return ECH_BV_HALF(word);
 #elif defined(__F16C__)
-    return _cvtsh_ss(half);
+    return _cvtsh_ss(word);
 #else
-    return ech_from_f16(half);
+    return ech_from_f16(word);
 #endif
 }
 
@@ -55,16 +55,22 @@ ECH_BV_FUNCTION void ech_bv_scales_all(struct ech_block_values *out, int groups,
 }
 
 /* Sixteen bytes of nibbles: elements 0 to 15 low, 16 to 31 high. */
-ECH_BV_FUNCTION void ech_bv_nibbles_32(const uint8_t *from, uint8_t *to)
+ECH_BV_FUNCTION void ech_bv_nibbles_32(const uint8_t *__restrict from, uint8_t *__restrict to)
 {
+#ifdef __AVX2__
+    const __m128i both = _mm_loadu_si128((const __m128i *)(const void *)from);
+    const __m256i apart = _mm256_inserti128_si256(_mm256_castsi128_si256(both), _mm_srli_epi16(both, 4), 1);
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_and_si256(apart, _mm256_set1_epi8(15)));
+#else
     for (int j = 0; j < 16; j++) {
         to[j] = from[j] & 15;
         to[16 + j] = from[j] >> 4;
     }
+#endif
 }
 
 /* Bit j of 32 becomes the fifth of element j. */
-ECH_BV_FUNCTION void ech_bv_fifth_bits(const uint8_t *bits, uint8_t *to)
+ECH_BV_FUNCTION void ech_bv_fifth_bits(const uint8_t *__restrict bits, uint8_t *__restrict to)
 {
 #ifdef __AVX2__
     int32_t all;
@@ -95,34 +101,34 @@ ECH_BV_FUNCTION void ech_bv_look_up(const uint8_t values[16], uint8_t *to)
 #endif
 }
 
-ECH_BV_FUNCTION void ech_bv_q8_0(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q8_0(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 1, ech_bv_half_at(b));
     for (int j = 0; j < 32; j++)
         out->bytes[j] = b[2 + j] ^ 0x80;
 }
 
-ECH_BV_FUNCTION void ech_bv_q4_0(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q4_0(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 1, ech_bv_half_at(b));
     ech_bv_nibbles_32(b + 2, out->bytes);
 }
 
-ECH_BV_FUNCTION void ech_bv_q4_1(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q4_1(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 1, ech_bv_half_at(b));
     out->min[0] = -ech_bv_half_at(b + 2);
     ech_bv_nibbles_32(b + 4, out->bytes);
 }
 
-ECH_BV_FUNCTION void ech_bv_q5_0(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q5_0(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 1, ech_bv_half_at(b));
     ech_bv_nibbles_32(b + 6, out->bytes);
     ech_bv_fifth_bits(b + 2, out->bytes);
 }
 
-ECH_BV_FUNCTION void ech_bv_q5_1(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q5_1(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 1, ech_bv_half_at(b));
     out->min[0] = -ech_bv_half_at(b + 2);
@@ -131,23 +137,23 @@ ECH_BV_FUNCTION void ech_bv_q5_1(const uint8_t *b, struct ech_block_values *out)
 }
 
 /* Two bits an element: of each 32 bytes, elements 0 to 31 are the lowest pairs, 32 to 63 the next, ... */
-ECH_BV_FUNCTION void ech_bv_crumbs_256(const uint8_t *from, uint8_t *to)
+ECH_BV_FUNCTION void ech_bv_crumbs_256(const uint8_t *__restrict from, uint8_t *__restrict to)
 {
-    for (int half = 0; half < 2; half++)
+    for (int side = 0; side < 2; side++)
         for (int part = 0; part < 4; part++)
             for (int i = 0; i < 32; i++)
-                to[128 * half + 32 * part + i] = from[32 * half + i] >> 2 * part & 3;
+                to[128 * side + 32 * part + i] = from[32 * side + i] >> 2 * part & 3;
 }
 
 /* 32 bytes of bits: bit n belongs to elements 32 n to 32 n + 31, at place `to_bit`. */
-ECH_BV_FUNCTION void ech_bv_add_bits(const uint8_t *bits, int to_bit, uint8_t *to)
+ECH_BV_FUNCTION void ech_bv_add_bits(const uint8_t *__restrict bits, int to_bit, uint8_t *__restrict to)
 {
     for (int n = 0; n < 8; n++)
         for (int i = 0; i < 32; i++)
             to[32 * n + i] = (uint8_t)(to[32 * n + i] | (bits[i] >> n & 1) << to_bit);
 }
 
-ECH_BV_FUNCTION void ech_bv_q2_k(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q2_k(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     const float d = ech_bv_half_at(b + 80), dmin = ech_bv_half_at(b + 82);
     ech_bv_crumbs_256(b + 16, out->bytes);
@@ -157,7 +163,7 @@ ECH_BV_FUNCTION void ech_bv_q2_k(const uint8_t *b, struct ech_block_values *out)
     }
 }
 
-ECH_BV_FUNCTION void ech_bv_q3_k(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q3_k(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     const uint8_t *scales = b + 96;
     const float d = ech_bv_half_at(b + 108);
@@ -185,7 +191,7 @@ ECH_BV_FUNCTION void ech_bv_scales_k(const uint8_t *p, float d, float dmin, stru
 }
 
 /* Of each 32 bytes, elements 0 to 31 low, 32 to 63 high. */
-ECH_BV_FUNCTION void ech_bv_nibbles_256(const uint8_t *from, uint8_t *to)
+ECH_BV_FUNCTION void ech_bv_nibbles_256(const uint8_t *__restrict from, uint8_t *__restrict to)
 {
     for (int part = 0; part < 4; part++)
         for (int i = 0; i < 32; i++) {
@@ -194,13 +200,13 @@ ECH_BV_FUNCTION void ech_bv_nibbles_256(const uint8_t *from, uint8_t *to)
         }
 }
 
-ECH_BV_FUNCTION void ech_bv_q4_k(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q4_k(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_k(b + 4, ech_bv_half_at(b), ech_bv_half_at(b + 2), out);
     ech_bv_nibbles_256(b + 16, out->bytes);
 }
 
-ECH_BV_FUNCTION void ech_bv_q5_k(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q5_k(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_k(b + 4, ech_bv_half_at(b), ech_bv_half_at(b + 2), out);
     ech_bv_nibbles_256(b + 48, out->bytes);
@@ -208,15 +214,15 @@ ECH_BV_FUNCTION void ech_bv_q5_k(const uint8_t *b, struct ech_block_values *out)
 }
 
 /* Of each 64 bytes of nibbles: 64 elements low, 64 high. */
-ECH_BV_FUNCTION void ech_bv_q6_k(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_q6_k(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     const float d = ech_bv_half_at(b + 208);
     ech_bv_crumbs_256(b + 128, out->bytes);
-    for (int half = 0; half < 2; half++)
+    for (int side = 0; side < 2; side++)
         for (int i = 0; i < 64; i++) {
-            uint8_t *low = out->bytes + 128 * half + i, *high = low + 64;
-            *low = (uint8_t)((b[64 * half + i] & 15) | *low << 4);
-            *high = (uint8_t)(b[64 * half + i] >> 4 | *high << 4);
+            uint8_t *low = out->bytes + 128 * side + i, *high = low + 64;
+            *low = (uint8_t)((b[64 * side + i] & 15) | *low << 4);
+            *high = (uint8_t)(b[64 * side + i] >> 4 | *high << 4);
         }
     for (int g = 0; g < 16; g++) {
         out->scale[g] = d * (float)(int8_t)b[192 + g];
@@ -224,20 +230,20 @@ ECH_BV_FUNCTION void ech_bv_q6_k(const uint8_t *b, struct ech_block_values *out)
     }
 }
 
-ECH_BV_FUNCTION void ech_bv_uneven_32(const uint8_t *from, uint8_t *to)
+ECH_BV_FUNCTION void ech_bv_uneven_32(const uint8_t *__restrict from, uint8_t *__restrict to)
 {
     static const uint8_t VALUES[16] = ECH_UNEVEN;
     ech_bv_nibbles_32(from, to);
     ech_bv_look_up(VALUES, to);
 }
 
-ECH_BV_FUNCTION void ech_bv_iq4_nl(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_iq4_nl(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 1, ech_bv_half_at(b));
     ech_bv_uneven_32(b + 2, out->bytes);
 }
 
-ECH_BV_FUNCTION void ech_bv_iq4_xs(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_iq4_xs(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     const int high = b[2] | b[3] << 8;
     for (int g = 0; g < 8; g++) {
@@ -248,7 +254,7 @@ ECH_BV_FUNCTION void ech_bv_iq4_xs(const uint8_t *b, struct ech_block_values *ou
     }
 }
 
-ECH_BV_FUNCTION void ech_bv_mxfp4(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_mxfp4(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     static const uint8_t VALUES[16] = ECH_E2M1;
     ech_bv_scales_all(out, 1, ech_bv_float(b[0] < 2 ? 0x200000u << b[0] : (uint32_t)(b[0] - 1) << 23));
@@ -263,7 +269,7 @@ ECH_BV_FUNCTION uint8_t ech_bv_ternary(uint8_t byte, int n)
     return (uint8_t)((uint8_t)(byte * POWER[n]) * 3 >> 8);
 }
 
-ECH_BV_FUNCTION void ech_bv_tq1_0(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_tq1_0(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 8, ech_bv_half_at(b + 52));
     for (int n = 0; n < 5; n++) {
@@ -276,7 +282,7 @@ ECH_BV_FUNCTION void ech_bv_tq1_0(const uint8_t *b, struct ech_block_values *out
         out->bytes[240 + i] = ech_bv_ternary(b[48 + i % 4], i / 4);
 }
 
-ECH_BV_FUNCTION void ech_bv_tq2_0(const uint8_t *b, struct ech_block_values *out)
+ECH_BV_FUNCTION void ech_bv_tq2_0(const uint8_t *__restrict b, struct ech_block_values *__restrict out)
 {
     ech_bv_scales_all(out, 8, ech_bv_half_at(b + 64));
     ech_bv_crumbs_256(b, out->bytes);
@@ -287,49 +293,49 @@ ECH_BV_FUNCTION void ech_bv_values(enum ech_wtype type, const void *block, struc
 {
     switch ((int)type) {
     case ECH_W_Q8_0:
-        ech_bv_q8_0(block, out);
+        ech_bv_q8_0((const uint8_t *)block, out);
         break;
     case ECH_W_Q4_0:
-        ech_bv_q4_0(block, out);
+        ech_bv_q4_0((const uint8_t *)block, out);
         break;
     case ECH_W_Q4_1:
-        ech_bv_q4_1(block, out);
+        ech_bv_q4_1((const uint8_t *)block, out);
         break;
     case ECH_W_Q5_0:
-        ech_bv_q5_0(block, out);
+        ech_bv_q5_0((const uint8_t *)block, out);
         break;
     case ECH_W_Q5_1:
-        ech_bv_q5_1(block, out);
+        ech_bv_q5_1((const uint8_t *)block, out);
         break;
     case ECH_W_Q2_K:
-        ech_bv_q2_k(block, out);
+        ech_bv_q2_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q3_K:
-        ech_bv_q3_k(block, out);
+        ech_bv_q3_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q4_K:
-        ech_bv_q4_k(block, out);
+        ech_bv_q4_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q5_K:
-        ech_bv_q5_k(block, out);
+        ech_bv_q5_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q6_K:
-        ech_bv_q6_k(block, out);
+        ech_bv_q6_k((const uint8_t *)block, out);
         break;
     case ECH_W_IQ4_NL:
-        ech_bv_iq4_nl(block, out);
+        ech_bv_iq4_nl((const uint8_t *)block, out);
         break;
     case ECH_W_IQ4_XS:
-        ech_bv_iq4_xs(block, out);
+        ech_bv_iq4_xs((const uint8_t *)block, out);
         break;
     case ECH_W_MXFP4:
-        ech_bv_mxfp4(block, out);
+        ech_bv_mxfp4((const uint8_t *)block, out);
         break;
     case ECH_W_TQ1_0:
-        ech_bv_tq1_0(block, out);
+        ech_bv_tq1_0((const uint8_t *)block, out);
         break;
     case ECH_W_TQ2_0:
-        ech_bv_tq2_0(block, out);
+        ech_bv_tq2_0((const uint8_t *)block, out);
         break;
     }
 }

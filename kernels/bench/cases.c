@@ -113,9 +113,9 @@ static void add_shape(struct text *t, const struct ech_case *c)
 
 static void add_flags(struct text *t, const struct ech_case *c)
 {
-    static const char *const names[] = {"bias",   "residual",  "in place",   "special",
-                                        "causal", "slopes",    "normalised", "interleaved",
-                                        "also",   "no values", "ties",       "own keys"};
+    static const char *const names[] = {"bias",   "residual",   "in place",    "special", "causal",
+                                        "slopes", "normalised", "interleaved", "also",    "no values",
+                                        "ties",   "own keys",   "bf16 keys"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (c->flags & 1u << i)
             add(t, ", %s", c->op == ECH_CASE_NORM && i == 0 ? "shift" : names[i]);

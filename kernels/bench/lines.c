@@ -169,6 +169,29 @@ static void attention(struct set *s)
         }
 }
 
+/* A token over a cache: one query a sequence, heads that share keys; Gemma 3 270M's and Llama's shapes. */
+static void decoding_attention(struct set *s)
+{
+    static const struct {
+        int64_t heads, kv_heads, head_dim;
+    } shapes[] = {{4, 1, 256}, {32, 8, 64}};
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (int half = 0; half < 2; half++) {
+            struct ech_case c = {.op = ECH_CASE_ATTENTION,
+                                 .format = ECH_FMT_F32,
+                                 .sequences = 4,
+                                 .lengths = {1, 1, 1, 1},
+                                 .key_lengths = {4096, 4096, 4096, 4096},
+                                 .heads = shapes[i].heads,
+                                 .kv_heads = shapes[i].kv_heads,
+                                 .head_dim = shapes[i].head_dim,
+                                 .flags = ECH_CASE_CAUSAL | ECH_CASE_KEYS |
+                                          (unsigned)(half ? ECH_CASE_HALF_KEYS : 0)};
+            if (!s->options->quick)
+                add_both(s, &c, false, ECH_RATE_BYTES);
+        }
+}
+
 /* Working sets of 240 rows, what a chunk of the engine holds. */
 static void rows(struct set *s)
 {
@@ -190,6 +213,9 @@ static void rows(struct set *s)
         {.op = ECH_CASE_ROTARY, .rows = 240, .outputs = 512, .heads = 12, .head_dim = 32, .rotary = 32},
         {.op = ECH_CASE_TOPK, .rows = 4, .outputs = 1, .inner = 32000},
         {.op = ECH_CASE_TOPK, .rows = 4, .outputs = 50, .inner = 32000},
+        {.op = ECH_CASE_LOG_SOFTMAX, .rows = 1, .inner = 262144},
+        {.op = ECH_CASE_TOPK, .rows = 1, .outputs = 1, .inner = 262144},
+        {.op = ECH_CASE_TOPK, .rows = 1, .outputs = 64, .inner = 262144},
         {.op = ECH_CASE_CONVERT, .y_type = ECH_A_BF16, .rows = 240, .inner = 384},
         {.op = ECH_CASE_CONVERT, .y_type = ECH_A_Q8, .rows = 240, .inner = 384},
         {.op = ECH_CASE_CONVERT, .x_type = ECH_A_BF16, .rows = 240, .inner = 384},
@@ -246,6 +272,7 @@ int ech_lines_make(const struct ech_kernels_bench *options, int threads, struct 
     decoding(&s);
     blocks(&s);
     attention(&s);
+    decoding_attention(&s);
     rows(&s);
     if (!s.lacking)
         return ECH_BENCH_OK;

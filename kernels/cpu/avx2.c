@@ -14,6 +14,7 @@
 #include "kernels/cpu/int4_madd.h"
 #include "kernels/cpu/block_madd.h"
 #include "kernels/cpu/block_panel.h"
+#include "kernels/cpu/block_row.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/block_product.h"
 #include "kernels/cpu/rows_convert.h"

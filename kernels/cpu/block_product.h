@@ -161,11 +161,9 @@ static void block_vector_panel(const struct ech_linear_args *a, const struct blo
 {
     _Alignas(64) float sums[ECH_PANEL];
     const int64_t first = panel * ECH_PANEL, left = a->n - first, width = left < ECH_PANEL ? left : ECH_PANEL;
-    for (int64_t j = 0; j < width; j += 16) {
-        v->run(a, x, first + j, sums + j);
-        if (a->bias)
-            v16_store(sums + j, v16_add(v16_load(sums + j), row_load(a->bias + first, j, width)));
-    }
+    v->run(a, x, first, sums);
+    for (int64_t j = 0; a->bias && j < width; j += 16)
+        v16_store(sums + j, v16_add(v16_load(sums + j), row_load(a->bias + first, j, width)));
     finish(&(struct finish){.args = a, .sums = sums, .rows = 1, .column = first, .width = width});
 }
 
@@ -183,9 +181,9 @@ static int block_vector_run(struct ech_queue *queue, const struct ech_linear_arg
                             const struct block_vector *v)
 {
     const int threads = block_threads(queue, a);
-    if (!queue || queue->bytes < v->bytes(a->k))
+    if (v->bytes(a->k) > (queue ? queue->bytes : 0))
         return ECH_OP_MEMORY;
-    void *x = queue->workspace;
+    void *x = queue ? queue->workspace : NULL;
     v->bring(a, x);
     struct pile pile = {.count = ech_panels(a->n), .unit = 1, .threads = threads};
 #ifdef _OPENMP
@@ -204,9 +202,10 @@ static int block_linear(struct ech_queue *queue, const struct ech_linear_args *a
 {
     if (a->m == 0 || a->n == 0)
         return ECH_OP_OK;
+    const bool one = a->m == 1 && a->k > 0;
     if (a->format == ECH_FMT_BLOCK)
-        return block_matrix(queue, a, &FORMAT_F32);
-    const struct block_vector *v = a->m == 1 && a->k > 0 ? block_vector_of(a->w_type) : NULL;
+        return one ? block_vector_run(queue, a, &BLOCK_ROW_F32) : block_matrix(queue, a, &FORMAT_F32);
+    const struct block_vector *v = one ? block_vector_of(a->w_type) : NULL;
     return v ? block_vector_run(queue, a, v)
              : block_matrix(queue, a, block_format_of(ech_block_type(a->w_type)));
 }

@@ -184,8 +184,8 @@ INLINE __m512 halves512(const struct rows512 *rows, int64_t at)
     __m128i low = _mm_setzero_si128(), high = low;
     FOR(j, 8)
     {
-        low = _mm_insert_epi16(low, half_at512(rows->at[j] + at), j);
-        high = _mm_insert_epi16(high, half_at512(rows->at[j + 8] + at), j);
+        low = _mm_insert_epi16(low, (short)half_at512(rows->at[j] + at), j);
+        high = _mm_insert_epi16(high, (short)half_at512(rows->at[j + 8] + at), j);
     }
     return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
 }

@@ -207,7 +207,9 @@ INLINE void block_vector(const struct ech_linear_args *a, const struct x512 *x, 
     static void block_vector_##name(const struct ech_linear_args *a, const void *x, int64_t first,           \
                                     float *sums)                                                             \
     {                                                                                                        \
-        block_vector(a, x, first, sums, ECH_W_##name, (struct ech_block_type){#name, __VA_ARGS__});          \
+        for (int64_t j = 0; j < ECH_PANEL && first + j < a->n; j += 16)                                      \
+            block_vector(a, x, first + j, sums + j, ECH_W_##name,                                            \
+                         (struct ech_block_type){#name, __VA_ARGS__});                                       \
     }
 ECH_BLOCK_TYPES(BLOCK_VECTORS)
 

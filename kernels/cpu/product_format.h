@@ -28,7 +28,7 @@ struct product_format {
 };
 
 /* One row of x (m is 1) on a file's own blocks: what is made of the row (bytes, bring), and the sums of
- * outputs [first, first + 16), as many as there are. */
+ * outputs [first, first + 64), as many as there are (whole vectors of sums are written). */
 struct block_vector {
     size_t (*bytes)(int64_t k);
     void (*bring)(const struct ech_linear_args *a, void *x);

@@ -70,6 +70,23 @@ says err "n2 is left out"
 expect 78 "$echelon" run job.yaml --cluster c.yaml --hosts <(echo x9) --dry-run
 says err "host x9 is in no class"
 
+# One rank a NUMA domain, but never more than cores; a list is no cluster file in braces; the launch command is the user's.
+HWLOC_SYNTHETIC="pack:2 numa:2 core:4 pu:1" expect 0 "$echelon" run job.yaml --dry-run
+says out "mpirun -n $(($(nproc) < 4 ? $(nproc) : 4)) "
+HWLOC_SYNTHETIC="pack:2 numa:2 core:4 pu:1" expect 0 "$echelon" run job.yaml --dry-run --set resources.ranks_per_node=3
+says out "mpirun -n 3 "
+expect 0 "$echelon" run job.yaml --dry-run --set resources.device=cuda
+says out "-x ECH_BIND "
+echo '{classes: {a: {hosts: n1}}}' >flow
+expect 64 "$echelon" run job.yaml --hosts flow --dry-run
+says err "a cluster file is named by --cluster"
+expect 0 "$echelon" run job.yaml --cluster flow --dry-run
+grep -q plm_rsh_agent out && fail "a cluster file without launch takes another command than the user's"
+expect 69 "$echelon" submit job.yaml --cluster flow
+expect 0 "$echelon" submit job.yaml --cluster flow --dry-run
+says out "#SBATCH --nodelist=n1"
+expect 64 "$echelon" submit job.yaml --clusters flow
+
 expect 0 "$echelon" --man
 says out ".TH ECHELON 1"
 says out ".SS \"echelon resume RUN"
