@@ -36,13 +36,13 @@ ECH_BV_FUNCTION float ech_bv_float(uint32_t bits)
 
 ECH_BV_FUNCTION float ech_bv_half_at(const uint8_t *p)
 {
-    const uint16_t half = (uint16_t)(p[0] | p[1] << 8);
+    const uint16_t word = (uint16_t)(p[0] | p[1] << 8);
 #ifdef ECH_BV_HALF
-    return ECH_BV_HALF(half);
+    return ECH_BV_HALF(word);
 #elif defined(__F16C__)
-    return _cvtsh_ss(half);
+    return _cvtsh_ss(word);
 #else
-    return ech_from_f16(half);
+    return ech_from_f16(word);
 #endif
 }
 
@@ -133,10 +133,10 @@ ECH_BV_FUNCTION void ech_bv_q5_1(const uint8_t *b, struct ech_block_values *out)
 /* Two bits an element: of each 32 bytes, elements 0 to 31 are the lowest pairs, 32 to 63 the next, ... */
 ECH_BV_FUNCTION void ech_bv_crumbs_256(const uint8_t *from, uint8_t *to)
 {
-    for (int half = 0; half < 2; half++)
+    for (int side = 0; side < 2; side++)
         for (int part = 0; part < 4; part++)
             for (int i = 0; i < 32; i++)
-                to[128 * half + 32 * part + i] = from[32 * half + i] >> 2 * part & 3;
+                to[128 * side + 32 * part + i] = from[32 * side + i] >> 2 * part & 3;
 }
 
 /* 32 bytes of bits: bit n belongs to elements 32 n to 32 n + 31, at place `to_bit`. */
@@ -212,11 +212,11 @@ ECH_BV_FUNCTION void ech_bv_q6_k(const uint8_t *b, struct ech_block_values *out)
 {
     const float d = ech_bv_half_at(b + 208);
     ech_bv_crumbs_256(b + 128, out->bytes);
-    for (int half = 0; half < 2; half++)
+    for (int side = 0; side < 2; side++)
         for (int i = 0; i < 64; i++) {
-            uint8_t *low = out->bytes + 128 * half + i, *high = low + 64;
-            *low = (uint8_t)((b[64 * half + i] & 15) | *low << 4);
-            *high = (uint8_t)(b[64 * half + i] >> 4 | *high << 4);
+            uint8_t *low = out->bytes + 128 * side + i, *high = low + 64;
+            *low = (uint8_t)((b[64 * side + i] & 15) | *low << 4);
+            *high = (uint8_t)(b[64 * side + i] >> 4 | *high << 4);
         }
     for (int g = 0; g < 16; g++) {
         out->scale[g] = d * (float)(int8_t)b[192 + g];
@@ -287,49 +287,49 @@ ECH_BV_FUNCTION void ech_bv_values(enum ech_wtype type, const void *block, struc
 {
     switch ((int)type) {
     case ECH_W_Q8_0:
-        ech_bv_q8_0(block, out);
+        ech_bv_q8_0((const uint8_t *)block, out);
         break;
     case ECH_W_Q4_0:
-        ech_bv_q4_0(block, out);
+        ech_bv_q4_0((const uint8_t *)block, out);
         break;
     case ECH_W_Q4_1:
-        ech_bv_q4_1(block, out);
+        ech_bv_q4_1((const uint8_t *)block, out);
         break;
     case ECH_W_Q5_0:
-        ech_bv_q5_0(block, out);
+        ech_bv_q5_0((const uint8_t *)block, out);
         break;
     case ECH_W_Q5_1:
-        ech_bv_q5_1(block, out);
+        ech_bv_q5_1((const uint8_t *)block, out);
         break;
     case ECH_W_Q2_K:
-        ech_bv_q2_k(block, out);
+        ech_bv_q2_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q3_K:
-        ech_bv_q3_k(block, out);
+        ech_bv_q3_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q4_K:
-        ech_bv_q4_k(block, out);
+        ech_bv_q4_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q5_K:
-        ech_bv_q5_k(block, out);
+        ech_bv_q5_k((const uint8_t *)block, out);
         break;
     case ECH_W_Q6_K:
-        ech_bv_q6_k(block, out);
+        ech_bv_q6_k((const uint8_t *)block, out);
         break;
     case ECH_W_IQ4_NL:
-        ech_bv_iq4_nl(block, out);
+        ech_bv_iq4_nl((const uint8_t *)block, out);
         break;
     case ECH_W_IQ4_XS:
-        ech_bv_iq4_xs(block, out);
+        ech_bv_iq4_xs((const uint8_t *)block, out);
         break;
     case ECH_W_MXFP4:
-        ech_bv_mxfp4(block, out);
+        ech_bv_mxfp4((const uint8_t *)block, out);
         break;
     case ECH_W_TQ1_0:
-        ech_bv_tq1_0(block, out);
+        ech_bv_tq1_0((const uint8_t *)block, out);
         break;
     case ECH_W_TQ2_0:
-        ech_bv_tq2_0(block, out);
+        ech_bv_tq2_0((const uint8_t *)block, out);
         break;
     }
 }

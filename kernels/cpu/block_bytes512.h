@@ -63,10 +63,10 @@ INLINE __m512i z_add_bit(__m512i to, __m512i x, __m512i mask, int bit)
 }
 
 /* Types of 32 with 16 bytes of nibbles each, `at` bytes from the block's first. */
-INLINE struct bytes512 nibbles512(const uint8_t *w, int64_t at, int64_t stride)
+INLINE struct bytes512 nibbles512(const uint8_t *w, int64_t at, int64_t stride, const int count)
 {
     struct bytes512 o;
-    FOR(h, 2)
+    FOR(h, count)
     {
         const __m512i z = z_lanes(w + at + 4 * h * stride, stride);
         o.v[2 * h] = z_low(z);
@@ -75,19 +75,20 @@ INLINE struct bytes512 nibbles512(const uint8_t *w, int64_t at, int64_t stride)
     return o;
 }
 
-INLINE struct bytes512 looked_up512(struct bytes512 o, const uint8_t values[16])
+INLINE struct bytes512 looked_up512(struct bytes512 o, const uint8_t values[16], const int count)
 {
     const __m512i table = z_same(values);
-    FOR(i, 4) o.v[i] = _mm512_shuffle_epi8(table, o.v[i]);
+    FOR(i, 2 * count) o.v[i] = _mm512_shuffle_epi8(table, o.v[i]);
     return o;
 }
 
 /* And 32 fifth bits `at` bytes from the block's first. */
-INLINE struct bytes512 fifths512(struct bytes512 o, const uint8_t *w, int64_t at, int64_t stride)
+INLINE struct bytes512 fifths512(struct bytes512 o, const uint8_t *w, int64_t at, int64_t stride,
+                                 const int count)
 {
     const __m512i bit = _mm512_set1_epi64((int64_t)0x8040201008040201);
     const __m512i first = _mm512_broadcast_i32x4(_mm_set_epi64x(0x0101010101010101, 0));
-    FOR(h, 2)
+    FOR(h, count)
     {
         const __m512i z = z_lanes(w + at + 4 * h * stride, stride);
         o.v[2 * h] = z_add_bit(o.v[2 * h], _mm512_shuffle_epi8(z, first), bit, 16);
@@ -97,10 +98,10 @@ INLINE struct bytes512 fifths512(struct bytes512 o, const uint8_t *w, int64_t at
     return o;
 }
 
-INLINE struct bytes512 bytes512_q8_0(const uint8_t *w)
+INLINE struct bytes512 bytes512_q8_0(const uint8_t *w, const int count)
 {
     struct bytes512 o;
-    FOR(i, 4) o.v[i] = _mm512_xor_si512(z_lanes(w + 2 + i / 2 * 136 + i % 2 * 16, 34), z_set(0x80));
+    FOR(i, 2 * count) o.v[i] = _mm512_xor_si512(z_lanes(w + 2 + i / 2 * 136 + i % 2 * 16, 34), z_set(0x80));
     return o;
 }
 
@@ -182,25 +183,25 @@ INLINE struct bytes512 bytes512_stored(const uint8_t *bytes)
     return o;
 }
 
-/* `type` is a constant. */
-INLINE struct bytes512 bytes512_of(const enum ech_wtype type, const uint8_t *w)
+/* `type` is a constant; types of 32: `count` halves of the superblock are there. */
+INLINE struct bytes512 bytes512_of(const enum ech_wtype type, const uint8_t *w, const int count)
 {
     static const uint8_t UNEVEN[16] = ECH_UNEVEN, E2M1[16] = ECH_E2M1;
     switch ((int)type) {
     case ECH_W_Q8_0:
-        return bytes512_q8_0(w);
+        return bytes512_q8_0(w, count);
     case ECH_W_Q4_0:
-        return nibbles512(w, 2, 18);
+        return nibbles512(w, 2, 18, count);
     case ECH_W_Q4_1:
-        return nibbles512(w, 4, 20);
+        return nibbles512(w, 4, 20, count);
     case ECH_W_Q5_0:
-        return fifths512(nibbles512(w, 6, 22), w, 2, 22);
+        return fifths512(nibbles512(w, 6, 22, count), w, 2, 22, count);
     case ECH_W_Q5_1:
-        return fifths512(nibbles512(w, 8, 24), w, 4, 24);
+        return fifths512(nibbles512(w, 8, 24, count), w, 4, 24, count);
     case ECH_W_IQ4_NL:
-        return looked_up512(nibbles512(w, 2, 18), UNEVEN);
+        return looked_up512(nibbles512(w, 2, 18, count), UNEVEN, count);
     case ECH_W_MXFP4:
-        return looked_up512(nibbles512(w, 1, 17), E2M1);
+        return looked_up512(nibbles512(w, 1, 17, count), E2M1, count);
     case ECH_W_Q2_K:
         return crumbs512(w + 16);
     case ECH_W_Q3_K:
@@ -212,7 +213,7 @@ INLINE struct bytes512 bytes512_of(const enum ech_wtype type, const uint8_t *w)
     case ECH_W_Q6_K:
         return bytes512_q6_k(w);
     case ECH_W_IQ4_XS:
-        return looked_up512(bytes512_iq4_xs(w), UNEVEN);
+        return looked_up512(bytes512_iq4_xs(w), UNEVEN, count);
     case ECH_W_TQ2_0:
         return crumbs512(w);
     default:

@@ -31,6 +31,7 @@ INLINE void block_group(const float *w, const float *a, int64_t lda, const int r
 {
     const int words = 8 / groups;
     struct w16 bytes[8];
+    __asm__ volatile("" ::: "memory"); /* what rows share between columns is loaded again, not spilled */
     FOR(i, words) bytes[i] = w16_load(w + 16 * (g * words + i));
     const struct v16 scale = v16_load(w + BLOCK_BYTES + 16 * g);
     const struct v16 min = mins ? v16_load(w + BLOCK_BYTES + 16 * (groups + g)) : v16_zero();
@@ -62,14 +63,14 @@ INLINE void tile_block(const struct tile *t, const int rows, const int vectors, 
     tile_finish(t, rows, vectors, sum);
 }
 
-/* Strips of two vectors and eight rows keep 16 sums and the bytes in registers; AVX2 one vector, four rows.
+/* Strips of two vectors (a panel has four) and eight rows keep 16 sums and the bytes in registers; AVX2 one
+ * vector, four rows.
  */
 #if TILE_VECTORS == 4
 enum { BLOCK_STRIP = 2, BLOCK_TILE_ROWS = 8 };
 #define BLOCK_SHAPES(run, table)                                                                             \
-    TILE_SHAPES_8(run, 1)                                                                                    \
     TILE_SHAPES_8(run, 2)                                                                                    \
-    static const struct tile_table table = {{{TILE_NAMES_8(run, 1)}, {TILE_NAMES_8(run, 2)}}};
+    static const struct tile_table table = {{{NULL}, {TILE_NAMES_8(run, 2)}}};
 #else
 enum { BLOCK_STRIP = 1, BLOCK_TILE_ROWS = 4 };
 #define BLOCK_SHAPES(run, table)                                                                             \
@@ -123,7 +124,11 @@ static bool block_in_place(const struct ech_linear_args *a)
                                                         .in_place = block_in_place,                          \
                                                         .bring = block_bring};
 
+#ifdef BLOCK_BYTES_WIDE /* the dots take any byte */
+#define block_wide_format block_plain_format
+#else
 BLOCK_FORMAT(block_wide, 1, false, true)
+#endif
 BLOCK_FORMAT(block_plain, 1, false, false)
 BLOCK_FORMAT(block_mins, 1, true, false)
 BLOCK_FORMAT(block_halves, 2, false, false)

@@ -80,10 +80,17 @@ INLINE void turn512(const __m512i z[4], __m512i to[4])
     to[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
 }
 
-/* Dots of 16 outputs and a superblock: dots[g]. With halves, group 2p + s of the half h is dots[8h + 2p + s].
- */
-INLINE void super_dots(const enum ech_wtype type, const struct rows512 *rows, const struct x512 *x,
-                       const bool halves, __m512i *dots)
+/* What of x a superblock, or half of one, is multiplied by. */
+struct part512 {
+    const int8_t *bytes;
+    const float *scale, *min;
+    const int32_t *start;
+};
+
+/* Dots of 16 outputs and a superblock of `count` halves: dots[g]. With halves (groups of 16), group 2p + s of
+ * the half h is dots[8h + 2p + s]. */
+INLINE void super_dots(const enum ech_wtype type, const struct rows512 *rows, const struct part512 *x,
+                       const int count, const bool halves, __m512i *dots)
 {
     __m512i z[4][4];
     FOR(i, 4)
@@ -91,8 +98,8 @@ INLINE void super_dots(const enum ech_wtype type, const struct rows512 *rows, co
         __m512i sums[4][4];
         FOR(j, 4)
         {
-            const struct bytes512 w = bytes512_of(type, rows->at[4 * i + j]);
-            FOR(h, 2)
+            const struct bytes512 w = bytes512_of(type, rows->at[4 * i + j], count);
+            FOR(h, count)
             {
                 const __m512i first = dot512(_mm512_setzero_si512(), w.v[2 * h], x->bytes + 128 * h);
                 const __m512i start = halves ? _mm512_setzero_si512() : first;
@@ -100,9 +107,9 @@ INLINE void super_dots(const enum ech_wtype type, const struct rows512 *rows, co
                 sums[2 * h + 1][j] = dot512(start, w.v[2 * h + 1], x->bytes + 128 * h + 64);
             }
         }
-        FOR(s, 4) if (halves || s % 2) z[s][i] = across512(sums[s]);
+        FOR(s, 2 * count) if (halves || s % 2) z[s][i] = across512(sums[s]);
     }
-    FOR(h, 2)
+    FOR(h, count)
     {
         if (halves) {
             __m512i even[4], odd[4];
@@ -119,15 +126,16 @@ INLINE void super_dots(const enum ech_wtype type, const struct rows512 *rows, co
     }
 }
 
-/* The chains of 16 outputs go on over `groups` of 32. */
+/* The chains of 16 outputs go on over `groups` of 32, no more than `count` halves hold. */
 INLINE __m512 super_chain(const enum ech_wtype type, const struct ech_block_type t,
-                          const struct rows512 *rows, const struct x512 *x, int64_t groups, __m512 sum)
+                          const struct rows512 *rows, const struct part512 *x, const int count,
+                          int64_t groups, __m512 sum)
 {
     const bool halves = t.group < 32;
     const int parts = halves ? 2 : 1;
     __m512i dots[2 * SUPER_GROUPS];
     struct scales512 s;
-    super_dots(type, rows, x, halves, dots);
+    super_dots(type, rows, x, count, halves, dots);
     scales512_of(type, rows, groups, &s);
     for (int64_t g = 0; g < groups * parts; g++) {
         const __m512i dot = t.offset ? _mm512_add_epi32(dots[g], _mm512_set1_epi32(x->start[g])) : dots[g];
@@ -139,11 +147,11 @@ INLINE __m512 super_chain(const enum ech_wtype type, const struct ech_block_type
     return sum;
 }
 
-/* Blocks of 32 that do not fill a superblock, with zeros behind them. */
+/* Less than half a superblock of blocks of 32, with zeros behind them. */
 INLINE __m512 rest_chain(const enum ech_wtype type, const struct ech_block_type t, const struct rows512 *rows,
-                         const struct x512 *x, int64_t groups, __m512 sum)
+                         const struct part512 *x, int64_t groups, __m512 sum)
 {
-    uint8_t room[16][SUPER_GROUPS * 34];
+    uint8_t room[16][SUPER_GROUPS / 2 * 34];
     struct rows512 copies;
     FOR(j, 16)
     {
@@ -151,7 +159,22 @@ INLINE __m512 rest_chain(const enum ech_wtype type, const struct ech_block_type 
         memcpy(room[j], rows->at[j], (size_t)(groups * t.bytes));
         copies.at[j] = room[j];
     }
-    return super_chain(type, t, &copies, x, groups, sum);
+    return super_chain(type, t, &copies, x, 1, groups, sum);
+}
+
+/* Types of 32 whose rows end within a superblock. */
+INLINE __m512 tail_chain(const enum ech_wtype type, const struct ech_block_type t, struct rows512 *rows,
+                         const struct x512 *x, int64_t groups, __m512 sum)
+{
+    struct part512 part = {x->bytes, x->scale, x->min, x->start};
+    if (groups >= SUPER_GROUPS / 2) {
+        sum = super_chain(type, t, rows, &part, 1, SUPER_GROUPS / 2, sum);
+        FOR(j, 16) rows->at[j] += SUPER_GROUPS / 2 * t.bytes;
+        part = (struct part512){x->bytes + SUPER / 2, x->scale + SUPER_GROUPS / 2, x->min + SUPER_GROUPS / 2,
+                                x->start + SUPER_GROUPS / 2};
+        groups -= SUPER_GROUPS / 2;
+    }
+    return groups ? rest_chain(type, t, rows, &part, groups, sum) : sum;
 }
 
 /* Outputs [first, first + 16), or as many as there are: their sums. The lines that the next 16 outputs will
@@ -166,14 +189,17 @@ INLINE void block_vector(const struct ech_linear_args *a, const struct x512 *x, 
     __m512 sum = _mm512_setzero_ps();
     FOR(j, 16) rows.at[j] = w + (first + j < last ? first + j : last) * bytes;
     for (int64_t s = 0; s < supers; s++) {
+        const struct part512 part = {x[s].bytes, x[s].scale, x[s].min, x[s].start};
         for (int64_t i = 0; i < 16 * step; i += 64)
             __builtin_prefetch(ahead + i, 0, 3);
         ahead += 16 * step;
-        sum = super_chain(type, t, &rows, &x[s], SUPER_GROUPS, sum);
+        sum = super_chain(type, t, &rows, &part, 2, SUPER_GROUPS, sum);
         FOR(j, 16) rows.at[j] += step;
     }
-    if (a->k % SUPER)
-        sum = rest_chain(type, t, &rows, &x[supers], a->k % SUPER / 32, sum);
+    for (int64_t i = 0, left = 16 * (bytes - supers * step); i < left; i += 64)
+        __builtin_prefetch(ahead + i, 0, 3);
+    if (t.elements == 32 && a->k % SUPER)
+        sum = tail_chain(type, t, &rows, &x[supers], a->k % SUPER / 32, sum);
     _mm512_storeu_ps(sums, sum);
 }
 

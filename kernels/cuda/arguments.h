@@ -5,10 +5,13 @@
 
 #include "kernels/cuda/inside.h"
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* a function that is called as a struct is */
 extern "C" {
 #include "kernels/blocks.h"
 #include "kernels/check.h"
 }
+#pragma GCC diagnostic pop
 
 int cuda_check_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
                     const void *packed, int64_t part, int64_t parts);

@@ -71,8 +71,8 @@ __device__ static float plain_weight(const uint8_t *row, enum ech_wtype type, in
     if (type == ECH_W_F32)
         return __uint_as_float((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
                                (uint32_t)p[3] << 24);
-    uint16_t half = (uint16_t)(p[0] | p[1] << 8);
-    return type == ECH_W_F16 ? from_f16(half) : from_bf16(half);
+    uint16_t word = (uint16_t)(p[0] | p[1] << 8);
+    return type == ECH_W_F16 ? from_f16(word) : from_bf16(word);
 }
 
 /* Bias, activation, residual, the type of y. */
