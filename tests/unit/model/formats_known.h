@@ -1,4 +1,4 @@
-/* Made by make_known.py: do not edit. Name, rows, columns, first value, sum. */
+/* Written by make_known.py, not by hand. Name, rows, columns, first value, sum. */
 static const struct known known_aren[] = {
     {"model.encoder.embed_tokens.weight", 51, 32, 0.191889286, -67.7098874},
     {"model.encoder.layers.0.self_attn.q_proj.weight", 32, 32, 0.0615218729, -4.51980754},

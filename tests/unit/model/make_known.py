@@ -34,7 +34,7 @@ def ct2(folder, wanted):
     return rows
 
 
-print('/* Made by make_known.py: do not edit. Name, rows, columns, first value, sum. */')
+print('/* Written by make_known.py, not by hand. Name, rows, columns, first value, sum. */')
 table('known_aren', ct2(aren, [
     ('model.encoder.embed_tokens.weight', 'encoder/embeddings/weight', 0, 1),
     ('model.encoder.layers.0.self_attn.q_proj.weight', 'encoder/layer_0/self_attention/linear_0/weight', 0, 3),
