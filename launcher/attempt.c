@@ -1,6 +1,7 @@
 /* An attempt: see attempt.h. */
 #include "launcher/attempt.h"
 
+#include "launcher/allocation.h"
 #include "launcher/hosts.h"
 #include "launcher/progress.h"
 #include "launcher/report.h"
@@ -39,7 +40,7 @@ int ech_outcome_code(const struct ech_outcome *o, bool *retry)
     }
     if (o->stopped_by_us)
         return ECH_REQUEUE;
-    if (o->begun == 0 && !o->hosts_lost && o->mpirun_ended && WIFEXITED(o->mpirun_status)) {
+    if (o->begun == 0 && !o->hosts_lost && !o->given_up && o->mpirun_ended && WIFEXITED(o->mpirun_status)) {
         int status = WEXITSTATUS(o->mpirun_status);
         if (status != ECH_REQUEUE) /* it could not start: another attempt would not either */
             return status >= ECH_USAGE && status <= ECH_CONFIG ? status : ECH_UNAVAILABLE;
@@ -55,6 +56,7 @@ struct attempt {
     int number;
     struct ech_layout layout;
     struct ech_hosts hosts; /* none: mpirun's own choice */
+    struct ech_str exclude; /* nodes that srun is not to use */
     char *hosts_path, *result_path, *log_path;
     int log; /* descriptor, -1: could not be made */
     struct ech_follower follower;
@@ -63,8 +65,12 @@ struct attempt {
     struct ech_lines lines;
     int warnings;
     double coordinator_seen,
-        heard_at; /* the wall clock of rank 0's last event, and when it was seen to move */
-    bool given_up;
+        heard_at;   /* the wall clock of rank 0's last event, and when it was seen to move */
+    double started; /* monotonic */
+    bool came, given_up, over;
+    struct ech_str silent; /* who was silent when a phase did not end, in words */
+    double missed_at;      /* since when the phase misses a host that it needs; 0: it does not */
+    int lost, excused;     /* hosts that mpirun has lost; of these, while rows ran */
 };
 
 /* Warnings of the ranks reach the user at once; errors come at the end, once, from the result. */
@@ -126,7 +132,8 @@ static bool coordinator_fell_silent(struct attempt *a)
     const struct ech_run_view *view = &a->follower.view;
     const struct ech_rank_view *zero = view->rank_count ? &view->ranks[0] : NULL;
     double now = ech_mono_s();
-    double most = 2 * a->ready->job->limits.heartbeat + a->ready->job->limits.disk_full + QUIET_S;
+    double most =
+        2 * a->ready->job->limits.heartbeat + (a->lost ? 0 : a->ready->job->limits.disk_full + QUIET_S);
     if (!zero || strcmp(zero->phase, "run") != 0 || zero->last_seen != a->coordinator_seen) {
         a->coordinator_seen = zero ? zero->last_seen : 0;
         a->heard_at = now;
@@ -139,10 +146,76 @@ static bool coordinator_fell_silent(struct attempt *a)
     return a->given_up = true;
 }
 
+static void on_hosts_lost(void *context, int lost)
+{
+    struct attempt *a = context;
+    a->lost = lost;
+}
+
+static const double missed_most_s = 4;
+
+/* While rows run the coordinator does without a host that falls silent. In other phases all wait for its
+ * ranks: they would until limits.phase is over. */
+static bool misses_a_host(struct attempt *a)
+{
+    const struct ech_run_view *view = &a->follower.view;
+    const char *phase = view->rank_count ? view->ranks[0].phase : "";
+    if (strcmp(phase, "run") == 0)
+        a->excused = a->lost;
+    if (a->lost <= a->excused || a->given_up) {
+        a->missed_at = 0;
+        return a->given_up;
+    }
+    /* A host that is only slow to answer comes back. */
+    a->missed_at = a->missed_at > 0 ? a->missed_at : ech_mono_s();
+    if (ech_mono_s() - a->missed_at < missed_most_s)
+        return false;
+    ech_progress_clear(&a->progress);
+    ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended",
+            a->lost - a->excused, a->lost - a->excused == 1 ? " is" : "s are", phase[0] ? phase : "start");
+    return a->given_up = true;
+}
+
+/* Ranks hold the deadline of their own start; before the first one comes, mpirun may wait for a host for
+ * ever. */
+static bool nobody_comes(struct attempt *a)
+{
+    double most = a->ready->job->limits.phase;
+    char time[32];
+    a->came = a->came || ranks_begun(a) > 0;
+    if (a->came || a->given_up || ech_mono_s() - a->started <= most)
+        return a->given_up;
+    ech_progress_clear(&a->progress);
+    ech_say("no rank has started within %s (limits.phase): this attempt is ended",
+            ech_print_time(most, time, sizeof time));
+    return a->given_up = true;
+}
+
+/* Who was silent when a phase did not end, in words; nothing where that is not known. */
+static void read_silent(struct attempt *a)
+{
+    int ranks = (int)a->layout.ranks;
+    struct ech_word *words = ech_calloc((size_t)ranks, sizeof *words, NULL);
+    if (words) {
+        ech_words_read(a->run_dir, a->number, ranks, 0, words);
+        ech_words_tell(words, ranks, &a->silent);
+    }
+    ech_free(words);
+}
+
+/* The words are read before the ranks are ended: one that is stopped is woken for it, and would speak. */
+static bool phase_is_over(struct attempt *a)
+{
+    if (a->over || !ech_words_are_over(a->run_dir, a->number))
+        return a->over;
+    read_silent(a);
+    return a->over = true;
+}
+
 static bool on_finished(void *context)
 {
     struct attempt *a = context;
-    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) ||
+    return ech_path_exists(a->result_path) || phase_is_over(a) || misses_a_host(a) || nobody_comes(a) ||
            coordinator_fell_silent(a);
 }
 
@@ -176,6 +249,8 @@ static void attempt_close(struct attempt *a)
     if (a->log >= 0)
         close(a->log);
     ech_hosts_fini(&a->hosts);
+    ech_str_fini(&a->exclude);
+    ech_str_fini(&a->silent);
     ech_free(a->hosts_path);
     ech_free(a->result_path);
     ech_free(a->log_path);
@@ -183,7 +258,16 @@ static void attempt_close(struct attempt *a)
 
 /* --- hosts --- */
 
-/* Those of --hosts and --cluster; else, outside of an allocation, mpirun's default host file names them. */
+/* In an allocation whose nodes are alike: all of them, but not before there is a history. */
+static int read_allocation(struct attempt *a, struct ech_err *err)
+{
+    const char *list = getenv("SLURM_JOB_NODELIST");
+    return list && a->number > 1 && !a->ready->place.components
+               ? ech_nodes_of_list(list, a->layout.per_node, &a->hosts, err)
+               : ECH_OK;
+}
+
+/* Those of --hosts and --cluster; the allocation's; else mpirun's default host file names them. */
 static int read_hosts(struct attempt *a, struct ech_err *err)
 {
     const char *path = getenv("OMPI_MCA_orte_default_hostfile");
@@ -196,7 +280,9 @@ static int read_hosts(struct attempt *a, struct ech_err *err)
             return grown;
         a->hosts.items[a->hosts.count++] = nodes->hosts.items[i];
     }
-    if (a->hosts.count || a->ready->place.allocation || !path || !*path)
+    if (a->hosts.count == 0 && a->ready->place.allocation)
+        return read_allocation(a, err);
+    if (a->hosts.count || !path || !*path)
         return ECH_OK;
     int code = ech_read_file(path, HOSTS_BYTES, &text, NULL, err);
     if (code == ECH_OK)
@@ -214,24 +300,65 @@ static int probe_hosts(struct attempt *a, struct ech_err *err)
                : ECH_OK;
 }
 
+static int64_t slots_of(const struct ech_hosts *hosts, int64_t *nodes)
+{
+    int64_t slots = 0;
+    *nodes = 0;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (!ech_host_out(&hosts->items[i])) {
+            slots += hosts->items[i].slots;
+            ++*nodes;
+        }
+    return slots;
+}
+
+/* An allocation may have more nodes than the job asks for: others take the place of those that are out. */
+static void use_fewer(struct attempt *a)
+{
+    int64_t nodes, slots = slots_of(&a->hosts, &nodes);
+    if (!a->ready->place.allocation) {
+        a->layout.ranks = ech_hosts_ranks(&a->hosts, a->layout.ranks);
+        return;
+    }
+    a->layout.ranks = ech_min64(a->layout.ranks, slots);
+    a->layout.nodes = ech_min64(a->layout.nodes, nodes);
+    for (size_t i = 0; i < a->hosts.count; i++)
+        if (ech_host_out(&a->hosts.items[i]))
+            ech_str_addf(&a->exclude, "%s%s", a->exclude.length ? "," : "", a->hosts.items[i].name);
+}
+
 /* Who is in is written down for mpirun, who is out is named, and the ranks are fewer by their part. */
 static int use_hosts(struct attempt *a, struct ech_err *err)
 {
     struct ech_str out;
     ech_str_init(&out);
     ech_hosts_tell_out(&a->hosts, &out);
+    use_fewer(a);
     int code = ech_str_check(&out, err);
-    a->layout.ranks = ech_hosts_ranks(&a->hosts, a->layout.ranks);
+    if (code == ECH_OK)
+        code = ech_str_check(&a->exclude, err);
     if (code == ECH_OK && a->layout.ranks == 0)
         code = ech_fail(err, ECH_REQUEUE, "no host is left: %s", out.data);
     if (code == ECH_OK && out.length)
         ech_say("attempt %d leaves out %s: %lld rank%s", a->number, out.data, (long long)a->layout.ranks,
                 a->layout.ranks == 1 ? "" : "s");
     a->hosts_path = code == ECH_OK ? ech_run_path(err, a->run_dir, "hosts-%d", a->number) : NULL;
-    if (code == ECH_OK)
-        code = a->hosts_path ? ech_hosts_write(&a->hosts, a->hosts_path, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK && !a->hosts_path)
+        code = ECH_UNAVAILABLE;
+    else if (code == ECH_OK)
+        code = a->ready->place.allocation ? ech_hosts_write_ranks(&a->hosts, a->hosts_path, err)
+                                          : ech_hosts_write(&a->hosts, false, a->hosts_path, err);
     ech_str_fini(&out);
     return code;
+}
+
+/* Nodes of an allocation that are alike and all in are left to mpirun. */
+static bool needs_hosts(const struct attempt *a)
+{
+    bool needs = !a->ready->place.allocation || (a->ready->nodes.hosts.count && !a->ready->srun);
+    for (size_t i = 0; i < a->hosts.count; i++)
+        needs = needs || ech_host_out(&a->hosts.items[i]);
+    return needs;
 }
 
 static int choose_hosts(struct attempt *a, struct ech_err *err)
@@ -247,7 +374,7 @@ static int choose_hosts(struct attempt *a, struct ech_err *err)
         code = ech_fail(err, ECH_REQUEUE,
                         "stopped as asked before the ranks were started; go on with: echelon resume %s",
                         a->run_dir);
-    return code == ECH_OK ? use_hosts(a, err) : code;
+    return code == ECH_OK && needs_hosts(a) ? use_hosts(a, err) : code;
 }
 
 /* No rank came up: because a host does not answer? */
@@ -295,25 +422,14 @@ static void say_sealed(const struct attempt *a, const struct ech_run_result *r)
             ech_print_count(r->errors, errors, sizeof errors), r->errors == 1 ? "" : "s", r->dataset);
 }
 
-/* Who was silent when a phase did not end, in words; nothing where that is not known. */
-static void add_silent(const struct attempt *a, struct ech_str *out)
-{
-    int ranks = (int)a->layout.ranks;
-    struct ech_word *words = ech_calloc((size_t)ranks, sizeof *words, NULL);
-    if (words) {
-        ech_words_read(a->run_dir, a->number, ranks, 0, words);
-        ech_words_tell(words, ranks, out);
-    }
-    ech_free(words);
-}
-
 /* The words for an attempt without a result; what the ranks said last goes before it. */
-static void explain_death(const struct attempt *a, const struct ech_outcome *o, int code, struct ech_err *err)
+static void explain_death(struct attempt *a, const struct ech_outcome *o, int code, struct ech_err *err)
 {
-    struct ech_str tail, silent;
+    const struct ech_str *silent = &a->silent;
+    struct ech_str tail;
     ech_str_init(&tail);
-    ech_str_init(&silent);
-    add_silent(a, &silent);
+    if (!a->over)
+        read_silent(a);
     ech_tail_useful(&a->tail, TAIL_LINES, &tail);
     if (!tail.failed && tail.length && !o->stopped_by_us)
         fprintf(stderr, "echelon: the last lines of %s:\n%s", a->log_path, tail.data);
@@ -329,11 +445,11 @@ static void explain_death(const struct attempt *a, const struct ech_outcome *o, 
                  : WIFSIGNALED(o->mpirun_status)      ? " (mpirun was killed)"
                  : WEXITSTATUS(o->mpirun_status) != 0 ? " (ranks were lost)"
                                                       : "",
-                 silent.length ? ": " : "", silent.length && !silent.failed ? silent.data : "", a->run_dir);
+                 silent->length ? ": " : "", silent->length && !silent->failed ? silent->data : "",
+                 a->run_dir);
     else
         ech_fail(err, code, "no rank has started, mpirun ended with status %d (its words: %s)",
                  WEXITSTATUS(o->mpirun_status), a->log_path);
-    ech_str_fini(&silent);
 }
 
 /* What the end of mpirun means; err is filled unless the run is sealed. */
@@ -346,6 +462,7 @@ static int conclude(struct attempt *a, const struct ech_session_end *end, bool *
                                 ech_run_result_read(a->run_dir, a->number, &result, &unread) == ECH_OK,
                             .stopped_by_us = end->stop_signal != 0,
                             .begun = ranks_begun(a),
+                            .given_up = a->given_up,
                             .mpirun_ended = end->ended,
                             .mpirun_status = end->status};
     o.hosts_lost = !o.has_result && !o.stopped_by_us && lost_hosts(a, o.begun);
@@ -378,6 +495,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                    struct ech_err *err)
 {
     struct attempt a = {.ready = ready, .run_dir = run_dir, .number = number, .log = -1};
+    ech_str_init(&a.exclude);
     struct ech_session_end end = {0};
     char attempt_text[16];
     snprintf(attempt_text, sizeof attempt_text, "%d", number);
@@ -390,31 +508,55 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                       ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
+                                  .settings = ready->settings.items,
                                   .srun = ready->srun ? &ready->place : NULL,
                                   .arguments = arguments,
                                   .marker = run_dir,
                                   .grace_s = stop_grace_s(),
                                   .start_s = ready->job->limits.phase,
+                                  .heartbeat_s = ready->job->limits.heartbeat,
                                   .context = &a,
                                   .output = on_output,
                                   .tick = on_tick,
                                   .begun = on_begun,
                                   .finished = on_finished,
+                                  .hosts_lost = on_hosts_lost,
                                   .stopping = on_stopping};
     *retry = false;
+    ech_str_init(&a.silent);
     ech_progress_init(&a.progress, ech_mono_s(), ech_quiet());
     int code = choose_hosts(&a, err);
     session.hosts_file = a.hosts_path;
+    session.exclude = a.exclude.length ? a.exclude.data : NULL;
     if (code == ECH_OK)
         code = write_launch(&a, &session, err);
     if (code == ECH_OK)
         code = attempt_open(&a, err);
+    a.started = ech_mono_s();
     if (code == ECH_OK)
         code = ech_session_run(&session, &end, err);
     if (code == ECH_OK)
         code = conclude(&a, &end, retry, err);
     attempt_close(&a);
     return code;
+}
+
+/* Slurm is to give the job none of those that failed too often. */
+static void tell_slurm(const struct ech_ready *ready, const char *run_dir, int attempts)
+{
+    const char *list = ready->place.allocation ? getenv("SLURM_JOB_NODELIST") : NULL;
+    struct ech_hosts hosts = {0};
+    struct ech_err why = ECH_ERR_NONE;
+    if (!list || attempts < ECH_HOST_FAILURES_MOST)
+        return;
+    int code = ech_nodes_of_list(list, 1, &hosts, &why);
+    if (code == ECH_OK)
+        code = ech_hosts_history(&hosts, run_dir, attempts, &why);
+    if (code == ECH_OK)
+        code = ech_allocation_leave_out(&hosts, run_dir, &why);
+    if (code != ECH_OK)
+        ech_say("nodes that fail cannot be told to Slurm: %s", why.text);
+    ech_hosts_fini(&hosts);
 }
 
 int ech_attempts_run(const struct ech_ready *ready, const char *run_dir, int attempt, struct ech_err *err)
@@ -434,6 +576,8 @@ int ech_attempts_run(const struct ech_ready *ready, const char *run_dir, int att
         ech_say("%s", why.text);
         ech_say("attempt %d of at most %lld", attempt + 1, (long long)(attempt + left));
     }
+    if (code != ECH_OK)
+        tell_slurm(ready, run_dir, attempt);
     struct ech_err report = ECH_ERR_NONE;
     if (ech_report_write(run_dir, &report) != ECH_OK)
         ech_say("the report could not be written: %s", report.text);

@@ -12,6 +12,7 @@ struct ech_outcome {
     int64_t begun;                  /* ranks that said they had started */
     bool mpirun_ended;
     int mpirun_status; /* as from waitpid */
+    bool given_up;     /* it was ended since no rank came, or a host was lost */
     bool hosts_lost;   /* a host does not answer: the next attempt leaves it out */
 };
 /* The exit status that an attempt means, and whether another attempt may finish the job. Pure. */

@@ -34,7 +34,8 @@ static void become(const struct ech_child_spec *spec, pid_t parent)
             _exit(ECH_REQUEUE);
     }
     if (spec->output >= 0) {
-        dup2(spec->output, STDOUT_FILENO);
+        if (!spec->errors_alone)
+            dup2(spec->output, STDOUT_FILENO);
         dup2(spec->output, STDERR_FILENO);
     }
     for (const char *const *e = spec->env; e && *e; e++)

@@ -10,6 +10,7 @@ struct ech_child_spec {
     char *const *argv;
     const char *const *env; /* "NAME=value" each, added to ours; NULL-terminated */
     int output;             /* descriptor for stdout and stderr, -1: ours */
+    bool errors_alone;      /* `output` is for stderr; stdout is ours */
     bool session;           /* its own session; stdin is /dev/null */
     int death_signal;       /* sent to it when this process dies, 0: none */
 };

@@ -6,7 +6,9 @@
 #include "launcher/guard.h"
 
 #include "base/clock.h"
+#include "base/daemon_files.h"
 #include "base/fault.h"
+#include "base/peers.h"
 #include "base/sweep.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -25,6 +28,7 @@ enum { TICK_MS = 200 };
 #define SWEEP_GRACE_S 1.0
 /* The pipe is read this long after mpirun has gone (a lost rank may still hold its other end). */
 #define DRAIN_S 0.3
+#define LOOK_S  1.0
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
@@ -81,10 +85,13 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
                            .layout = session->layout,
                            .shm_dir = shm_dir,
                            .hosts_file = session->hosts_file,
+                           .exclude = session->exclude,
+                           .settings = session->settings,
                            .launch = session->launch,
                            .mpi_prefix = session->mpi_prefix,
                            .allocation = session->allocation,
                            .recovery = session->recovery,
+                           .heartbeat_s = session->heartbeat_s,
                            .arguments = session->arguments};
     if (session->srun)
         ech_srun_command(&m, session->srun, out);
@@ -103,6 +110,8 @@ struct live {
     struct ech_ending ending;
     enum ech_step done; /* the last step taken */
     struct ech_session_end end;
+    int peers_most; /* hosts that mpirun was connected to */
+    double looked_at;
 };
 
 static int start_mpirun(struct live *l, struct ech_err *err)
@@ -118,12 +127,14 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     ech_argv_add(&env, run_env);
     ech_argv_add(&env, node_env);
     ech_argv_add(&env, threads_env);
-    ech_argv_add(&env, start_env);
+    if (l->session->start_s > 0 || !getenv("ECH_START_SECONDS"))
+        ech_argv_add(&env, start_env);
     ech_argv_add(&env, "OMP_WAIT_POLICY=passive");
     if (geteuid() == 0) {
         ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT=1");
         ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1");
     }
+    ech_argv_add_all(&env, l->session->settings);
     if (l->session->srun)
         ech_srun_settings(l->shm.path, &env);
     ech_argv_init(&argv);
@@ -136,6 +147,7 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     struct ech_child_spec spec = {.argv = argv.items,
                                   .env = (const char *const *)env.items,
                                   .output = ends[1],
+                                  .errors_alone = l->session->errors_alone,
                                   .session = true,
                                   .death_signal = SIGTERM};
     if (code == ECH_OK)
@@ -211,6 +223,18 @@ static bool mpirun_ended(struct live *l)
     return got == l->pid || (got < 0 && errno == ECHILD);
 }
 
+/* mpirun's connections to other hosts become fewer while it runs: hosts that were lost. */
+static void look_for_hosts(struct live *l, double now)
+{
+    if (!l->session->hosts_lost || now - l->looked_at < LOOK_S)
+        return;
+    l->looked_at = now;
+    int peers = ech_peers_of(l->pid);
+    l->peers_most = peers > l->peers_most ? peers : l->peers_most;
+    if (peers >= 0 && peers < l->peers_most && l->ending.result_at <= 0 && l->ending.stop_at <= 0)
+        l->session->hosts_lost(l->session->context, l->peers_most - peers);
+}
+
 static void follow(struct live *l)
 {
     const struct ech_session *s = l->session;
@@ -221,6 +245,7 @@ static void follow(struct live *l)
         if (s->output)
             pump(l);
         take_signals(l, now);
+        look_for_hosts(l, now);
         if (l->ending.result_at <= 0 && s->finished && s->finished(s->context))
             l->ending.result_at = now;
         if (s->tick)
@@ -247,6 +272,7 @@ int ech_session_run(const struct ech_session *session, struct ech_session_end *o
     struct live l = {.session = session, .log = -1, .ending.grace_s = session->grace_s};
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* ranks whose mpirun was killed become ours to wait for */
     ech_nodedir_remove_stale();
+    ech_daemon_files_sweep();
     int code = ech_nodedir_create(&l.shm, err);
     if (code != ECH_OK)
         return code;

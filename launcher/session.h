@@ -11,18 +11,23 @@ struct ech_session {
     bool allocation, recovery;
     const char *launch, *mpi_prefix; /* as struct ech_mpirun has them */
     const char *hosts_file;          /* NULL: mpirun's own default */
+    const char *exclude;             /* nodes that srun leaves out, NULL: none */
+    char *const *settings;           /* "NAME=VALUE" for the ranks, NULL: none */
     const struct ech_place *srun;    /* srun starts the ranks (`mpirun` is its path), there; NULL: mpirun */
     char *const *arguments;
     const char *marker; /* value of ECH_RUN_DIR; NULL: the shared memory folder */
-    double start_s;     /* for the ranks to find each other; 0: their default */
+    double start_s;     /* for the ranks to find each other; 0: ECH_START_SECONDS, else their default */
+    double heartbeat_s; /* hosts cut off for twice as long are lost; 0: only when MPI finds it */
     double grace_s;     /* for ranks that were asked to stop */
     /* Hooks; each may be NULL. */
     void *context;
     void (*output)(void *context, const char *data,
-                   size_t bytes);            /* NULL: mpirun writes to our own streams */
-    void (*tick)(void *context, double now); /* five times a second */
-    bool (*begun)(void *context);            /* the ranks can be asked to stop (SIGUSR1) */
-    bool (*finished)(void *context);         /* the result is published, or there will be none */
+                   size_t bytes);                /* NULL: mpirun writes to our own streams */
+    bool errors_alone;                           /* output takes its stderr; its stdout is ours */
+    void (*tick)(void *context, double now);     /* five times a second */
+    bool (*begun)(void *context);                /* the ranks can be asked to stop (SIGUSR1) */
+    bool (*finished)(void *context);             /* the result is published, or there will be none */
+    void (*hosts_lost)(void *context, int lost); /* so many since the most that mpirun was connected to */
     void (*stopping)(void *context, int signal_number, bool again);
 };
 

@@ -1,8 +1,8 @@
 /* Verbs that echelon-rank does: in one process (--solo), or under mpirun where --ranks asks for it. */
 #include "launcher/argv.h"
 #include "launcher/child.h"
-#include "launcher/recovery.h"
 #include "launcher/session.h"
+#include "launcher/tail.h"
 #include "launcher/verbs.h"
 
 #include "base/mem.h"
@@ -13,9 +13,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static const struct ech_exit exits[] = {{0, "success"},      {ECH_USAGE, NULL},       {ECH_DATA, NULL},
-                                        {ECH_NOINPUT, NULL}, {ECH_UNAVAILABLE, NULL}, {ECH_EXISTS, NULL},
-                                        {ECH_IO, NULL},      {ECH_CONFIG, NULL},      {0, NULL}};
+#define HEARTBEAT_S 10.0 /* as limits.heartbeat is by default */
+
+static const struct ech_exit exits[] = {
+    {0, "success"},     {ECH_USAGE, NULL}, {ECH_DATA, NULL},   {ECH_NOINPUT, NULL}, {ECH_UNAVAILABLE, NULL},
+    {ECH_EXISTS, NULL}, {ECH_IO, NULL},    {ECH_CONFIG, NULL}, {ECH_REQUEUE, NULL}, {0, NULL}};
 
 const struct ech_command ech_data_command = {
     .name = "echelon data",
@@ -42,13 +44,6 @@ const struct ech_command ech_eval_command = {
         "echelon eval WHAT --help says more.",
     .operands_most = -1,
     .example = "echelon eval translation out.pt --reference dev.pt",
-    .exits = exits};
-const struct ech_command ech_plan_command = {
-    .name = "echelon plan",
-    .usage = "JOB.yaml [--step NAME] [--set KEY=VALUE]... [--ranks N]",
-    .summary = "Shows the shares of the ranks, their memory and the finish time; nothing runs.",
-    .operands_most = -1,
-    .example = "echelon plan job.yaml --ranks 4",
     .exits = exits};
 const struct ech_command ech_bench_command = {
     .name = "echelon bench",
@@ -106,13 +101,35 @@ static void say_stopping(void *context, int signal_number, bool again)
     ech_say("%s: %s", strsignal(signal_number), again ? "ending the ranks now" : "stopping");
 }
 
-static int status_of(const struct ech_session_end *end, struct ech_err *err)
+/* What mpirun and the ranks write to stderr: mpirun's own decoration is left out. */
+struct words {
+    struct ech_lines lines;
+    struct ech_lost_rank lost;
+};
+
+static void on_line(const char *line, void *context)
+{
+    struct words *w = context;
+    if (!ech_line_lost_rank(line, &w->lost) && ech_line_useful(line))
+        fprintf(stderr, "%s\n", line);
+}
+
+static void on_output(void *context, const char *data, size_t bytes)
+{
+    struct words *w = context;
+    ech_lines_add(&w->lines, data, bytes, on_line, w);
+}
+
+static int status_of(const struct ech_session_end *end, const struct ech_lost_rank *lost, struct ech_err *err)
 {
     if (end->stop_signal)
         return ech_fail(err, ECH_REQUEUE, "stopped by a signal; start it again");
     if (!end->ended || WIFSIGNALED(end->status))
         return ech_fail(err, ECH_REQUEUE, "mpirun was killed; start it again");
     int status = WEXITSTATUS(end->status);
+    if (lost->signal)
+        return ech_fail(err, ECH_REQUEUE, "rank %d on %s was lost (%s); start it again", lost->rank,
+                        lost->host, strsignal(lost->signal));
     if (status == 0 || (status >= ECH_USAGE && status <= ECH_CONFIG))
         return status;
     if (status < ECH_USAGE) /* mpirun's own: its words stand above */
@@ -127,6 +144,7 @@ static int spread(const struct ech_argv *words, int64_t ranks, struct ech_err *e
     struct ech_place place;
     struct ech_layout layout;
     struct ech_session_end end = {0};
+    struct words words_of_mpirun = {0};
     ech_place_find(&place);
     struct ech_asked asked = {.ranks = ranks, .nodes = place.nodes};
     int code = ech_layout_decide(&place, &asked, &layout, err);
@@ -141,14 +159,19 @@ static int spread(const struct ech_argv *words, int64_t ranks, struct ech_err *e
                                   .layout = &layout,
                                   .allocation = place.allocation,
                                   .arguments = words->items,
+                                  .heartbeat_s = HEARTBEAT_S,
+                                  .context = &words_of_mpirun,
+                                  .output = on_output,
+                                  .errors_alone = true,
                                   .stopping = say_stopping};
     fflush(stdout);
     if (code == ECH_OK) {
         ech_session_block_signals();
         code = ech_session_run(&session, &end, err);
     }
+    on_output(&words_of_mpirun, "\n", 1); /* a last line without its end */
     if (code == ECH_OK)
-        code = status_of(&end, err);
+        code = status_of(&end, &words_of_mpirun.lost, err);
     ech_free(rank);
     ech_free(mpirun);
     return code;
@@ -206,13 +229,4 @@ int ech_verb_eval(int argc, char **argv, struct ech_err *err)
 {
     static const char *const none[] = {NULL};
     return pass(&ech_eval_command, none, argc, argv, err);
-}
-
-int ech_verb_plan(int argc, char **argv, struct ech_err *err)
-{
-    static const char *const none[] = {NULL};
-    int code = pass(&ech_plan_command, none, argc, argv, err);
-    if (code == ECH_OK)
-        ech_recovery_say();
-    return code;
 }

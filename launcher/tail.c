@@ -1,6 +1,7 @@
 /* Tails and lines: see tail.h. */
 #include "launcher/tail.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void ech_tail_add(struct ech_tail *tail, const char *data, size_t bytes)
@@ -28,6 +29,7 @@ static const char *const decoration[] = {"-----",
                                          "mpirun: killing",
                                          "per user-direction",
                                          "a non-zero exit code",
+                                         "the job to be terminated.",
                                          "  Process name:",
                                          "  Exit code:",
                                          NULL};
@@ -41,6 +43,22 @@ static bool useful(const char *line, size_t length)
         if (length >= strlen(decoration[i]) && memcmp(line, decoration[i], strlen(decoration[i])) == 0)
             return false;
     return !blank && !memmem(line, length, "PMIX ERROR", strlen("PMIX ERROR"));
+}
+
+bool ech_line_useful(const char *line)
+{
+    return useful(line, strlen(line));
+}
+
+bool ech_line_lost_rank(const char *line, struct ech_lost_rank *out)
+{
+    struct ech_lost_rank lost = {0};
+    const char *at = strstr(line, " noticed that process rank ");
+    if (!at || sscanf(at, " noticed that process rank %d with PID %*d on node %63s exited on signal %d",
+                      &lost.rank, lost.host, &lost.signal) != 3)
+        return false;
+    *out = lost;
+    return true;
 }
 
 void ech_tail_useful(const struct ech_tail *tail, int most, struct ech_str *out)

@@ -1,7 +1,9 @@
 /* Folders of starts on a node: see nodedir.h. */
 #include "base/nodedir.h"
 
+#include "base/clock.h"
 #include "base/io.h"
+#include "base/mem.h"
 #include "base/sweep.h"
 
 #include <dirent.h>
@@ -32,7 +34,8 @@ static const char *const *node_roots(void)
 #define PREFIX   "echelon-"
 #define LAUNCHER "launcher" /* names of the locks */
 #define RANKS    "ranks"
-#define GUARDED  "guarded" /* there: somebody waits for the ranks' end */
+#define GUARDED  "guarded"   /* there: somebody waits for the ranks' end */
+#define HALF     "half-made" /* names a folder */
 /* Without a lock: its launcher is just making it, or MPI's daemon has filled it and no rank came. */
 #define YOUNG_S 2
 
@@ -88,18 +91,47 @@ int ech_nodedir_create(struct ech_nodedir *dir, struct ech_err *err)
                           roots[0]);
 }
 
+static bool is_own_folder(const char *path, struct stat *st)
+{
+    return lstat(path, st) == 0 && S_ISDIR(st->st_mode) && st->st_uid == geteuid();
+}
+
+void ech_nodedir_unfinished(const char *path)
+{
+    const char *folder = getenv(ECH_NODEDIR_ENV);
+    char note[640], here[4096], full[8300];
+    if (!folder || !*folder || !getcwd(here, sizeof here))
+        return;
+    snprintf(note, sizeof note, "%.600s/" HALF, folder);
+    snprintf(full, sizeof full, "%s%s%.4000s", path[0] == '/' ? "" : here, path[0] == '/' ? "" : "/", path);
+    ech_write_file(note, full, strlen(full), NULL); /* without it, the folder stays */
+}
+
+static void remove_half_made(const char *folder)
+{
+    char note[640], *path;
+    struct stat st;
+    snprintf(note, sizeof note, "%.600s/" HALF, folder);
+    if (access(note, F_OK) != 0 || ech_read_file(note, 8300, &path, NULL, NULL) != ECH_OK)
+        return;
+    if (path[0] == '/' && strstr(ech_path_base(path), ".partial-") && is_own_folder(path, &st))
+        ech_remove_all(path, NULL);
+    ech_free(path);
+}
+
+void ech_nodedir_clear(const char *path)
+{
+    remove_half_made(path);
+    ech_remove_all(path, NULL);
+}
+
 void ech_nodedir_remove(struct ech_nodedir *dir)
 {
     if (!dir->path[0])
         return;
-    ech_remove_all(dir->path, NULL);
+    ech_nodedir_clear(dir->path);
     close(dir->lock);
     dir->path[0] = '\0';
-}
-
-static bool is_own_folder(const char *path, struct stat *st)
-{
-    return lstat(path, st) == 0 && S_ISDIR(st->st_mode) && st->st_uid == geteuid();
 }
 
 /* A folder of ours whose lock nobody holds: *lock is held by us then (-1: it has none). */
@@ -120,7 +152,7 @@ static void remove_if_stale(const char *path)
     int lock;
     if (is_stale(path, &lock)) {
         ech_sweep_start(path, SIGKILL);
-        ech_remove_all(path, NULL);
+        ech_nodedir_clear(path);
     }
     if (lock >= 0)
         close(lock);
@@ -128,16 +160,15 @@ static void remove_if_stale(const char *path)
 
 void ech_nodedir_remove_stale(void)
 {
-    const char *const *roots = node_roots();
-    for (int i = 0; roots[i]; i++) {
-        DIR *dir = opendir(roots[i]);
+    for (const char *const *root = node_roots(); *root; root++) {
+        DIR *dir = opendir(*root);
         struct dirent *entry;
         while (dir && (entry = readdir(dir))) {
             char path[640];
             if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 ||
                 strlen(entry->d_name) != strlen(PREFIX) + 6)
                 continue;
-            snprintf(path, sizeof path, "%.300s/%.255s", roots[i], entry->d_name);
+            snprintf(path, sizeof path, "%.300s/%.255s", *root, entry->d_name);
             remove_if_stale(path);
         }
         if (dir)
@@ -192,10 +223,20 @@ void ech_nodedir_leave(void)
     held_lock = -1;
 }
 
-bool ech_nodedir_wait(const char *path)
+bool ech_nodedir_wait(const char *path, void (*meanwhile)(void *context), void *context)
 {
-    int lock = take_lock(path, RANKS, 0, LOCK_EX);
-    if (lock >= 0)
-        close(lock);
-    return lock >= 0;
+    enum { TURN_US = 250000, TURNS = 4 };
+    char name[640];
+    snprintf(name, sizeof name, "%.600s/" RANKS, path);
+    int fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW), got = -1; /* held open: the last rank removes it */
+    for (int turn = 1; fd >= 0 && (got = flock(fd, LOCK_EX | LOCK_NB)) != 0; turn++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            break;
+        ech_sleep_us(TURN_US);
+        if (turn % TURNS == 0)
+            meanwhile(context);
+    }
+    if (fd >= 0)
+        close(fd);
+    return got == 0;
 }

@@ -22,6 +22,8 @@ struct ech_nodedir {
 /* The launcher: a new folder, its lock held. */
 int ech_nodedir_create(struct ech_nodedir *dir, struct ech_err *err);
 void ech_nodedir_remove(struct ech_nodedir *dir);
+/* All that a start of which nobody lives has left on this host. */
+void ech_nodedir_clear(const char *path);
 /* Remove the folders of starts of this user that died with nobody left to clean up, and end what is left of
  * those starts (processes that name the folder). */
 void ech_nodedir_remove_stale(void);
@@ -32,7 +34,11 @@ int ech_nodedir_join(const char *path, bool *first, struct ech_err *err);
 /* The rank ends: the last one of this host removes the folder, also where the one who looked after it was
  * killed. */
 void ech_nodedir_leave(void);
-/* Waits until no rank holds it: true. false: it is gone or cannot be waited for. */
-bool ech_nodedir_wait(const char *path);
+/* What this start has half made, a folder `path` ("...partial-...") that gets another name when it is whole:
+ * it goes with the start's folder. Nothing is done where there is none (--solo). */
+void ech_nodedir_unfinished(const char *path);
+/* Waits until no rank holds it, and calls `meanwhile` about once a second: true. false: it is gone or cannot
+ * be waited for. */
+bool ech_nodedir_wait(const char *path, void (*meanwhile)(void *context), void *context);
 
 #endif

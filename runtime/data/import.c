@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/nodedir.h"
 #include "data/dataset.h"
 #include "data/import_run.h"
 
@@ -179,6 +180,8 @@ static int write_all(struct ech_import_run *run, int64_t *bytes, struct ech_err 
     int code = partial_name(run, &partial, err);
     if (code == ECH_OK) {
         begun = true;
+        if (ech_comm_rank(run->comm) == 0)
+            ech_nodedir_unfinished(partial);
         code = ech_writer_open(run->comm, partial, run->layout, &writer, err);
     }
     if (code == ECH_OK) {

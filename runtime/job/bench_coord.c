@@ -52,7 +52,7 @@ static int report(struct ech_coord *c, struct fake *f, int node, int turn, struc
     code = ech_coord_report(c, turn * 0.1, &got, &reply, err);
     ech_wire_report_fini(&got);
     ech_str_clear(bytes);
-    ech_wire_put_reply(&reply, c, NODES * RANKS, bytes);
+    ech_wire_put_reply(&reply, bytes);
     *seconds += ech_mono_s() - start;
     for (int i = 0; !code && i < reply.grants_count; i++)
         code = ech_rowset_add(&f->held, reply.grants[i].first, reply.grants[i].end, NULL, err);

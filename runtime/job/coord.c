@@ -18,7 +18,7 @@ struct node {
 
 struct ech_coord {
     enum ech_state state;
-    int64_t epoch, rows, tokens, errors, max_errors, equal_rows;
+    int64_t rows, tokens, errors, max_errors, equal_rows;
     double deadline, ticked;
     bool equal;
     int nodes_count, ranks;
@@ -26,6 +26,7 @@ struct ech_coord {
     int living_nodes, living_ranks, ungranted;
     int *node_of, *ranks_of; /* by rank; ranks in the order of their nodes */
     bool *alive;             /* by rank */
+    int *died, deaths;       /* ranks in the order of their deaths: the epoch is their number */
     struct ech_backlog backlog;
     struct node *nodes;
     struct ech_rowset done, todo, copied;
@@ -65,7 +66,8 @@ int ech_coord_create(const struct ech_coord_options *o, struct ech_coord **out, 
     c->alive = ech_calloc((size_t)o->ranks, sizeof *c->alive, err);
     c->node_of = ech_calloc((size_t)o->ranks, sizeof *c->node_of, err);
     c->ranks_of = ech_calloc((size_t)o->ranks, sizeof *c->ranks_of, err);
-    int code = c->nodes && c->alive && c->node_of && c->ranks_of ? ECH_OK : ECH_UNAVAILABLE;
+    c->died = ech_calloc((size_t)o->ranks, sizeof *c->died, err);
+    int code = c->nodes && c->alive && c->node_of && c->ranks_of && c->died ? ECH_OK : ECH_UNAVAILABLE;
     if (!code)
         code = ech_backlog_init(&c->backlog, o->nodes, err);
     if (!code && o->rows > 0)
@@ -115,6 +117,7 @@ void ech_coord_destroy(struct ech_coord *c)
     ech_free(c->alive);
     ech_free(c->node_of);
     ech_free(c->ranks_of);
+    ech_free(c->died);
     ech_backlog_fini(&c->backlog);
     ech_free(c);
 }
@@ -163,7 +166,7 @@ static int kill_rank(struct ech_coord *c, int rank, struct ech_err *err)
     if (!c->alive[rank])
         return ECH_OK;
     c->alive[rank] = false;
-    c->epoch++;
+    c->died[c->deaths++] = rank;
     struct node *n = &c->nodes[c->node_of[rank]];
     c->living_ranks--;
     if (--n->ranks > 0)
@@ -267,6 +270,15 @@ static void next_state(struct ech_coord *c, const struct ech_report *r)
         c->state = ECH_STATE_STOP;
 }
 
+/* Whom the node does not know to be dead yet; all of them where its count cannot be this coordinator's. */
+static void tell_dead(const struct ech_coord *c, const struct ech_report *r, struct ech_reply *reply)
+{
+    int known = r->epoch >= 0 && r->epoch <= c->deaths ? (int)r->epoch : 0;
+    reply->epoch = c->deaths;
+    reply->dead = c->died + known;
+    reply->dead_count = c->deaths - known;
+}
+
 int ech_coord_report(struct ech_coord *c, double now, const struct ech_report *r, struct ech_reply *reply,
                      struct ech_err *err)
 {
@@ -294,9 +306,7 @@ int ech_coord_report(struct ech_coord *c, double now, const struct ech_report *r
     }
     reply->fenced = !n->alive;
     reply->state = c->state;
-    reply->epoch = c->epoch;
-    reply->news = c->epoch != r->epoch;
-    reply->left_rows = c->rows - c->done.rows;
+    tell_dead(c, r, reply);
     return code;
 }
 
@@ -319,7 +329,7 @@ enum ech_state ech_coord_state(const struct ech_coord *c)
 
 int64_t ech_coord_epoch(const struct ech_coord *c)
 {
-    return c->epoch;
+    return c->deaths;
 }
 
 bool ech_coord_alive(const struct ech_coord *c, int rank)

@@ -51,11 +51,11 @@ struct ech_report {
 struct ech_reply {
     enum ech_state state;
     int64_t epoch;
-    int64_t left_rows; /* of the whole job, not yet safe */
     struct ech_range grants[8];
     int grants_count;
-    bool news;   /* ranks died since report.epoch: who lives comes with it */
-    bool fenced; /* the reporting node was declared dead: leave */
+    int dead_count;  /* ranks that died since report.epoch, in the order of their deaths */
+    const int *dead; /* borrowed from the coordinator, or from the message */
+    bool fenced;     /* the reporting node was declared dead: leave */
 };
 /* Errors  ECH_UNAVAILABLE (memory): the coordinator's rank has failed. */
 int ech_coord_report(struct ech_coord *coord, double now, const struct ech_report *report,
@@ -64,7 +64,7 @@ int ech_coord_report(struct ech_coord *coord, double now, const struct ech_repor
 int ech_coord_tick(struct ech_coord *coord, double now, struct ech_err *err);
 
 enum ech_state ech_coord_state(const struct ech_coord *coord);
-int64_t ech_coord_epoch(const struct ech_coord *coord);
+int64_t ech_coord_epoch(const struct ech_coord *coord); /* deaths since it was created */
 bool ech_coord_alive(const struct ech_coord *coord, int rank);
 const struct ech_rowset *ech_coord_done(const struct ech_coord *coord);
 int64_t ech_coord_tokens(const struct ech_coord *coord); /* of rows done in this attempt */

@@ -208,17 +208,15 @@ static int fill_pool(struct ech_lead *l, struct ech_err *err)
     return ECH_OK;
 }
 
-static int take_reply(struct ech_lead *l, const struct ech_reply *reply, const unsigned char *alive,
-                      struct ech_err *err)
+static int take_reply(struct ech_lead *l, const struct ech_reply *reply, struct ech_err *err)
 {
     int code = ECH_OK;
     for (int i = 0; !code && i < reply->grants_count; i++)
         code = ech_rowset_add(&l->todo, reply->grants[i].first, reply->grants[i].end, NULL, err);
-    for (int r = 0; alive && r < l->ranks; r++) {
-        ech_pool_set_alive(l->o.pool, r, alive[r] != 0);
-        if (!alive[r])
-            ech_comm_abandon(l->o.comm);
-    }
+    for (int i = 0; i < reply->dead_count; i++)
+        ech_pool_set_dead(l->o.pool, reply->dead[i]);
+    if (reply->dead_count)
+        ech_comm_abandon(l->o.comm);
     l->epoch = reply->epoch;
     l->heard_at = ech_mono_s();
     l->awaiting = false;
@@ -231,19 +229,7 @@ static int answer_myself(struct ech_lead *l, const struct ech_report *report, st
 {
     struct ech_reply reply;
     int code = ech_coord_report(l->o.coord, ech_mono_s(), report, &reply, err);
-    if (code)
-        return code;
-    unsigned char *alive = NULL;
-    if (reply.news) {
-        alive = ech_calloc((size_t)l->ranks, 1, err);
-        if (!alive)
-            return ECH_UNAVAILABLE;
-        for (int r = 0; r < l->ranks; r++)
-            alive[r] = ech_coord_alive(l->o.coord, r);
-    }
-    code = take_reply(l, &reply, alive, err);
-    ech_free(alive);
-    return code;
+    return code ? code : take_reply(l, &reply, err);
 }
 
 /* All that the node's living ranks hold, for a coordinator that does not know this leader yet. */
@@ -337,7 +323,7 @@ static int answer(struct ech_lead *l, int from, const void *data, size_t bytes, 
     code = ech_coord_report(l->o.coord, ech_mono_s(), &report, &reply, err);
     if (!code) {
         ech_str_clear(&l->bytes);
-        ech_wire_put_reply(&reply, l->o.coord, l->ranks, &l->bytes);
+        ech_wire_put_reply(&reply, &l->bytes);
         code = ech_str_check(&l->bytes, err);
     }
     if (!code)
@@ -355,13 +341,12 @@ static int hear(struct ech_lead *l, struct ech_err *err)
     size_t bytes;
     while (!code && ech_msg_poll(l->o.comm, &from, &tag, &data, &bytes)) {
         struct ech_reply reply;
-        const unsigned char *alive;
         if (tag == ECH_TAG_REPORT && l->o.coord)
             code = answer(l, from, data, bytes, err);
         else if (tag == ECH_TAG_REPLY) {
-            code = ech_wire_get_reply(data, bytes, l->ranks, &reply, &alive, err);
+            code = ech_wire_get_reply(data, bytes, l->ranks, &reply, err);
             if (!code)
-                code = take_reply(l, &reply, alive, err);
+                code = take_reply(l, &reply, err);
         }
         ech_free(data);
     }

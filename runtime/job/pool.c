@@ -1,66 +1,13 @@
-/* See pool.h. Layout of the shared memory: header, slots, one block a place, one byte a rank.
- * Invariant: a slot's word {seq, offset} changes only by compare and swap; seq grows each time the slot is
- * filled anew, so a claim computed from an older filling fails. */
-#include "job/pool.h"
-
+/* See pool.h; what lies where: pool_layout.h. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "plan/speed.h"
+#include "job/pool_layout.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-enum { SLOTS = 64, CLAIMS = ECH_POOL_CLAIMS, RING = 1024, SLOT_ROWS_MOST = 1 << 30 };
-
-struct slot {
-    _Atomic uint64_t word; /* seq << 32 | offset of the next row from first */
-    _Atomic int64_t first, rows;
-    _Atomic int owner;
-};
-
-struct claim {
-    _Atomic uint32_t seq;       /* odd while it is being written */
-    _Atomic int64_t first, end; /* end = 0: free */
-    _Atomic int64_t left;       /* rows not yet told as done */
-    _Atomic uint64_t order;     /* its owner works through its claims in this order */
-    _Atomic int copied, computed;
-};
-
-struct place {
-    _Alignas(64) _Atomic uint64_t beat;
-    _Atomic int dead, rests;
-    _Atomic double tokens_s, rows_s;
-    _Atomic double moved_at; /* when its computing last got on: this machine's monotonic seconds */
-    _Atomic int open;        /* claims */
-    _Atomic int64_t pid, pid_space;
-    struct claim claims[CLAIMS];
-    _Alignas(64) _Atomic uint64_t pushed; /* by the rank */
-    _Alignas(64) _Atomic uint64_t taken;  /* by the leader */
-    struct ech_spooled ring[RING];
-};
-
-struct header {
-    _Atomic int state, leader, stop, failed;
-    _Atomic int64_t epoch;
-    struct slot slots[SLOTS];
-};
-
-struct ech_pool {
-    struct header *head;
-    struct place *places;
-    _Atomic unsigned char *dead_ranks; /* 1: dead */
-    int node_size, ranks, place;
-    int open, next, oldest; /* this rank's claims: how many, where to look for a free one, for the oldest */
-    uint64_t order;         /* claims so far */
-    uint64_t *beats;        /* last seen, by place */
-    double *beats_at;       /* when */
-    int *pid_fds;           /* by place: -1 not opened yet, -2 cannot be had, -3 ended before */
-};
 
 static size_t round_up(size_t bytes)
 {
@@ -157,14 +104,6 @@ static void claim_write(struct claim *c, int64_t first, int64_t end, uint64_t or
     atomic_fetch_add(&c->seq, 1);
 }
 
-static bool claim_read(struct claim *c, struct ech_range *out, uint32_t *seq)
-{
-    uint32_t before = atomic_load(&c->seq);
-    *out = (struct ech_range){atomic_load(&c->first), atomic_load(&c->end)};
-    *seq = before;
-    return (before & 1) == 0 && atomic_load(&c->seq) == before && out->end > out->first;
-}
-
 /* Claims are made and told nearly in order, so both searches begin where the last one ended. */
 static struct claim *free_claim(struct ech_pool *p)
 {
@@ -207,97 +146,53 @@ static void set_open(struct ech_pool *p, int open)
     atomic_store(&mine->open, open);
 }
 
+/* What nobody has claimed of a slot. */
+static struct ech_range slot_rest(const struct slot *s)
+{
+    int64_t offset = (int64_t)(atomic_load(&s->word) & 0xffffffffU), rows = atomic_load(&s->rows);
+    int64_t first = atomic_load(&s->first);
+    return (struct ech_range){first + (offset < rows ? offset : rows), first + rows};
+}
+
+static bool is_ours(const struct ech_pool *p, const struct slot *s)
+{
+    int owner = atomic_load(&s->owner);
+    return owner < 0 || owner == p->place;
+}
+
+/* A node's rows are run in rising order, whenever they came: an idle node copies a slow one's last rows. */
+static struct slot *lowest_slot(const struct ech_pool *p)
+{
+    struct slot *lowest = NULL;
+    int64_t first = INT64_MAX;
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *s = &p->head->slots[i];
+        struct ech_range rest = slot_rest(s);
+        if (rest.first < rest.end && rest.first < first && is_ours(p, s)) {
+            lowest = s;
+            first = rest.first;
+        }
+    }
+    return lowest;
+}
+
 bool ech_pool_claim(struct ech_pool *p, int64_t rows, struct ech_range *out)
 {
     struct claim *c = rows < 1 ? NULL : free_claim(p);
     if (!c)
         return false;
-    for (int i = 0; i < SLOTS; i++) {
-        struct slot *s = &p->head->slots[i];
-        int owner = atomic_load(&s->owner);
-        if ((owner < 0 || owner == p->place) && claim_from(s, c, rows, p->order + 1, out)) {
+    for (struct slot *s; (s = lowest_slot(p));)
+        if (claim_from(s, c, rows, p->order + 1, out)) {
             p->order++;
             set_open(p, p->open + 1);
             return true;
-        }
-    }
+        } /* else others have emptied it: the next one */
     return false;
 }
 
 int ech_pool_claims(const struct ech_pool *p)
 {
     return p->open;
-}
-
-/* Of a place's claims that are neither computed nor copied the one its owner comes to last, and the rows that
- * the owner computes until that one is done. */
-static struct claim *last_claim(struct place *pl, int64_t *rows_until, struct ech_range *range)
-{
-    struct claim *last = NULL;
-    uint64_t order = 0;
-    struct ech_range r;
-    uint32_t seq;
-    *rows_until = 0;
-    for (int i = 0; i < CLAIMS && atomic_load(&pl->open) > 0; i++) {
-        struct claim *c = &pl->claims[i];
-        if (!claim_read(c, &r, &seq) || atomic_load(&c->computed) || atomic_load(&c->copied))
-            continue;
-        if (!last || atomic_load(&c->order) > order) {
-            last = c;
-            order = atomic_load(&c->order);
-            *range = r;
-        }
-    }
-    for (int i = 0; last && i < CLAIMS; i++)
-        if (claim_read(&pl->claims[i], &r, &seq) && !atomic_load(&pl->claims[i].computed) &&
-            atomic_load(&pl->claims[i].order) <= order)
-            *rows_until += r.end - r.first;
-    return last;
-}
-
-/* Seconds gained by a copy of that claim. */
-static double copy_gain(const struct place *pl, int64_t rows_until, const struct ech_range *r,
-                        double my_speed)
-{
-    double speed = atomic_load(&pl->rows_s);
-    struct ech_copy_view view = {.owner_s = speed > 0 ? (double)rows_until / speed : 0,
-                                 .quiet_s = ech_mono_s() - atomic_load(&pl->moved_at),
-                                 .copy_s = my_speed > 0 ? (double)(r->end - r->first) / my_speed : 0};
-    return ech_copy_gain(&view);
-}
-
-bool ech_pool_copy(struct ech_pool *p, double my_speed, struct ech_range *out)
-{
-    struct claim *best = NULL;
-    double most = 0;
-    for (int i = 0; i < p->node_size; i++) {
-        struct place *pl = &p->places[i];
-        struct ech_range r = {0, 0};
-        int64_t until = 0;
-        struct claim *c = i == p->place || atomic_load(&pl->dead) ? NULL : last_claim(pl, &until, &r);
-        double gain = c ? copy_gain(pl, until, &r, my_speed) : 0;
-        if (gain > most) {
-            most = gain;
-            best = c;
-            *out = r;
-        }
-    }
-    int fresh = 0;
-    return best && atomic_compare_exchange_strong(&best->copied, &fresh, 1);
-}
-
-void ech_pool_computed(struct ech_pool *p, int64_t first, int64_t rows)
-{
-    struct place *mine = &p->places[p->place];
-    for (int i = 0; i < CLAIMS && p->open > 0; i++) {
-        struct claim *c = &mine->claims[(p->oldest + i) % CLAIMS];
-        int64_t end = atomic_load(&c->end);
-        if (end == 0 || first < atomic_load(&c->first) || first + rows > end)
-            continue;
-        atomic_store(&c->computed, 1);
-        atomic_store(&mine->moved_at, ech_mono_s());
-        return;
-    }
 }
 
 /* Subtract what was told from the claim that holds it (a copy of another's rows is in none); a claim with
@@ -398,20 +293,12 @@ int ech_pool_free_slots(const struct ech_pool *p)
     return free_slots;
 }
 
-static struct ech_range slot_rest(const struct slot *s)
-{
-    int64_t offset = (int64_t)(atomic_load(&s->word) & 0xffffffffU), rows = atomic_load(&s->rows);
-    int64_t first = atomic_load(&s->first);
-    return (struct ech_range){first + (offset < rows ? offset : rows), first + rows};
-}
-
 int64_t ech_pool_unclaimed(const struct ech_pool *p)
 {
     int64_t rows = 0;
     for (int i = 0; i < SLOTS; i++) {
-        int owner = atomic_load(&p->head->slots[i].owner);
         struct ech_range rest = slot_rest(&p->head->slots[i]);
-        rows += owner < 0 || owner == p->place ? rest.end - rest.first : 0;
+        rows += is_ours(p, &p->head->slots[i]) ? rest.end - rest.first : 0;
     }
     return rows;
 }
@@ -600,7 +487,7 @@ bool ech_pool_alive(const struct ech_pool *p, int rank)
     return atomic_load(&p->dead_ranks[rank]) == 0;
 }
 
-void ech_pool_set_alive(struct ech_pool *p, int rank, bool alive)
+void ech_pool_set_dead(struct ech_pool *p, int rank)
 {
-    atomic_store(&p->dead_ranks[rank], alive ? 0 : 1);
+    atomic_store(&p->dead_ranks[rank], 1);
 }

@@ -37,12 +37,13 @@ void ech_pool_reset(struct ech_pool *pool);
 /* --- any rank --- */
 enum ech_state ech_pool_state(const struct ech_pool *pool);
 int64_t ech_pool_epoch(const struct ech_pool *pool);
-/* Takes up to `rows` rows for this rank: true and *out (registered as this rank's claim). false: nothing to
- * claim, or this rank has ECH_POOL_CLAIMS open. */
+/* Takes up to `rows` rows for this rank, the lowest that the node has: true and *out (registered as this
+ * rank's claim). false: nothing to claim, or this rank has ECH_POOL_CLAIMS open. */
 bool ech_pool_claim(struct ech_pool *pool, int64_t rows, struct ech_range *out);
 /* A neighbour's claim that is not computed yet, for an idle rank to run as well: true and *out. Of all such
  * claims the one whose copy gains most (plan/speed.h): a slow, stopped or dead rank holds up nobody.
- * `my_speed`: rows/s. Each claim is copied at most once. Cost: ECH_POOL_CLAIMS a place. */
+ * `my_speed`: rows/s. Each claim is copied at most once. Cost: ECH_POOL_CLAIMS a place. Instead of being
+ * taken away (revoked) a claim is run by both; pool_copy.c says why. */
 bool ech_pool_copy(struct ech_pool *pool, double my_speed, struct ech_range *out);
 /* The claim that holds these rows is computed (and not yet safe): copies of it gain nothing. */
 void ech_pool_computed(struct ech_pool *pool, int64_t first, int64_t rows);
@@ -73,7 +74,7 @@ bool ech_pool_alive(const struct ech_pool *pool, int rank);
 
 /* --- the leader --- */
 void ech_pool_set_state(struct ech_pool *pool, enum ech_state state, int64_t epoch);
-void ech_pool_set_alive(struct ech_pool *pool, int rank, bool alive);
+void ech_pool_set_dead(struct ech_pool *pool, int rank);
 /* false: no slot is free (offer it again later). owner: the only place that may claim it, -1 any. */
 bool ech_pool_add(struct ech_pool *pool, struct ech_range range, int owner);
 int ech_pool_free_slots(const struct ech_pool *pool);

@@ -65,27 +65,29 @@ void ech_wire_report_fini(struct ech_report *r)
     ech_free(r->held);
 }
 
-void ech_wire_put_reply(const struct ech_reply *reply, const struct ech_coord *coord, int ranks,
-                        struct ech_str *out)
+void ech_wire_put_reply(const struct ech_reply *reply, struct ech_str *out)
 {
-    ech_str_add(out, reply, sizeof *reply);
-    for (int r = 0; reply->news && r < ranks; r++)
-        ech_str_addc(out, ech_coord_alive(coord, r) ? 1 : 0);
+    struct ech_reply head = *reply;
+    head.dead = NULL;
+    ech_str_add(out, &head, sizeof head);
+    ech_str_add(out, reply->dead, (size_t)reply->dead_count * sizeof *reply->dead);
 }
 
-int ech_wire_get_reply(const void *data, size_t bytes, int ranks, struct ech_reply *out,
-                       const unsigned char **alive, struct ech_err *err)
+int ech_wire_get_reply(const void *data, size_t bytes, int ranks, struct ech_reply *out, struct ech_err *err)
 {
     struct ech_reply r;
     if (bytes < sizeof r)
         return ech_fail(err, ECH_BUG, "a reply of %zu bytes", bytes);
     memcpy(&r, data, sizeof r);
-    size_t expected = sizeof r + (r.news ? (size_t)ranks : 0);
-    if (bytes != expected || r.grants_count < 0 ||
-        r.grants_count > (int)(sizeof r.grants / sizeof r.grants[0]))
-        return ech_fail(err, ECH_BUG, "a reply of %zu bytes with %d grants, %zu bytes expected", bytes,
-                        r.grants_count, expected);
+    if (r.dead_count < 0 || r.dead_count > ranks || r.grants_count < 0 ||
+        r.grants_count > (int)(sizeof r.grants / sizeof r.grants[0]) ||
+        bytes != sizeof r + (size_t)r.dead_count * sizeof *r.dead)
+        return ech_fail(err, ECH_BUG, "a reply of %zu bytes with %d grants and %d deaths", bytes,
+                        r.grants_count, r.dead_count);
+    r.dead = (const int *)(const void *)((const char *)data + sizeof r);
+    for (int i = 0; i < r.dead_count; i++)
+        if (r.dead[i] < 0 || r.dead[i] >= ranks)
+            return ech_fail(err, ECH_BUG, "a reply tells of rank %d of %d", r.dead[i], ranks);
     *out = r;
-    *alive = r.news ? (const unsigned char *)data + sizeof r : NULL;
     return ECH_OK;
 }

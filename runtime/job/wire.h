@@ -15,11 +15,9 @@ int ech_wire_get_report(const void *data, size_t bytes, int nodes, int ranks, st
                         struct ech_err *err);
 void ech_wire_report_fini(struct ech_report *report);
 
-/* The reply and, where it brings news of the living, one byte a rank (1: alive). */
-void ech_wire_put_reply(const struct ech_reply *reply, const struct ech_coord *coord, int ranks,
-                        struct ech_str *out);
-/* alive: `ranks` bytes, borrowed from data; NULL without news. */
-int ech_wire_get_reply(const void *data, size_t bytes, int ranks, struct ech_reply *out,
-                       const unsigned char **alive, struct ech_err *err);
+/* The reply and 4 bytes for each rank that died since the report. */
+void ech_wire_put_reply(const struct ech_reply *reply, struct ech_str *out);
+/* out->dead: borrowed from data, which is aligned as malloc does it. */
+int ech_wire_get_reply(const void *data, size_t bytes, int ranks, struct ech_reply *out, struct ech_err *err);
 
 #endif

@@ -76,13 +76,3 @@ bool ech_tail_copy(const struct ech_tail_view *v, struct ech_range *out)
     }
     return false;
 }
-
-int64_t ech_rows_before(int64_t rows, double rows_s, double now_s, double limit_s, double reserve_s)
-{
-    if (limit_s <= 0 || !(rows_s > 0))
-        return rows;
-    double fit = (limit_s - reserve_s - now_s) * rows_s;
-    if (!(fit >= 1))
-        return 0;
-    return fit < (double)rows ? (int64_t)fit : rows;
-}

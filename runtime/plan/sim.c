@@ -81,6 +81,7 @@ static int run(struct ech_sim *s)
             code = ech_sim_broken(s, "ranks live, rows are left and nothing happens");
     }
     s->r->makespan_s = s->now;
+    s->r->rows_copied = s->copied.rows;
     return code;
 }
 

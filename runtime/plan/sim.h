@@ -59,7 +59,8 @@ void ech_sim_defaults(struct ech_sim_options *options);
 
 struct ech_sim_result {
     double makespan_s, optimum_s; /* optimum: a fluid that knows every event, W / sum of speeds over time */
-    int64_t rows_sealed, rows_twice, leases, grants, copies, deaths, events;
+    int64_t rows_sealed, rows_twice; /* twice: both the owner and the copy came to their end */
+    int64_t rows_copied, leases, grants, copies, deaths, events;
     int64_t ranks, bytes; /* of the cluster; memory of the simulator */
     bool stopped;         /* by the limit, with rows left */
     double busy_s;        /* rank seconds in use */

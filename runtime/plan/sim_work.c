@@ -7,6 +7,14 @@
 
 #define LOOK_EVERY_S 0.05 /* an idle node reports so often */
 
+/* Of a batch of a rank or node: as many as can end before the limit. (The ranks themselves claim nothing in
+ * the last limits.stop_margin.) */
+static int64_t rows_before_limit(const struct ech_sim *s, int64_t rows, double rows_s)
+{
+    double fit = (s->o->limit_s - s->now) * rows_s;
+    return s->o->limit_s > 0 && fit < (double)rows ? (fit >= 1 ? (int64_t)fit : 0) : rows;
+}
+
 static bool adapts(const struct ech_sim *s)
 {
     return s->o->policy == ECH_SIM_ADAPTIVE;
@@ -88,7 +96,7 @@ static int64_t grant_size(const struct ech_sim *s, const struct ech_sim_node *n)
         least += k->least;
         most += 4 * k->most;
     }
-    least = ech_rows_before(least, n->seen, s->now, s->o->limit_s, 0);
+    least = rows_before_limit(s, least, n->seen);
     if (least < 1)
         return 0;
     struct ech_grant_view view = {.left = s->todo.rows,
@@ -209,8 +217,7 @@ static bool claim(struct ech_sim *s, struct ech_sim_rank *k, struct ech_range *r
     struct ech_sim_node *n = &s->nodes[k->node];
     const struct ech_sim_options *o = s->o;
     if (k->own < k->own_end) {
-        int64_t rows =
-            ech_rows_before(ech_min64(k->most, k->own_end - k->own), k->seen, s->now, o->limit_s, 0);
+        int64_t rows = rows_before_limit(s, ech_min64(k->most, k->own_end - k->own), k->seen);
         *range = (struct ech_range){k->own, k->own + rows};
         k->own += rows;
         return rows > 0;
@@ -219,8 +226,7 @@ static bool claim(struct ech_sim *s, struct ech_sim_rank *k, struct ech_range *r
     share *= o->policy == ECH_SIM_GUIDED ? 2 : 1;
     int64_t most = adapts(s) || n->cap > 0 ? k->most : INT64_MAX;
     struct ech_lease_view view = {n->pool.rows, share, k->least, most};
-    return ech_rowset_take(&n->pool, ech_rows_before(ech_lease_rows(&view), k->seen, s->now, o->limit_s, 0),
-                           range);
+    return ech_rowset_take(&n->pool, rows_before_limit(s, ech_lease_rows(&view), k->seen), range);
 }
 
 int ech_sim_next(struct ech_sim *s, int id)

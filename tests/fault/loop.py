@@ -6,8 +6,8 @@ happen at a random moment, resumes with another number of ranks (with another fa
 and compares the output's shards and manifest (less provenance) with those of an undisturbed run. Faults: a rank killed or
 stopped (and woken later), the whole mpirun, the launcher; on several hosts also a host switched off, its link down (up
 again later), slowed to 20 Mbit/s. After each attempt no process of the run may be left after 30 s, and nothing of it in
-/dev/shm, on any host that lives and is connected; on the others neither, once the run is sealed. Ends with 1 at the first
-difference.
+/dev/shm, on any host that lives and is connected; on the others neither, once the run is sealed, and then nothing of MPI's
+daemon in TMPDIR where the last attempt ran. Ends with 1 at the first difference.
 """
 import argparse, hashlib, os, pathlib, random, signal, subprocess, sys, time
 
@@ -97,10 +97,19 @@ class Here:
     def left(self, k, run_dir):
         return processes(run_dir)
 
+    def left_in_tmp(self, run_dir):
+        return []  # mpirun's own files lie in /dev/shm
+
 
 class Many(hosts.Lab):
     def left(self, k, run_dir):
         return [(pid, comm) for pid, comm, _ in self.processes(k)]
+
+    def left_in_tmp(self, run_dir):
+        """On the hosts where its last attempt ran: each start sweeps what earlier ones left."""
+        last = max(int(r.stem.split("-")[1]) for r in run_dir.glob("result-*.json"))
+        ran = {e.parent.name for e in run_dir.glob(f"nodes/*/events-{last}-*")}
+        return [(k, name) for k in self.pids if f"node{k}" in ran for name in self.tmp(k)]
 
 
 class Faults:
@@ -206,6 +215,11 @@ def turn(i, rng, lab, where, want):
         if left:
             sys.exit(f"FAIL turn {i}: left after 30 s: {left}; {story}")
         if code == 0:
+            until = time.time() + 30
+            while lab.left_in_tmp(run_dir) and time.time() < until:
+                time.sleep(0.1)
+            if lab.left_in_tmp(run_dir):
+                sys.exit(f"FAIL turn {i}: in TMPDIR after 30 s: {lab.left_in_tmp(run_dir)}; {story}")
             break
         if code not in (75, -signal.SIGKILL, 128 + signal.SIGKILL):
             sys.exit(f"FAIL turn {i}: status {code}; {story}\n{log.read_text()[-2000:]}")

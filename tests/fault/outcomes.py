@@ -19,7 +19,7 @@ ORPHANS_S = 30
 class Run:
     """One case: its job, its hosts, what is expected of it."""
 
-    def __init__(self, lab, where, name, slots=1, ranks=3, **settings):
+    def __init__(self, lab, where, name, slots=1, ranks=3, only=None, **settings):
         self.lab, self.where, self.name, self.ranks = lab, where, name, ranks
         self.runs, self.log = where / f"runs-{name}", where / f"{name}.log"
         text = loop.job(where, name).replace("heartbeat: 1s", "heartbeat: 2s")
@@ -27,12 +27,13 @@ class Run:
             head = f"{key}: "
             text = text.replace("limits: {", "limits: {" + f"{key}: {value}, ") if key == "disk_full" else text
             text = text.replace("phase: 20s", f"phase: {value}") if key == "phase" else text
+            text = text.replace("heartbeat: 2s", f"heartbeat: {value}") if key == "heartbeat" else text
             text += f"{head}{value}\n" if key == "retries" else ""
             text = text.replace(str(self.runs), value) if key == "runs" else text
         if "runs" in settings:
             self.runs = pathlib.Path(settings["runs"])
         (where / f"{name}.yaml").write_text(text)
-        self.environment = lab.environment(slots)
+        self.environment = lab.environment(slots, only)
 
     def start(self, fault=None, launcher=None, resume=False):
         env = dict(self.environment)
@@ -73,6 +74,17 @@ class Run:
                 return spools[0]
             time.sleep(0.01)
         self.fail(f"rank {rank} never spooled")
+
+    def in_phase(self, name, seconds=40):
+        """Until rank 0 says so; "open" comes before it can say anything."""
+        until = time.time() + seconds
+        while time.time() < until and self.child.poll() is None:
+            events = list(self.dir().glob("nodes/*/events-1-0.jsonl")) if self.dir() else []
+            phases = [line for line in events[0].read_text().splitlines() if '"phase"' in line] if events else []
+            if f'"{name}"' in phases[-1] if phases else events and name == "open":
+                return self
+            time.sleep(0.01)
+        self.fail(f"phase {name} was not seen")
 
     def pid(self, host, name="echelon-rank"):
         found = [pid for pid, comm, _ in self.lab.processes(host) if comm == name]
@@ -154,15 +166,26 @@ def link(lab, where):
 
 
 def stuck(lab, where):
-    """Cut off with its rank stopped: nobody there can clean up. The next start on that host does."""
+    """Cut off with its rank stopped: its daemon misses mpirun, and the host cleans up by itself."""
     run = Run(lab, where, "stuck").start("turn:100:stop@1")
     run.rows_run(0)
     lab.link(2, False)
-    run.end(0).dead([1]).clean(but=[2]).same()
+    run.end(0).dead([1]).clean().same()
+
+
+def frozen(lab, where):
+    """All processes of a host stand still, and the coordinator dies: nobody can clean up there. The run's next start does."""
+    run = Run(lab, where, "frozen").start()
+    run.rows_run(1)
+    lab.link(2, False)
+    for pid, _, _ in lab.processes(2):
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(run.pid(1), signal.SIGKILL)
+    run.end(75).clean(but=[2])
     if not lab.processes(2):
         run.fail("nothing was left on node2: this case shows nothing")
     lab.link(2, True)
-    Run(lab, where, "stuck2").start().end(0).clean().same()
+    run.start(resume=True).end(0).clean().same()
 
 
 def coordinator(lab, where):
@@ -196,6 +219,56 @@ def collective(lab, where):
     run.end(0).says("rank 2 on node3 is silent", "attempt 2 of").clean().same()
 
 
+def cut_off(run, host, phase, fault, busy=()):
+    """A host is cut off in a phase in which all wait for all: within 30 s nobody is left, on either side. busy: on these
+    hosts a rank says something then, so that its daemon waits for mpirun to take it."""
+    run.start(fault).in_phase(phase)
+    run.lab.link(host, False)
+    began = time.time()
+    for k in busy:
+        with open(f"/proc/{run.pid(k)}/fd/2", "w") as stderr:
+            stderr.write("a word on its way\n")
+    run.end(75, ORPHANS_S).clean()
+    took = time.time() - began
+    if took > ORPHANS_S:
+        run.fail(f"the last process went after {took:.1f} s")
+    print(f"{run.name}: all gone after {took:.1f} s", flush=True)
+    run.lab.link(host, True)
+    run.start(resume=True).end(0).clean().same()
+
+
+def cut_in_open(lab, where):
+    """The coordinator's host, with the launcher."""
+    cut_off(Run(lab, where, "cut_in_open", phase="200s"), 1, "open", "open:5:slow=100s@1", busy=[2, 3])
+
+
+def cut_in_seal(lab, where):
+    """The same with the heartbeat as it is by default."""
+    cut_off(Run(lab, where, "cut_in_seal", phase="200s", heartbeat="10s"), 1, "seal", "fsync:2:slow=1500ms@1")
+
+
+def cut_from_launcher(lab, where):
+    """The coordinator's host alone: the launcher is on another one."""
+    cut_off(Run(lab, where, "cut_from_launcher", ranks=2, only=[2, 3], phase="200s"), 2, "seal", "fsync:2:slow=1500ms@1")
+
+
+def daemon_files(lab, where):
+    """A daemon and mpirun killed before a rank has come: the next start on that host removes what lies in its TMPDIR."""
+    run = Run(lab, where, "daemon_files").start()
+    until = time.time() + 20
+    while time.time() < until and not lab.tmp(2):
+        time.sleep(0.002)
+    for host, name in ((2, "orted"), (1, "mpirun")):
+        os.kill(run.pid(host, name), signal.SIGKILL)
+    run.end(75).clean()
+    if not lab.tmp(2):
+        run.fail("nothing was left in TMPDIR: this case shows nothing")
+    run.start(resume=True).end(0).clean().same()
+    left = [name for k in lab.pids for name in lab.tmp(k)]
+    if left:
+        run.fail(f"left in TMPDIR: {left}")
+
+
 def three_times(lab, where):
     run = Run(lab, where, "three_times", phase="4s", retries=3).start("collective:20:kill@2")
     run.end(0, 120).says("rank 2 on node3 is silent", "attempt 4 leaves out node3 (failed in 3 attempts): 2 ranks").clean().same()
@@ -206,6 +279,18 @@ def unreachable(lab, where):
     run = Run(lab, where, "unreachable", retries=1)
     lab.link(3, False)
     run.start().end(0).says("attempt 2 leaves out node3 (does not answer): 2 ranks").clean().same()
+
+
+def cut_in_start(lab, where):
+    """A host cut off when its daemon has just been started: no rank comes, mpirun would wait for ever."""
+    run = Run(lab, where, "cut_in_start", phase="8s", retries=1).start()
+    until = time.time() + 20
+    while time.time() < until and "orted" not in [comm for _, comm, _ in lab.processes(2)]:
+        time.sleep(0.001)
+    lab.link(2, False)
+    run.end(0, 90).says("no rank has started within 8", "attempt 2 leaves out node2 (does not answer): 2 ranks").clean(but=[2]).same()
+    lab.link(2, True)
+    run.clean()
 
 
 def full(lab, where):
@@ -244,8 +329,8 @@ def clock_back(lab, where):
         run.fail(f"status: {said.stdout}{said.stderr}")
 
 
-CASES = {f.__name__: f for f in (coordinator_stopped, readonly, three_times, slow, collective, full, stuck, coordinator, launcher, mpirun, node, link,
-                                 hung, killed, memory, coordinator_retry, unreachable, clock, clock_back)}
+CASES = {f.__name__: f for f in (cut_in_seal, coordinator_stopped, cut_in_open, readonly, three_times, cut_from_launcher, daemon_files, slow, collective, full, stuck, frozen, coordinator, launcher, mpirun, node, link,
+                                 hung, killed, memory, coordinator_retry, unreachable, cut_in_start, clock, clock_back)}
 
 
 def one(name, where):

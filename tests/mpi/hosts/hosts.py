@@ -6,7 +6,7 @@
     with hosts.Lab(3) as lab:
         job = lab.popen(1, [...])      # on node1; mpirun there reaches node2 and node3 (lab.environment)
         lab.link(2, False)             # pull the cable;  lab.rate(3, "100mbit");  lab.kill(2): power off;  lab.boot(2)
-        lab.processes(2)               # [(pid, name, environment)] on node2, visible from here;  lab.shm(2)
+        lab.processes(2)               # [(pid, name, environment)] on node2, visible from here;  lab.shm(2), lab.tmp(2)
 
 Also by hand: `hosts.py 3 COMMAND...` runs COMMAND on node1 of three, with mpirun's environment set.
 
@@ -15,7 +15,7 @@ folders of a cluster. Nothing is named outside: everything lies in one process n
 that end with this script, however it ends. The link's address of nodeK is 10.77.0.K; its port 22 runs commands for
 mpirun (`hosts.py --agent`), as sshd would. Up in half a second for three hosts.
 """
-import json, os, select, signal, socket, struct, subprocess, sys, time
+import glob, json, os, select, signal, socket, struct, subprocess, sys, time
 
 SELF = os.path.abspath(__file__)
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -236,14 +236,17 @@ class Lab:
                 line = open(f"/proc/{name}/cmdline", "rb").read()
             except OSError:
                 continue
-            if line and SELF.encode() not in line and comm != "nsenter":
+            if line and SELF.encode() not in line.split(b"\0")[:2] and comm not in ("nsenter", "unshare"):  # orted names us too
                 found.append((int(name), comm, env))
         return found
 
     def shm(self, k):
-        """What lies in a host's /dev/shm. (Not in TMPDIR: what MPI's daemon leaves there when mpirun is killed before a
-        rank has come is not ours to find.)"""
+        """What lies in a host's /dev/shm."""
         return os.listdir(f"/proc/{self.pids[k][1]}/root/dev/shm")
+
+    def tmp(self, k):
+        """What MPI's daemons keep in a host's TMPDIR (each names its process)."""
+        return glob.glob(f"/proc/{self.pids[k][1]}/root/var/tmp/ompi.*/jf.*/pmix_dstor_*")
 
 
 def main():

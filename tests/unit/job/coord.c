@@ -105,7 +105,14 @@ static void a_silent_nodes_rows_are_granted_again(void **state)
     r = asks(0);
     r.unclaimed = 0;
     ech_coord_report(c, 11, &r, &reply, NULL);
-    assert_true(reply.news);
+    assert_true(reply.epoch == 1 && reply.dead_count == 1 && reply.dead[0] == 1);
+    r.epoch = 1; /* it knows */
+    struct ech_reply after;
+    ech_coord_report(c, 11, &r, &after, NULL);
+    assert_int_equal(after.dead_count, 0);
+    r.epoch = 7; /* of another coordinator: it is told all of them */
+    ech_coord_report(c, 11, &r, &after, NULL);
+    assert_int_equal(after.dead_count, 1);
     assert_int_equal(reply.grants[0].first, lost.first);
     r = asks(1); /* the dead one wakes */
     r.done = (struct ech_spooled[]){{lost.first, 5, 0, 5}};
@@ -202,7 +209,8 @@ static void the_dead_of_an_earlier_round_stay_dead(void **state)
     for (int rank = 0; rank < 5; rank++)
         assert_int_equal(ech_coord_alive(c, rank), rank == 0);
     ech_coord_report(c, 100, &r, &reply, NULL);
-    assert_int_equal(reply.left_rows, 100);
+    assert_true(reply.dead_count == 2 && reply.dead[0] == 2 && reply.dead[1] == 3);
+    assert_int_equal(ech_coord_done(c)->rows, 0);
     ech_coord_destroy(c);
 }
 
@@ -227,7 +235,7 @@ static void equal_gives_each_its_part_and_balances_what_comes_back(void **state)
     ech_coord_destroy(c);
 }
 
-static void reports_and_replies_survive_the_wire(void **state)
+static void reports_survive_the_wire(void **state)
 {
     (void)state;
     struct ech_spooled done[] = {{1, 2, 3, 4}, {5, 6, 7, 8}};
@@ -255,6 +263,30 @@ static void reports_and_replies_survive_the_wire(void **state)
     }
     ech_err_clear(&err);
     assert_int_equal(ech_wire_get_report(s.data, s.length, 1, 3, &back, &err), ECH_BUG); /* node 1 of 1 */
+    ech_str_fini(&s);
+}
+
+static void a_reply_tells_the_dead_and_no_more(void **state)
+{
+    (void)state;
+    const int dead[] = {5, 2};
+    struct ech_reply reply = {
+        .epoch = 9, .grants = {{3, 7}}, .grants_count = 1, .dead_count = 2, .dead = dead};
+    struct ech_reply back;
+    struct ech_str s;
+    struct ech_err err = ECH_ERR_NONE;
+    ech_str_init(&s);
+    ech_wire_put_reply(&reply, &s);
+    assert_int_equal(s.length, sizeof reply + sizeof dead); /* however many ranks there are */
+    assert_int_equal(ech_wire_get_reply(s.data, s.length, 64000, &back, &err), 0);
+    assert_true(back.epoch == 9 && back.grants_count == 1 && back.grants[0].end == 7 && back.dead_count == 2);
+    assert_memory_equal(back.dead, dead, sizeof dead);
+    for (size_t cut = 0; cut < s.length; cut++) {
+        ech_err_clear(&err);
+        assert_int_equal(ech_wire_get_reply(s.data, cut, 64000, &back, &err), ECH_BUG);
+    }
+    ech_err_clear(&err);
+    assert_int_equal(ech_wire_get_reply(s.data, s.length, 5, &back, &err), ECH_BUG); /* rank 5 of 5 */
     ech_str_fini(&s);
 }
 
@@ -331,7 +363,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(states_follow_stop_failure_and_bad_rows),
     cmocka_unit_test(the_dead_of_an_earlier_round_stay_dead),
     cmocka_unit_test(equal_gives_each_its_part_and_balances_what_comes_back),
-    cmocka_unit_test(reports_and_replies_survive_the_wire),
+    cmocka_unit_test(reports_survive_the_wire),
+    cmocka_unit_test(a_reply_tells_the_dead_and_no_more),
     cmocka_unit_test(storms_end_with_every_row_done),
 };
 

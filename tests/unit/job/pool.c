@@ -102,6 +102,25 @@ static void the_claims_of_the_dead_come_back(void **state)
     close_pools();
 }
 
+/* Later grants may lie in earlier slots: an idle node copies the last rows, so they must come last. */
+static void rows_are_claimed_in_rising_order(void **state)
+{
+    (void)state;
+    open_pools();
+    struct ech_range r;
+    int64_t last = -1;
+    ech_pool_add(pools[0], (struct ech_range){500, 600}, -1);
+    ech_pool_add(pools[0], (struct ech_range){100, 200}, -1);
+    ech_pool_add(pools[0], (struct ech_range){0, 50}, 3); /* another's own */
+    ech_pool_add(pools[0], (struct ech_range){300, 400}, -1);
+    for (int p = 0; ech_pool_claim(pools[p], 30, &r); p = (p + 1) % 3) {
+        assert_true(r.first > last);
+        last = r.first;
+    }
+    assert_int_equal(last, 590);
+    close_pools();
+}
+
 static void a_full_ring_says_so(void **state)
 {
     (void)state;
@@ -310,6 +329,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(rows_are_claimed_once),
     cmocka_unit_test(a_slot_of_a_place_is_its_own),
     cmocka_unit_test(the_claims_of_the_dead_come_back),
+    cmocka_unit_test(rows_are_claimed_in_rising_order),
     cmocka_unit_test(a_full_ring_says_so),
     cmocka_unit_test(silence_counts_from_listening),
     cmocka_unit_test(the_dead_may_claim_and_add_nothing_for_good),

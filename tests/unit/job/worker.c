@@ -298,11 +298,11 @@ static void wholeness_follows_the_living(void **state)
     assert_true(ech_worker_claims(&table, 0, pool) && ech_worker_claims(&table, 2, pool));
     assert_false(ech_worker_claims(&table, 1, pool) || ech_worker_claims(&table, 4, pool));
     assert_true(ech_worker_claims(NULL, 1, pool));
-    ech_pool_set_alive(pool, 4, false);
+    ech_pool_set_dead(pool, 4);
     assert_true(ech_worker_claims(&table, 2, pool));
-    ech_pool_set_alive(pool, 1, false);
+    ech_pool_set_dead(pool, 1);
     assert_true(!ech_worker_claims(&table, 0, pool) && ech_workers_any_whole(&table, pool));
-    ech_pool_set_alive(pool, 3, false);
+    ech_pool_set_dead(pool, 3);
     assert_false(ech_workers_any_whole(&table, pool));
     /* What nobody may claim leaves the slots. */
     struct ech_rowset rows;

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/cores.h"
+#include "base/peers.h"
 #include "launcher/attempt.h"
 #include "launcher/ending.h"
 #include "launcher/job.h"
@@ -54,10 +55,22 @@ static struct ech_layout layout_of(struct ech_place place, struct ech_asked aske
 static void layout(void **state)
 {
     (void)state;
-    struct ech_place here = {.nodes = 1, .node_cores = 8};
-    struct ech_place slurm = {.allocation = true, .nodes = 3, .node_cores = 16};
+    struct ech_place here = {.nodes = 1, .machine = {.cores = 8, .domains = 1}};
+    struct ech_place numa = {.nodes = 1, .machine = {.cores = 64, .domains = 8, .devices = 4}};
+    struct ech_place few = {.nodes = 1, .machine = {.cores = 2, .domains = 8}};
+    struct ech_place slurm = {.allocation = true, .nodes = 3, .machine = {.cores = 16, .domains = 2}};
     struct ech_layout l = layout_of(here, (struct ech_asked){.ranks = -1});
-    assert_true(l.ranks == 1 && l.threads == 8); /* auto, auto: one rank with all cores */
+    assert_true(l.ranks == 1 && l.threads == 8); /* auto, auto: one rank a domain with all cores of it */
+    l = layout_of(numa, (struct ech_asked){.ranks = -1});
+    assert_true(l.ranks == 8 && l.threads == 8);
+    l = layout_of(numa, (struct ech_asked){.ranks = -1, .devices = true});
+    assert_true(l.ranks == 4 && l.threads == 16);
+    l = layout_of(numa, (struct ech_asked){.ranks = -1, .threads = 4});
+    assert_true(l.ranks == 16 && l.threads == 4);
+    l = layout_of(few, (struct ech_asked){.ranks = -1});
+    assert_true(l.ranks == 2 && l.threads == 1); /* never more than cores */
+    l = layout_of(slurm, (struct ech_asked){.ranks = -1, .nodes = 3});
+    assert_true(l.ranks == 6 && l.per_node == 2 && l.threads == 8);
     l = layout_of(here, (struct ech_asked){.ranks = -1, .threads = 2});
     assert_true(l.ranks == 4 && l.threads == 2);
     l = layout_of(here, (struct ech_asked){.ranks = -1, .threads = 16});
@@ -96,6 +109,7 @@ static void command(void **state)
                            .layout = &l,
                            .shm_dir = "/dev/shm/echelon-x",
                            .recovery = true,
+                           .heartbeat_s = 10,
                            .arguments = arguments};
     struct ech_argv argv;
     ech_argv_init(&argv);
@@ -108,18 +122,62 @@ static void command(void **state)
                         "/usr/bin/mpirun -n 6 --enable-recovery --oversubscribe --bind-to none --mca "
                         "mpi_yield_when_idle 1 --mca sharedfp ^sm --mca btl_vader_backing_directory "
                         "/dev/shm/echelon-x --mca osc_sm_backing_directory /dev/shm/echelon-x --mca "
-                        "orte_local_tmpdir_base /dev/shm/echelon-x -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
+                        "orte_local_tmpdir_base /dev/shm/echelon-x --mca oob_tcp_keepalive_time 10 --mca "
+                        "oob_tcp_keepalive_intvl 3 --mca "
+                        "oob_tcp_keepalive_probes 3 -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
                         "ECH_RUN_DIR -x ECH_NODE_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
     ech_argv_fini(&argv);
     m.allocation = true;
     m.recovery = false;
     ech_argv_init(&argv);
     ech_mpirun_command(&m, &argv);
-    assert_string_equal(argv.items[3], "--quiet");
-    assert_string_equal(argv.items[7], "--map-by");
-    assert_string_equal(argv.items[8], "ppr:2:node");
+    assert_string_equal(argv.items[3], "--oversubscribe");
+    assert_string_equal(argv.items[6], "--map-by");
+    assert_string_equal(argv.items[7], "ppr:2:node");
     ech_argv_fini(&argv);
     ech_str_fini(&joined);
+}
+
+/* In Open MPI's words. */
+static void lost_ranks(void **state)
+{
+    (void)state;
+    struct ech_lost_rank lost;
+    assert_true(ech_line_lost_rank(
+        "mpirun noticed that process rank 3 with PID 812 on node n-7 exited on signal 9 (Killed).", &lost));
+    assert_true(lost.rank == 3 && lost.signal == 9 && strcmp(lost.host, "n-7") == 0);
+    assert_false(ech_line_lost_rank("a row noticed that process rank is a word", &lost));
+}
+
+/* Two lines of /proc/net/tcp, as the kernel writes them: to another host, to ourselves, to one that has gone.
+ */
+static void peers(void **state)
+{
+    (void)state;
+    const int64_t sockets[] = {41, 42, 43, 44, 45, 46, 47};
+    const char *table =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        "   0: 01004D0A:BE7F 02004D0A:A39C 01 00000000:00000000 02:000000C2 00000000     0        0 41 2 0 "
+        "20 4 30 10 -1\n"
+        "   1: 01004D0A:BE7F 01004D0A:A39E 01 00000000:00000000 00:00000000 00000000     0        0 42 1 0 "
+        "20 4 30 10 -1\n"
+        "   2: 0100007F:BE7F 0100007F:A39F 01 00000000:00000000 00:00000000 00000000     0        0 43 1 0 "
+        "20 4 30 10 -1\n"
+        "   3: 00000000:BE7F 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 44 1 0 "
+        "20 4 30 10 -1\n"
+        "   4: 01004D0A:BE7F 03004D0A:A3A0 08 00000000:00000000 00:00000000 00000000     0        0 45 1 0 "
+        "20 4 30 10 -1\n"
+        "   5: 01004D0A:BE80 04004D0A:A3A1 01 00000000:00000000 00:00000000 00000000     0        0 99 1 0 "
+        "20 4 30 10 -1\n"
+        "   6: 01004D0A:BE7F 05004D0A:A3A2 01 00001448:00000000 01:0000000A 00000006     0        0 46 1 0 "
+        "20 4 30 10 -1\n"
+        "   7: 01004D0A:BE7F 06004D0A:A3A3 01 00001448:00000000 01:0000000A 00000005     0        0 47 1 0 "
+        "20 4 30 10 -1\n";
+    assert_int_equal(ech_peers_count(table, sockets, 7), 2);
+    assert_int_equal(ech_peers_count("", sockets, 7), 0);
+    assert_int_equal(ech_peers_count(table, NULL, 0), 0);
+    assert_true(ech_peers_of(getpid()) >= 0);
+    assert_int_equal(ech_peers_of(-1), -1);
 }
 
 static void ending(void **state)
@@ -185,6 +243,11 @@ static void outcome(void **state)
     assert_int_equal(
         outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = EXITED_1}, &retry), 69);
     assert_false(retry);
+    assert_int_equal(
+        outcome_of((struct ech_outcome){.given_up = true, .mpirun_ended = true, .mpirun_status = EXITED_1},
+                   &retry),
+        75);
+    assert_true(retry); /* no rank came in time: perhaps next time */
     assert_int_equal(
         outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = EXITED_66}, &retry), 66);
     assert_int_equal(outcome_of((struct ech_outcome){.mpirun_ended = true, .mpirun_status = KILLED}, &retry),
@@ -352,9 +415,10 @@ static void verb_table(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(cores),       cmocka_unit_test(layout),     cmocka_unit_test(command),
-    cmocka_unit_test(ending),      cmocka_unit_test(outcome),    cmocka_unit_test(sweep),
-    cmocka_unit_test(tail),        cmocka_unit_test(same_job),   cmocka_unit_test(run_directories),
-    cmocka_unit_test(merged_logs), cmocka_unit_test(verb_table), cmocka_unit_test(origins),
+    cmocka_unit_test(cores),      cmocka_unit_test(layout),          cmocka_unit_test(command),
+    cmocka_unit_test(ending),     cmocka_unit_test(outcome),         cmocka_unit_test(sweep),
+    cmocka_unit_test(lost_ranks), cmocka_unit_test(peers),           cmocka_unit_test(tail),
+    cmocka_unit_test(same_job),   cmocka_unit_test(run_directories), cmocka_unit_test(merged_logs),
+    cmocka_unit_test(verb_table), cmocka_unit_test(origins),
 };
 ECH_TEST_MAIN(tests)
