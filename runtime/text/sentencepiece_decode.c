@@ -104,7 +104,7 @@ int ech_sentencepiece_decode(const struct ech_sentencepiece *m, const struct ech
                              struct ech_pieces *out, struct ech_err *err)
 {
     struct decode d = {.model = m, .out = out, .at_front = true};
-    int code = ECH_OK;
+    int code = put(&d, "", 0, err); /* nothing is a text, too */
     for (size_t i = 0; code == ECH_OK && i < pieces->count; i++) {
         size_t bytes;
         const char *text = ech_pieces_get(pieces, i, &bytes);

@@ -29,7 +29,7 @@ static const char *model(const char *name, const char *file)
     const char *root = getenv("ECH_TEST_MODELS");
     snprintf(path, sizeof path, "%s/%s/%s", root ? root : "models", name, file);
     if (!ech_path_exists(path))
-        ECH_SKIP("data", "%s is not there (ECH_TEST_MODELS; ci/get-model %s)", path, name);
+        ECH_SKIP("models", "%s is not there (ci/get-model %s)", path, name);
     return path;
 }
 

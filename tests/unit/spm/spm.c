@@ -405,6 +405,8 @@ static void source_llama(void **state)
         assert_int_not_equal(got.ids[i], 2);
     encode_into(t, e, "", false, &got);
     assert_int_equal(got.count, 1);
+    must(ech_tokenizer_decode(t, e, got.ids, 1, false, &text, &err), &err);
+    assert_string_equal(text.text, ""); /* bos alone */
     assert_int_equal(ech_tokenizer_role(t, ECH_TOKEN_EOS), 2);
     ech_encoder_destroy(e);
     ech_tokenizer_close(t);
