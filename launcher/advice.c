@@ -1,7 +1,9 @@
 /* Advice: see advice.h. */
 #include "launcher/advice.h"
 
+#include "base/mem.h"
 #include "base/num.h"
+#include "config/config.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +32,8 @@ struct ech_advice ech_advice_of(const struct ech_run_view *view, double time_s, 
     const char *before = NULL;
     for (size_t i = 0; i < view->rank_count; i++) {
         const struct ech_rank_view *r = &view->ranks[i];
-        if (!r->seen || r->dead)
+        a.rested += r->seen && r->rests;
+        if (!r->seen || r->dead || r->rests)
             continue;
         if (!before || strcmp(before, r->host) != 0)
             a.memory_at = ech_max64(a.memory_at, host_peak(view, i));
@@ -55,21 +58,53 @@ void ech_advice_print(const struct ech_advice *a, struct ech_str *out)
 {
     double memory = (double)a->memory_at * ROOM;
     if (a->time_s > 0 && a->used_s > 0 && a->used_s * 2 < a->time_s && a->used_s * ROOM + 60 < a->time_s) {
-        ech_str_addf(out, "advice: used %.0f %% of the requested time: next time ask for resources.time=",
-                     100 * a->used_s / a->time_s);
+        double share = 100 * a->used_s / a->time_s;
+        ech_str_addf(out,
+                     ECH_ADVICE "used %s%.0f %% of the requested time: next time ask for resources.time=",
+                     share < 1 ? "less than " : "", share < 1 ? 1 : share);
         print_minutes(a->used_s * ROOM + 60, out);
         ech_str_addc(out, '\n');
     }
     if (a->memory > 0 && a->memory_at > 0 && memory * 2 < (double)a->memory &&
         ceil(memory / GIB) * GIB < (double)a->memory)
         ech_str_addf(out,
-                     "advice: used at most %.1f of %.1f GiB of a node: next time ask for "
-                     "resources.memory=%.0fGiB\n",
+                     ECH_ADVICE "used at most %.1f of %.1f GiB of a node: next time ask for "
+                                "resources.memory=%.0fGiB\n",
                      (double)a->memory_at / GIB, (double)a->memory / GIB, ceil(memory / GIB));
     if (a->idle_rank >= 0 && a->idle_share > 0.15)
-        ech_str_addf(
-            out,
-            "advice: rank %d was idle for %.0f %% of the computing time: next time ask for fewer ranks "
-            "or smaller leases (balance.lease_rows)\n",
-            a->idle_rank, 100 * a->idle_share);
+        ech_str_addf(out,
+                     ECH_ADVICE
+                     "rank %d was idle for %.0f %% of the computing time: next time ask for fewer ranks "
+                     "or smaller leases (balance.lease_rows)\n",
+                     a->idle_rank, 100 * a->idle_share);
+    if (a->rested > 0)
+        ech_str_addf(out,
+                     ECH_ADVICE "%d rank%s had no work for lack of memory: next time ask for more of it "
+                                "(resources.memory), or for fewer ranks a node\n",
+                     a->rested, a->rested == 1 ? "" : "s");
+}
+
+const char *ech_advice_next(const char **text)
+{
+    const char *found = strstr(*text, ECH_ADVICE);
+    if (!found)
+        return NULL;
+    found += strlen(ECH_ADVICE);
+    *text = found + strcspn(found, "\n");
+    return found;
+}
+
+void ech_advice_of_run(const struct ech_run_view *view, const char *run_dir, double used_s,
+                       struct ech_str *out)
+{
+    struct ech_config *config = NULL;
+    char *path = ech_run_path(NULL, run_dir, "%s", ECH_RUN_JOB);
+    struct ech_config_request request = {.path = path, .saved = true};
+    if (path && ech_config_load(&request, &config, NULL) == ECH_OK) {
+        const struct ech_job *job = ech_config_job(config);
+        struct ech_advice advice = ech_advice_of(view, job->resources.time, job->resources.memory, used_s);
+        ech_advice_print(&advice, out);
+    }
+    ech_config_destroy(config);
+    ech_free(path);
 }

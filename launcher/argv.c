@@ -54,7 +54,7 @@ void ech_argv_addf(struct ech_argv *argv, const char *fmt, ...)
 
 void ech_argv_add_all(struct ech_argv *argv, char *const *items)
 {
-    for (; *items; items++)
+    for (; items && *items; items++)
         ech_argv_add(argv, *items);
 }
 

@@ -1,6 +1,7 @@
 /* An attempt: see attempt.h. */
 #include "launcher/attempt.h"
 
+#include "launcher/allocation.h"
 #include "launcher/hosts.h"
 #include "launcher/progress.h"
 #include "launcher/report.h"
@@ -55,6 +56,7 @@ struct attempt {
     int number;
     struct ech_layout layout;
     struct ech_hosts hosts; /* none: mpirun's own choice */
+    struct ech_str exclude; /* nodes that srun is not to use */
     char *hosts_path, *result_path, *log_path;
     int log; /* descriptor, -1: could not be made */
     struct ech_follower follower;
@@ -67,6 +69,7 @@ struct attempt {
     double started; /* monotonic */
     bool came, given_up, over;
     struct ech_str silent; /* who was silent when a phase did not end, in words */
+    double missed_at;      /* since when the phase misses a host that it needs; 0: it does not */
     int lost, excused;     /* hosts that mpirun has lost; of these, while rows ran */
 };
 
@@ -149,6 +152,8 @@ static void on_hosts_lost(void *context, int lost)
     a->lost = lost;
 }
 
+static const double missed_most_s = 4;
+
 /* While rows run the coordinator does without a host that falls silent. In other phases all wait for its
  * ranks: they would until limits.phase is over. */
 static bool misses_a_host(struct attempt *a)
@@ -157,8 +162,14 @@ static bool misses_a_host(struct attempt *a)
     const char *phase = view->rank_count ? view->ranks[0].phase : "";
     if (strcmp(phase, "run") == 0)
         a->excused = a->lost;
-    if (a->lost <= a->excused || a->given_up)
+    if (a->lost <= a->excused || a->given_up) {
+        a->missed_at = 0;
         return a->given_up;
+    }
+    /* A host that is only slow to answer comes back. */
+    a->missed_at = a->missed_at > 0 ? a->missed_at : ech_mono_s();
+    if (ech_mono_s() - a->missed_at < missed_most_s)
+        return false;
     ech_progress_clear(&a->progress);
     ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended",
             a->lost - a->excused, a->lost - a->excused == 1 ? " is" : "s are", phase[0] ? phase : "start");
@@ -238,6 +249,7 @@ static void attempt_close(struct attempt *a)
     if (a->log >= 0)
         close(a->log);
     ech_hosts_fini(&a->hosts);
+    ech_str_fini(&a->exclude);
     ech_str_fini(&a->silent);
     ech_free(a->hosts_path);
     ech_free(a->result_path);
@@ -246,7 +258,16 @@ static void attempt_close(struct attempt *a)
 
 /* --- hosts --- */
 
-/* Those of --hosts and --cluster; else, outside of an allocation, mpirun's default host file names them. */
+/* In an allocation whose nodes are alike: all of them, but not before there is a history. */
+static int read_allocation(struct attempt *a, struct ech_err *err)
+{
+    const char *list = getenv("SLURM_JOB_NODELIST");
+    return list && a->number > 1 && !a->ready->place.components
+               ? ech_nodes_of_list(list, a->layout.per_node, &a->hosts, err)
+               : ECH_OK;
+}
+
+/* Those of --hosts and --cluster; the allocation's; else mpirun's default host file names them. */
 static int read_hosts(struct attempt *a, struct ech_err *err)
 {
     const char *path = getenv("OMPI_MCA_orte_default_hostfile");
@@ -259,7 +280,9 @@ static int read_hosts(struct attempt *a, struct ech_err *err)
             return grown;
         a->hosts.items[a->hosts.count++] = nodes->hosts.items[i];
     }
-    if (a->hosts.count || a->ready->place.allocation || !path || !*path)
+    if (a->hosts.count == 0 && a->ready->place.allocation)
+        return read_allocation(a, err);
+    if (a->hosts.count || !path || !*path)
         return ECH_OK;
     int code = ech_read_file(path, HOSTS_BYTES, &text, NULL, err);
     if (code == ECH_OK)
@@ -277,24 +300,65 @@ static int probe_hosts(struct attempt *a, struct ech_err *err)
                : ECH_OK;
 }
 
+static int64_t slots_of(const struct ech_hosts *hosts, int64_t *nodes)
+{
+    int64_t slots = 0;
+    *nodes = 0;
+    for (size_t i = 0; i < hosts->count; i++)
+        if (!ech_host_out(&hosts->items[i])) {
+            slots += hosts->items[i].slots;
+            ++*nodes;
+        }
+    return slots;
+}
+
+/* An allocation may have more nodes than the job asks for: others take the place of those that are out. */
+static void use_fewer(struct attempt *a)
+{
+    int64_t nodes, slots = slots_of(&a->hosts, &nodes);
+    if (!a->ready->place.allocation) {
+        a->layout.ranks = ech_hosts_ranks(&a->hosts, a->layout.ranks);
+        return;
+    }
+    a->layout.ranks = ech_min64(a->layout.ranks, slots);
+    a->layout.nodes = ech_min64(a->layout.nodes, nodes);
+    for (size_t i = 0; i < a->hosts.count; i++)
+        if (ech_host_out(&a->hosts.items[i]))
+            ech_str_addf(&a->exclude, "%s%s", a->exclude.length ? "," : "", a->hosts.items[i].name);
+}
+
 /* Who is in is written down for mpirun, who is out is named, and the ranks are fewer by their part. */
 static int use_hosts(struct attempt *a, struct ech_err *err)
 {
     struct ech_str out;
     ech_str_init(&out);
     ech_hosts_tell_out(&a->hosts, &out);
+    use_fewer(a);
     int code = ech_str_check(&out, err);
-    a->layout.ranks = ech_hosts_ranks(&a->hosts, a->layout.ranks);
+    if (code == ECH_OK)
+        code = ech_str_check(&a->exclude, err);
     if (code == ECH_OK && a->layout.ranks == 0)
         code = ech_fail(err, ECH_REQUEUE, "no host is left: %s", out.data);
     if (code == ECH_OK && out.length)
         ech_say("attempt %d leaves out %s: %lld rank%s", a->number, out.data, (long long)a->layout.ranks,
                 a->layout.ranks == 1 ? "" : "s");
     a->hosts_path = code == ECH_OK ? ech_run_path(err, a->run_dir, "hosts-%d", a->number) : NULL;
-    if (code == ECH_OK)
-        code = a->hosts_path ? ech_hosts_write(&a->hosts, a->hosts_path, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK && !a->hosts_path)
+        code = ECH_UNAVAILABLE;
+    else if (code == ECH_OK)
+        code = a->ready->place.allocation ? ech_hosts_write_ranks(&a->hosts, a->hosts_path, err)
+                                          : ech_hosts_write(&a->hosts, false, a->hosts_path, err);
     ech_str_fini(&out);
     return code;
+}
+
+/* Nodes of an allocation that are alike and all in are left to mpirun. */
+static bool needs_hosts(const struct attempt *a)
+{
+    bool needs = !a->ready->place.allocation || (a->ready->nodes.hosts.count && !a->ready->srun);
+    for (size_t i = 0; i < a->hosts.count; i++)
+        needs = needs || ech_host_out(&a->hosts.items[i]);
+    return needs;
 }
 
 static int choose_hosts(struct attempt *a, struct ech_err *err)
@@ -310,7 +374,7 @@ static int choose_hosts(struct attempt *a, struct ech_err *err)
         code = ech_fail(err, ECH_REQUEUE,
                         "stopped as asked before the ranks were started; go on with: echelon resume %s",
                         a->run_dir);
-    return code == ECH_OK ? use_hosts(a, err) : code;
+    return code == ECH_OK && needs_hosts(a) ? use_hosts(a, err) : code;
 }
 
 /* No rank came up: because a host does not answer? */
@@ -431,6 +495,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                    struct ech_err *err)
 {
     struct attempt a = {.ready = ready, .run_dir = run_dir, .number = number, .log = -1};
+    ech_str_init(&a.exclude);
     struct ech_session_end end = {0};
     char attempt_text[16];
     snprintf(attempt_text, sizeof attempt_text, "%d", number);
@@ -443,6 +508,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                       ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
+                                  .settings = ready->settings.items,
                                   .srun = ready->srun ? &ready->place : NULL,
                                   .arguments = arguments,
                                   .marker = run_dir,
@@ -461,6 +527,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
     ech_progress_init(&a.progress, ech_mono_s(), ech_quiet());
     int code = choose_hosts(&a, err);
     session.hosts_file = a.hosts_path;
+    session.exclude = a.exclude.length ? a.exclude.data : NULL;
     if (code == ECH_OK)
         code = write_launch(&a, &session, err);
     if (code == ECH_OK)
@@ -472,6 +539,24 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
         code = conclude(&a, &end, retry, err);
     attempt_close(&a);
     return code;
+}
+
+/* Slurm is to give the job none of those that failed too often. */
+static void tell_slurm(const struct ech_ready *ready, const char *run_dir, int attempts)
+{
+    const char *list = ready->place.allocation ? getenv("SLURM_JOB_NODELIST") : NULL;
+    struct ech_hosts hosts = {0};
+    struct ech_err why = ECH_ERR_NONE;
+    if (!list || attempts < ECH_HOST_FAILURES_MOST)
+        return;
+    int code = ech_nodes_of_list(list, 1, &hosts, &why);
+    if (code == ECH_OK)
+        code = ech_hosts_history(&hosts, run_dir, attempts, &why);
+    if (code == ECH_OK)
+        code = ech_allocation_leave_out(&hosts, run_dir, &why);
+    if (code != ECH_OK)
+        ech_say("nodes that fail cannot be told to Slurm: %s", why.text);
+    ech_hosts_fini(&hosts);
 }
 
 int ech_attempts_run(const struct ech_ready *ready, const char *run_dir, int attempt, struct ech_err *err)
@@ -491,6 +576,8 @@ int ech_attempts_run(const struct ech_ready *ready, const char *run_dir, int att
         ech_say("%s", why.text);
         ech_say("attempt %d of at most %lld", attempt + 1, (long long)(attempt + left));
     }
+    if (code != ECH_OK)
+        tell_slurm(ready, run_dir, attempt);
     struct ech_err report = ECH_ERR_NONE;
     if (ech_report_write(run_dir, &report) != ECH_OK)
         ech_say("the report could not be written: %s", report.text);

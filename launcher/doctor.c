@@ -6,7 +6,7 @@
 #include "launcher/recovery.h"
 #include "launcher/verbs.h"
 
-#include "base/cores.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/num.h"
 
@@ -135,11 +135,14 @@ static enum verdict check_cores(void)
     struct ech_place place;
     ech_place_find(&place);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    line(GOOD, "cores", "%lld usable of %ld (affinity and cgroup quota counted)",
-         (long long)ech_usable_cores(), online);
+    const struct ech_machine *here = ech_machine_here();
+    line(GOOD, "cores",
+         "%lld usable of %ld (affinity and cgroup quota counted), %lld NUMA domain%s, %lld GPU%s",
+         (long long)here->cores, online, (long long)here->domains, here->domains == 1 ? "" : "s",
+         (long long)here->devices, here->devices == 1 ? "" : "s");
     if (place.allocation)
         line(GOOD, "slurm", "inside an allocation of %lld node%s, at least %lld cores each",
-             (long long)place.nodes, place.nodes == 1 ? "" : "s", (long long)place.node_cores);
+             (long long)place.nodes, place.nodes == 1 ? "" : "s", (long long)place.machine.cores);
     return GOOD;
 }
 

@@ -3,6 +3,7 @@
 
 #include "launcher/gather.h"
 #include "launcher/node_facts.h"
+#include "launcher/remote.h"
 #include "launcher/verbs.h"
 
 #include "base/clock.h"
@@ -30,6 +31,11 @@ static volatile sig_atomic_t stopped;
 static void on_signal(int number)
 {
     stopped = number;
+}
+
+static bool is_stopped(void)
+{
+    return stopped != 0;
 }
 
 /* So that the folder of the check is removed in any case. */
@@ -93,68 +99,34 @@ static int make_folder(struct check *c, struct ech_err *err)
     return code;
 }
 
-/* The launch command hands words to a shell over there, as ssh does. */
-static void add_quoted(struct ech_argv *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,+@%-";
-    struct ech_str text;
-    if (word[0] && !word[strspn(word, plain)]) {
-        ech_argv_add(out, word);
-        return;
-    }
-    ech_str_init(&text);
-    ech_str_addc(&text, '\'');
-    for (const char *p = word; *p; p++)
-        if (*p == '\'')
-            ech_str_adds(&text, "'\\''");
-        else
-            ech_str_addc(&text, *p);
-    ech_str_addc(&text, '\'');
-    if (ech_str_check(&text, NULL) == ECH_OK)
-        ech_argv_add(out, text.data);
-    else
-        out->failed = true;
-    ech_str_fini(&text);
-}
-
-/* MPI's libraries over there: where mpirun will find them. */
-static void add_libraries(const struct check *c, struct ech_argv *out)
-{
-    const char *own = getenv("LD_LIBRARY_PATH");
-    const char *prefix = c->cluster->mpi_prefix;
-    if (!prefix && !(own && own[0]))
-        return;
-    char *text = prefix ? ech_sprintf(NULL, "LD_LIBRARY_PATH=%s/lib%s%s", prefix, own && own[0] ? ":" : "",
-                                      own ? own : "")
-                        : ech_sprintf(NULL, "LD_LIBRARY_PATH=%s", own);
-    ech_argv_add(out, "env");
-    if (text)
-        add_quoted(out, text);
-    out->failed = out->failed || !text;
-    ech_free(text);
-}
-
 /* launch-words HOST echelon-rank --solo doctor --node-check FOLDER --token T --seen seen-I; here without the
  * first two. */
+static int begin_command(const struct check *c, size_t i, struct ech_argv *out, struct ech_err *err)
+{
+    const struct ech_list *own = &c->classes[i]->launch, *launch = own->count ? own : &c->cluster->launch;
+    struct ech_str words;
+    ech_str_init(&words);
+    for (int w = 0; w < launch->count; w++)
+        ech_str_addf(&words, "%s%s", w ? " " : "", launch->items[w]);
+    int code = ech_str_check(&words, err);
+    if (code == ECH_OK)
+        code = ech_remote_begin(launch->count ? words.data : ech_cluster_own_launch(), c->facts[i].name, out,
+                                err);
+    if (code == ECH_OK)
+        ech_remote_libraries(out, c->cluster->mpi_prefix);
+    ech_str_fini(&words);
+    return code;
+}
+
 static int make_command(struct check *c, size_t i, struct ech_err *err)
 {
     struct ech_argv *argv = &c->asks[i].argv;
     bool here = i == c->count;
-    void (*add)(struct ech_argv *, const char *) = here ? ech_argv_add : add_quoted;
+    void (*add)(struct ech_argv *, const char *) = here ? ech_argv_add : ech_remote_add;
     ech_argv_init(argv);
-    if (!here) {
-        const struct ech_list *own = &c->classes[i]->launch, *launch = own->count ? own : &c->cluster->launch;
-        const char *first = launch->count ? launch->items[0] : "ssh";
-        char *program = ech_find_program(first);
-        if (!program)
-            return ech_fail(err, ECH_UNAVAILABLE, "launch: %s is not found in PATH", first);
-        ech_argv_add(argv, program);
-        ech_free(program);
-        for (int w = 1; w < launch->count; w++)
-            ech_argv_add(argv, launch->items[w]);
-        ech_argv_add(argv, c->facts[i].name);
-        add_libraries(c, argv);
-    }
+    int code = here ? ECH_OK : begin_command(c, i, argv, err);
+    if (code != ECH_OK)
+        return code;
     add(argv, c->rank);
     ech_argv_add(argv, "--solo");
     ech_argv_add(argv, "doctor");
@@ -243,7 +215,7 @@ static int ask_all(struct check *c, int64_t seconds, struct ech_err *err)
     for (size_t i = 0; code == ECH_OK && i <= c->count; i++)
         code = make_command(c, i, err);
     if (code == ECH_OK)
-        code = ech_gather(c->asks, c->count + 1, AT_ONCE, (double)seconds, &stopped, err);
+        code = ech_gather(c->asks, c->count + 1, AT_ONCE, (double)seconds, is_stopped, err);
     double until = ech_mono_s() + 3;
     for (size_t i = 0; code == ECH_OK && i <= c->count; i++) {
         struct ech_asking *ask = &c->asks[i];

@@ -93,8 +93,8 @@ static bool look(struct ech_asking *ask)
     return true;
 }
 
-int ech_gather(struct ech_asking *asks, size_t count, size_t at_once, double seconds,
-               const volatile sig_atomic_t *stop, struct ech_err *err)
+int ech_gather(struct ech_asking *asks, size_t count, size_t at_once, double seconds, bool (*stop)(void),
+               struct ech_err *err)
 {
     struct ech_asking *live[MOST_AT_ONCE];
     struct pollfd polls[MOST_AT_ONCE];
@@ -111,7 +111,7 @@ int ech_gather(struct ech_asking *asks, size_t count, size_t at_once, double sec
         for (size_t i = 0; i < running; i++)
             polls[i] = (struct pollfd){.fd = live[i]->fd, .events = POLLIN};
         poll(polls, running, running ? TICK_MS : 0);
-        if (stop && *stop && code == ECH_OK)
+        if (stop && stop() && code == ECH_OK)
             code = ech_fail(err, ECH_UNAVAILABLE, "stopped by a signal");
         size_t left = 0;
         for (size_t i = 0; i < running; i++) {

@@ -4,7 +4,7 @@
 
 #include "launcher/argv.h"
 
-#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,10 +23,10 @@ struct ech_asking {
 };
 
 /* At most `at_once` run at a time, each for `seconds`. A program that cannot be started is no error here:
- * status -1, its text says why. *stop not 0 (NULL: never): all are killed.
+ * status -1, its text says why. Once stop() (NULL: never) is true all are killed.
  * Errors  ECH_UNAVAILABLE (pipes, memory, stopped). */
-int ech_gather(struct ech_asking *asks, size_t count, size_t at_once, double seconds,
-               const volatile sig_atomic_t *stop, struct ech_err *err);
+int ech_gather(struct ech_asking *asks, size_t count, size_t at_once, double seconds, bool (*stop)(void),
+               struct ech_err *err);
 void ech_gather_fini(struct ech_asking *asks, size_t count); /* text and argv of each */
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "launcher/argv.h"
 #include "launcher/child.h"
+#include "launcher/remote.h"
 #include "launcher/rundirs.h"
 #include "launcher/session.h"
 
@@ -11,6 +12,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/words.h"
+#include "config/host_index.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -103,15 +105,36 @@ int64_t ech_hosts_ranks(const struct ech_hosts *hosts, int64_t ranks)
 
 /* --- history --- */
 
-static void fails(struct ech_hosts *hosts, bool *failed, const char *name)
+struct history {
+    struct ech_hosts *hosts;
+    struct ech_host_index index;
+    bool *failed; /* in one attempt, of each host */
+};
+
+static void fails(struct history *h, const char *name)
 {
-    struct ech_host *host = ech_hosts_find(hosts, name);
+    const struct ech_host_entry *host = ech_host_index_find(&h->index, name);
     if (host)
-        failed[host - hosts->items] = true;
+        h->failed[host->value] = true;
 }
 
-static int failed_in(struct ech_hosts *hosts, const char *run_dir, int attempt, bool *failed,
-                     struct ech_err *err)
+static int silent_in(struct history *h, const char *run_dir, int attempt, int ranks, struct ech_err *err)
+{
+    struct ech_word *words = ech_calloc((size_t)ranks, sizeof *words, err);
+    bool told = false;
+    if (!words)
+        return ECH_UNAVAILABLE;
+    ech_words_read(run_dir, attempt, ranks, 0, words);
+    for (int r = 0; r < ranks; r++)
+        told = told || words[r].said;
+    for (int r = 0; told && r < ranks; r++)
+        if (ech_word_judge(words, ranks, r) == ECH_WORD_SILENT)
+            fails(h, words[r].host);
+    ech_free(words);
+    return ECH_OK;
+}
+
+static int failed_in(struct history *h, const char *run_dir, int attempt, struct ech_err *err)
 {
     struct ech_launch launch;
     struct ech_follower follower;
@@ -123,36 +146,28 @@ static int failed_in(struct ech_hosts *hosts, const char *run_dir, int attempt, 
     ech_follower_poll(&follower, NULL);
     for (size_t i = 0; i < follower.view.rank_count; i++)
         if (follower.view.ranks[i].dead)
-            fails(hosts, failed, follower.view.ranks[i].host);
+            fails(h, follower.view.ranks[i].host);
     ech_follower_close(&follower);
-    int ranks = (int)launch.ranks;
-    struct ech_word *words = ech_calloc((size_t)ranks, sizeof *words, err);
-    if (!words)
-        return ECH_UNAVAILABLE;
-    ech_words_read(run_dir, attempt, ranks, 0, words);
-    bool told = false;
-    for (int r = 0; r < ranks; r++)
-        told = told || words[r].said;
-    for (int r = 0; told && r < ranks; r++)
-        if (ech_word_judge(words, ranks, r) == ECH_WORD_SILENT)
-            fails(hosts, failed, words[r].host);
-    ech_free(words);
-    return ECH_OK;
+    return silent_in(h, run_dir, attempt, (int)launch.ranks, err);
 }
 
 int ech_hosts_history(struct ech_hosts *hosts, const char *run_dir, int before, struct ech_err *err)
 {
-    bool *failed = ech_calloc(hosts->count, sizeof *failed, err);
-    int code = failed ? ECH_OK : ECH_UNAVAILABLE;
-    for (size_t i = 0; i < hosts->count; i++)
+    struct history h = {.hosts = hosts, .failed = ech_calloc(hosts->count, sizeof *h.failed, err)};
+    int code = h.failed ? ECH_OK : ECH_UNAVAILABLE;
+    for (size_t i = 0; code == ECH_OK && i < hosts->count; i++) {
         hosts->items[i].failures = 0;
-    for (int n = 1; code == ECH_OK && n <= before; n++) {
-        memset(failed, 0, hosts->count * sizeof *failed);
-        code = failed_in(hosts, run_dir, n, failed, err);
-        for (size_t i = 0; code == ECH_OK && i < hosts->count; i++)
-            hosts->items[i].failures += failed[i];
+        code = ech_host_index_add(&h.index, hosts->items[i].name, (int64_t)i, err);
     }
-    ech_free(failed);
+    ech_host_index_sort(&h.index);
+    for (int n = 1; code == ECH_OK && n <= before; n++) {
+        memset(h.failed, 0, hosts->count * sizeof *h.failed);
+        code = failed_in(&h, run_dir, n, err);
+        for (size_t i = 0; code == ECH_OK && i < hosts->count; i++)
+            hosts->items[i].failures += h.failed[i];
+    }
+    ech_host_index_fini(&h.index);
+    ech_free(h.failed);
     return code;
 }
 
@@ -162,21 +177,13 @@ static pid_t ask(const char *agent, const char *host, int nowhere)
 {
     struct ech_argv argv;
     pid_t pid = -1;
-    char *words = ech_strdup(agent, NULL), *rest = NULL;
-    char *word = words ? strtok_r(words, " ", &rest) : NULL, *program = word ? ech_find_program(word) : NULL;
-    ech_argv_init(&argv);
-    ech_argv_add(&argv, program ? program : "");
-    while (word && (word = strtok_r(NULL, " ", &rest)))
-        ech_argv_add(&argv, word);
-    ech_argv_add(&argv, host);
+    bool good = ech_remote_begin(agent, host, &argv, NULL) == ECH_OK;
     ech_argv_add(&argv, "true");
     struct ech_child_spec spec = {
         .argv = argv.items, .output = nowhere, .session = true, .death_signal = SIGKILL};
-    if (!program || ech_argv_check(&argv, NULL) != ECH_OK || ech_child_start(&spec, &pid, NULL) != ECH_OK)
+    if (!good || ech_argv_check(&argv, NULL) != ECH_OK || ech_child_start(&spec, &pid, NULL) != ECH_OK)
         pid = -1;
     ech_argv_fini(&argv);
-    ech_free(program);
-    ech_free(words);
     return pid;
 }
 
@@ -195,19 +202,16 @@ static bool answered(pid_t pid, double until)
     return got == pid && pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* As mpirun sees it: this host by its name, with or without a domain, and its loopback. */
-static bool is_here(const char *name, const char *own)
+bool ech_host_is_here(const char *name)
 {
-    size_t n = strcspn(name, "."), m = strcspn(own, ".");
-    return strcmp(name, own) == 0 || strcmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 ||
-           (n == m && memcmp(name, own, n) == 0 && (!name[n] || !own[m]));
+    char own[64] = "";
+    gethostname(own, sizeof own - 1);
+    return ech_host_is_same(name, own) || strcmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0;
 }
 
 int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, struct ech_err *err)
 {
-    char own[64] = "";
     pid_t pids[PROBES_AT_ONCE];
-    gethostname(own, sizeof own - 1);
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (nowhere < 0)
         return ech_fail(err, ECH_UNAVAILABLE, "/dev/null cannot be opened");
@@ -216,7 +220,7 @@ int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, 
         double until = ech_mono_s() + seconds;
         for (size_t i = 0; i < count; i++) {
             const char *name = hosts->items[from + i].name;
-            pids[i] = is_here(name, own) ? 0 : ask(agent, name, nowhere);
+            pids[i] = ech_host_is_here(name) ? 0 : ask(agent, name, nowhere);
         }
         for (size_t i = 0; i < count; i++)
             hosts->items[from + i].silent = pids[i] != 0 && !answered(pids[i], until);
@@ -225,16 +229,38 @@ int ech_hosts_probe(struct ech_hosts *hosts, const char *agent, double seconds, 
     return ECH_OK;
 }
 
-int ech_hosts_write(const struct ech_hosts *hosts, const char *path, struct ech_err *err)
+static int write_text(const struct ech_str *text, const char *path, struct ech_err *err)
+{
+    int code = ech_str_check(text, err);
+    return code == ECH_OK ? ech_write_file(path, text->data ? text->data : "", text->length, err) : code;
+}
+
+int ech_hosts_write(const struct ech_hosts *hosts, bool said, const char *path, struct ech_err *err)
+{
+    struct ech_str text;
+    ech_str_init(&text);
+    for (size_t i = 0; i < hosts->count; i++) {
+        const struct ech_host *h = &hosts->items[i];
+        if (ech_host_out(h))
+            continue;
+        ech_str_adds(&text, h->name);
+        if (h->said || !said)
+            ech_str_addf(&text, " slots=%lld", (long long)h->slots);
+        ech_str_addc(&text, '\n');
+    }
+    int code = write_text(&text, path, err);
+    ech_str_fini(&text);
+    return code;
+}
+
+int ech_hosts_write_ranks(const struct ech_hosts *hosts, const char *path, struct ech_err *err)
 {
     struct ech_str text;
     ech_str_init(&text);
     for (size_t i = 0; i < hosts->count; i++)
-        if (!ech_host_out(&hosts->items[i]))
-            ech_str_addf(&text, "%s slots=%lld\n", hosts->items[i].name, (long long)hosts->items[i].slots);
-    int code = ech_str_check(&text, err);
-    if (code == ECH_OK)
-        code = ech_write_file(path, text.data ? text.data : "", text.length, err);
+        for (int64_t rank = 0; !ech_host_out(&hosts->items[i]) && rank < hosts->items[i].slots; rank++)
+            ech_str_addf(&text, "%s\n", hosts->items[i].name);
+    int code = write_text(&text, path, err);
     ech_str_fini(&text);
     return code;
 }

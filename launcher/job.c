@@ -1,7 +1,9 @@
 /* Before the start: see job.h. */
 #include "launcher/job.h"
 
+#include "launcher/allocation.h"
 #include "launcher/origins.h"
+#include "launcher/survey.h"
 #include "launcher/verbs.h"
 
 #include "base/io.h"
@@ -20,6 +22,7 @@ void ech_ready_fini(struct ech_ready *ready)
 {
     ech_config_destroy(ready->config);
     ech_nodes_fini(&ready->nodes);
+    ech_argv_fini(&ready->settings);
     ech_free(ready->mpirun);
     ech_free(ready->rank_program);
     *ready = (struct ech_ready){0};
@@ -44,17 +47,23 @@ static int find_starter(struct ech_ready *ready, struct ech_err *err)
     return ready->place.components ? ech_layout_components(&ready->place, &ready->layout, err) : ECH_OK;
 }
 
+/* Does a --set name this key? */
+static bool is_set(const struct ech_config_request *request, const char *key)
+{
+    size_t length = strlen(key);
+    for (const char *const *set = request->sets; set && *set; set++)
+        if (strncmp(*set, key, length) == 0 && (*set)[length] == '=')
+            return true;
+    return false;
+}
+
 /* Was resources.nodes said? A run directory's job.yaml has every value, with who said it in a comment. */
 static int find_nodes_given(const struct ech_config_request *request, const struct ech_config *config,
                             bool *given, struct ech_err *err)
 {
-    static const char key[] = "resources.nodes";
     char *saved = NULL;
-    *given = ech_config_given(config, key);
-    for (const char *const *set = request->sets; set && *set; set++)
-        if (strncmp(*set, key, sizeof key - 1) == 0)
-            return ECH_OK;
-    if (!request->saved || !*given)
+    *given = ech_config_given(config, "resources.nodes");
+    if (is_set(request, "resources.nodes") || !request->saved || !*given)
         return ECH_OK;
     int code = ech_read_file(request->path, JOB_BYTES, &saved, NULL, err);
     if (code == ECH_OK)
@@ -63,31 +72,73 @@ static int find_nodes_given(const struct ech_config_request *request, const stru
     return code;
 }
 
-int ech_ready_make(const struct ech_config_request *request, int64_t ranks, const char *hosts,
-                   const char *cluster, struct ech_ready *out, struct ech_err *err)
+/* One that numerics mixed lets single ranks do counts, too. */
+static bool computes_on_gpus(const struct ech_job *job)
+{
+    bool some = job->resources.backend == ECH_BACKEND_CUDA;
+    for (int i = 0; i < job->resources.each.count; i++)
+        some = some || strstr(job->resources.each.items[i], "cuda");
+    return some;
+}
+
+/* What the ranks are told by the environment. Slurm is asked for the end where the job does not say its time.
+ */
+static int find_settings(struct ech_ready *ready, bool ask, struct ech_err *err)
+{
+    double end = ready->place.allocation ? ech_allocation_end(ask && !(ready->job->resources.time > 0)) : 0;
+    if (end > 0)
+        ech_argv_addf(&ready->settings, "ECH_END_TIME=%.0f", end);
+    if (computes_on_gpus(ready->job) && !getenv("ECH_BIND"))
+        ech_argv_add(&ready->settings, "ECH_BIND=device");
+    return ready->settings.failed ? ech_fail(err, ECH_UNAVAILABLE, "no memory for an environment") : ECH_OK;
+}
+
+static int find_nodes(const struct ech_ready_request *q, struct ech_ready *ready, struct ech_err *err)
+{
+    const struct ech_job *job = ready->job;
+    bool srun = job->resources.launcher == ECH_LAUNCHER_SRUN, allocation = ready->place.allocation;
+    bool slurms =
+        srun && allocation && q->kept; /* a cluster file of submit's: its nodes are Slurm's by now */
+    struct ech_asked asked = {.ranks = q->ranks,
+                              .nodes = job->resources.nodes,
+                              .ranks_per_node = job->resources.ranks_per_node,
+                              .threads = job->resources.threads,
+                              .devices = computes_on_gpus(job)};
+    struct ech_nodes_request nodes = {.hosts_path = q->hosts,
+                                      .cluster_path = slurms ? NULL : q->cluster,
+                                      .node_list = allocation ? getenv("SLURM_JOB_NODELIST") : NULL,
+                                      .said_anew =
+                                          q->kept && (is_set(&q->config, "resources.ranks_per_node") ||
+                                                      is_set(&q->config, "resources.threads")),
+                                      .look = !q->ask      ? NULL
+                                              : allocation ? ech_allocation_look
+                                                           : ech_survey};
+    int code = find_nodes_given(&q->config, ready->config, &nodes.nodes_given, err);
+    if (code == ECH_OK)
+        code = ech_nodes_find(&nodes, &ready->place, &asked, &ready->nodes, &ready->layout, err);
+    if (code == ECH_OK && ready->nodes.hosts.count == 0 && q->ask)
+        code = ech_allocation_spread(&asked, srun, &ready->place, &ready->nodes, &ready->layout, err);
+    if (code == ECH_OK && ready->nodes.hosts.count == 0)
+        code = ech_layout_decide(&ready->place, &asked, &ready->layout, err);
+    return code;
+}
+
+int ech_ready_make(const struct ech_ready_request *request, struct ech_ready *out, struct ech_err *err)
 {
     struct ech_ready ready = {0};
-    int code = ech_config_load(request, &ready.config, err);
+    int code = ech_config_load(&request->config, &ready.config, err);
     if (code != ECH_OK)
         return code;
     ready.job = ech_config_job(ready.config);
+    ech_argv_init(&ready.settings);
     ech_place_find(&ready.place);
-    struct ech_asked asked = {.ranks = ranks,
-                              .nodes = ready.job->resources.nodes,
-                              .ranks_per_node = ready.job->resources.ranks_per_node,
-                              .threads = ready.job->resources.threads};
-    struct ech_nodes_request nodes = {.hosts_path = hosts,
-                                      .cluster_path = cluster,
-                                      .node_list =
-                                          ready.place.allocation ? getenv("SLURM_JOB_NODELIST") : NULL};
-    if ((code = find_nodes_given(request, ready.config, &nodes.nodes_given, err)) == ECH_OK)
-        code = ech_nodes_find(&nodes, &ready.place, &asked, &ready.nodes, &ready.layout, err);
-    if (code == ECH_OK && ready.nodes.hosts.count == 0)
-        code = ech_layout_decide(&ready.place, &asked, &ready.layout, err);
+    code = find_nodes(request, &ready, err);
     if (code == ECH_OK)
         code = ech_find_rank_program(&ready.rank_program, err);
     if (code == ECH_OK)
         code = find_starter(&ready, err);
+    if (code == ECH_OK)
+        code = find_settings(&ready, request->ask, err);
     if (code != ECH_OK)
         ech_ready_fini(&ready);
     else

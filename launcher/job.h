@@ -12,13 +12,19 @@ struct ech_ready {
     struct ech_place place;
     struct ech_layout layout;
     struct ech_nodes nodes;
-    bool srun; /* `mpirun` is srun: it starts the ranks */
+    bool srun;                /* `mpirun` is srun: it starts the ranks */
+    struct ech_argv settings; /* of the ranks: when the allocation ends, what they are bound to */
 };
 
-/* Load, find programs, decide the nodes and the layout. `ranks`: --ranks, -1 where not given; hosts, cluster:
- * --hosts, --cluster, NULL where not given. */
-int ech_ready_make(const struct ech_config_request *request, int64_t ranks, const char *hosts,
-                   const char *cluster, struct ech_ready *out, struct ech_err *err);
+struct ech_ready_request {
+    struct ech_config_request config;
+    int64_t ranks;               /* --ranks, -1: not given */
+    const char *hosts, *cluster; /* --hosts, --cluster, NULL: not given */
+    bool kept;                   /* these two are those of the run directory, not said now */
+    bool ask;                    /* hosts are asked what they have; without it they are like this one */
+};
+/* Load, find programs, decide the nodes and the layout. */
+int ech_ready_make(const struct ech_ready_request *request, struct ech_ready *out, struct ech_err *err);
 void ech_ready_fini(struct ech_ready *ready);
 
 /* The other dataset that a job reads (options.index); NULL: none. */

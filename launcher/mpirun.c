@@ -11,9 +11,9 @@
  *                           daemon has one of its own: base/daemon_files.h) */
 #include "launcher/mpirun.h"
 
+#include "launcher/nodes.h"
 #include "launcher/srun.h"
 
-#include "base/cores.h"
 #include "base/num.h"
 
 #include <stdio.h>
@@ -27,7 +27,7 @@ int ech_layout_decide(const struct ech_place *place, const struct ech_asked *ask
                       struct ech_err *err)
 {
     struct ech_layout l = {.nodes = ech_max64(asked->nodes, 1)};
-    int64_t cores = ech_max64(place->node_cores, 1);
+    int64_t cores = ech_max64(place->machine.cores, 1);
     if (asked->ranks == 0 || asked->ranks < -1 || asked->ranks > MOST_RANKS)
         return ech_fail(err, ECH_USAGE, "--ranks %lld: from 1 to %d ranks can be started",
                         (long long)asked->ranks, MOST_RANKS);
@@ -36,11 +36,8 @@ int ech_layout_decide(const struct ech_place *place, const struct ech_asked *ask
             err, ECH_UNAVAILABLE,
             "resources.nodes is %lld, the Slurm allocation has %lld: ask for more nodes or lower it",
             (long long)l.nodes, (long long)place->nodes);
-    l.per_node = asked->ranks_per_node;
-    if (asked->ranks > 0)
-        l.per_node = (asked->ranks + l.nodes - 1) / l.nodes;
-    else if (l.per_node == 0) /* auto threads: one rank a node, all its cores */
-        l.per_node = asked->threads ? ech_max64(cores / asked->threads, 1) : 1;
+    l.per_node = asked->ranks > 0 ? (asked->ranks + l.nodes - 1) / l.nodes
+                                  : ech_nodes_ranks(0, NULL, asked, &place->machine);
     l.ranks = asked->ranks > 0 ? asked->ranks : l.per_node * l.nodes;
     if (l.ranks > MOST_RANKS)
         return ech_fail(err, ECH_CONFIG, "resources ask for %lld ranks, %d is the most", (long long)l.ranks,
@@ -70,7 +67,7 @@ void ech_place_find(struct ech_place *out)
 {
     const char *nodes = getenv("SLURM_JOB_NUM_NODES"), *cores = getenv("SLURM_JOB_CPUS_PER_NODE");
     int64_t count = 0;
-    *out = (struct ech_place){.nodes = 1, .node_cores = ech_usable_cores()};
+    *out = (struct ech_place){.nodes = 1, .machine = *ech_machine_here()};
     if (!getenv("SLURM_JOB_ID") || !getenv("SLURM_JOB_NODELIST") || !nodes || !ech_parse_int(nodes, &count) ||
         count < 1)
         return;
@@ -79,7 +76,7 @@ void ech_place_find(struct ech_place *out)
     ech_components_find(out);
     int64_t least = cores ? ech_slurm_least_cores(cores) : 0;
     if (least > 0)
-        out->node_cores = least;
+        out->machine.cores = least;
 }
 
 static void mca(struct ech_argv *out, const char *name, const char *value)
@@ -92,7 +89,7 @@ static void mca(struct ech_argv *out, const char *name, const char *value)
 /* What was set for us here counts on every host: ssh brings nothing along. */
 static void export_settings(struct ech_argv *out)
 {
-    static const char *const own[] = {"ECH_RUN_DIR=", "ECH_NODE_DIR=", "ECH_START_SECONDS="};
+    static const char *const own[] = {"ECH_RUN_DIR=", "ECH_NODE_DIR=", "ECH_START_SECONDS=", "ECH_END_TIME="};
     for (char **e = environ; *e; e++) {
         size_t name = strcspn(*e, "=");
         bool ours = strncmp(*e, "ECH_", 4) == 0 || strncmp(*e, "ECHELON_", 8) == 0 ||
@@ -143,10 +140,12 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
     ech_argv_add(out, "--oversubscribe");
     ech_argv_add(out, "--bind-to");
     ech_argv_add(out, "none");
-    if (m->allocation && !m->hosts_file) {
+    if (m->allocation) /* whose own slots would count, not those of the host file: it has a line a rank */
         ech_argv_add(out, "--map-by");
+    if (m->allocation && m->hosts_file)
+        ech_argv_add(out, "seq");
+    else if (m->allocation)
         ech_argv_addf(out, "ppr:%lld:node", (long long)m->layout->per_node);
-    }
     mca(out, "mpi_yield_when_idle", "1");
     mca(out, "sharedfp", "^sm");
     if (m->shm_dir) {
@@ -159,6 +158,10 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
     for (size_t i = 0; i < sizeof exported / sizeof exported[0]; i++) {
         ech_argv_add(out, "-x");
         ech_argv_add(out, exported[i]);
+    }
+    for (char *const *s = m->settings; s && *s; s++) {
+        ech_argv_add(out, "-x");
+        ech_argv_addf(out, "%.*s", (int)strcspn(*s, "="), *s);
     }
     if (m->hosts_file)
         export_settings(out);

@@ -2,6 +2,7 @@
 #ifndef ECH_LAUNCHER_MPIRUN_H
 #define ECH_LAUNCHER_MPIRUN_H
 
+#include "base/machine.h"
 #include "launcher/argv.h"
 
 #include <stdint.h>
@@ -12,16 +13,17 @@ struct ech_component {          /* of a heterogeneous Slurm job */
     int64_t nodes, tasks, cpus; /* cpus: of a task, 0: not said */
 };
 struct ech_place {
-    bool allocation;    /* inside a Slurm job: mpirun takes its nodes */
-    int64_t nodes;      /* of the allocation; 1 without */
-    int64_t node_cores; /* usable cores of a node (the smallest of the allocation) */
-    int components;     /* of a heterogeneous job; 0: it is none, -1: more than can be kept */
+    bool allocation;            /* inside a Slurm job: mpirun takes its nodes */
+    int64_t nodes;              /* of the allocation; 1 without */
+    struct ech_machine machine; /* of a node; of an allocation the least cores */
+    int components;             /* of a heterogeneous job; 0: it is none, -1: more than can be kept */
     struct ech_component component[ECH_MOST_COMPONENTS];
 };
 
 /* What was asked: 0 = auto. `ranks`: --ranks, -1 where it was not given. */
 struct ech_asked {
     int64_t ranks, nodes, ranks_per_node, threads;
+    bool devices; /* the job computes on GPUs */
 };
 
 struct ech_layout {
@@ -43,6 +45,8 @@ struct ech_mpirun {
     const char *launch;     /* what starts a program on a host (plm_rsh_agent), NULL or "": MPI's own */
     const char *mpi_prefix; /* of MPI on the hosts, NULL: as here */
     const char *hosts_file; /* NULL: mpirun's own default */
+    const char *exclude;    /* nodes that srun is not to use ("n2,n5"), NULL: none */
+    char *const *settings;  /* "NAME=VALUE" in its environment that the ranks are to have, NULL: none */
     bool allocation;
     bool recovery;      /* the others go on when a rank dies */
     double heartbeat_s; /* after twice as long a host that is cut off is lost; 0: MPI's default (minutes) */

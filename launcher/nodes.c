@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HOSTS_BYTES = 16 << 20, MOST_RANKS = 1000000 };
+enum { HOSTS_BYTES = 16 << 20, MOST_RANKS = 1000000, TOLD = 10 };
 
 void ech_nodes_fini(struct ech_nodes *nodes)
 {
@@ -24,19 +24,23 @@ void ech_nodes_fini(struct ech_nodes *nodes)
 }
 
 int64_t ech_nodes_ranks(int64_t slots, const struct ech_node_class *c, const struct ech_asked *asked,
-                        int64_t cores)
+                        const struct ech_machine *machine)
 {
     int64_t threads = c && c->threads ? c->threads : asked->threads;
+    int64_t cores = ech_max64(c && c->cores ? c->cores : machine->cores, 1);
+    int64_t devices = c && c->devices ? c->devices : machine->devices;
+    int64_t domains = c && c->domains ? c->domains : machine->domains;
     if (slots > 0)
         return slots;
     if (c && c->ranks_per_node)
         return c->ranks_per_node;
     if (asked->ranks_per_node)
         return asked->ranks_per_node;
-    if (c && c->devices)
-        return c->devices;
-    cores = c && c->cores ? c->cores : cores;
-    return threads ? ech_max64(cores / threads, 1) : 1;
+    if (asked->devices && devices > 0)
+        return devices;
+    if (threads)
+        return ech_max64(cores / threads, 1);
+    return ech_max64(ech_min64(domains, cores), 1);
 }
 
 void ech_nodes_spread(struct ech_hosts *hosts, int64_t ranks)
@@ -56,22 +60,44 @@ void ech_nodes_spread(struct ech_hosts *hosts, int64_t ranks)
     hosts->count = kept;
 }
 
-/* slots 0: to be decided. A host that is there already gains them. */
+/* slots 0: to be decided. */
 static int add_host(struct ech_hosts *hosts, const char *name, int64_t slots, struct ech_err *err)
 {
-    struct ech_host *there = ech_hosts_find(hosts, name);
-    if (there) {
-        there->slots += slots;
-        return ECH_OK;
-    }
+    if (hosts->count >= ECH_CLUSTER_NODES)
+        return ech_fail(err, ECH_CONFIG, "more than %d hosts", ECH_CLUSTER_NODES);
     int code =
         ech_grow((void **)&hosts->items, &hosts->capacity, hosts->count + 1, sizeof *hosts->items, err);
     if (code != ECH_OK)
         return code;
     struct ech_host *host = &hosts->items[hosts->count++];
-    *host = (struct ech_host){.slots = slots};
+    *host = (struct ech_host){.slots = slots, .said = slots > 0};
     snprintf(host->name, sizeof host->name, "%s", name);
     return ECH_OK;
+}
+
+int ech_nodes_merge_names(struct ech_hosts *hosts, struct ech_err *err)
+{
+    struct ech_host_index index = {0};
+    size_t kept = 0;
+    int code = ECH_OK;
+    for (size_t i = 0; code == ECH_OK && i < hosts->count; i++)
+        code = ech_host_index_add(&index, hosts->items[i].name, (int64_t)i, err);
+    ech_host_index_sort(&index);
+    for (size_t i = 0; code == ECH_OK && i < hosts->count; i++) {
+        int64_t first = ech_host_index_find(&index, hosts->items[i].name)->value;
+        if (first == (int64_t)i)
+            continue;
+        hosts->items[first].slots += hosts->items[i].slots;
+        hosts->items[first].said |= hosts->items[i].said;
+        hosts->items[i].slots = -1; /* gone; its name still serves the search */
+    }
+    ech_host_index_fini(&index);
+    for (size_t i = 0; code == ECH_OK && i < hosts->count; i++)
+        if (hosts->items[i].slots >= 0)
+            hosts->items[kept++] = hosts->items[i];
+    if (code == ECH_OK)
+        hosts->count = kept;
+    return code;
 }
 
 static int add_pattern(struct ech_hosts *hosts, const char *pattern, int64_t slots, struct ech_err *err)
@@ -82,6 +108,11 @@ static int add_pattern(struct ech_hosts *hosts, const char *pattern, int64_t slo
         code = add_host(hosts, names.items[i], slots, err);
     ech_host_names_fini(&names);
     return code;
+}
+
+int ech_nodes_of_list(const char *node_list, int64_t slots, struct ech_hosts *out, struct ech_err *err)
+{
+    return add_pattern(out, node_list, slots, err);
 }
 
 /* "n1", "n[01-04] slots=2", "n1:2"; "#" begins a comment. */
@@ -125,6 +156,18 @@ static int read_host_file(const char *path, char *text, struct ech_hosts *hosts,
     return code;
 }
 
+/* A map in braces (or a list in brackets): no list of hosts can begin so. */
+static bool is_flow(const char *text)
+{
+    while (*text) {
+        text += strspn(text, " \t\r\n");
+        if (*text != '#' && strncmp(text, "---", 3) != 0 && *text != '%')
+            break;
+        text += strcspn(text, "\n");
+    }
+    return *text == '{' || *text == '[';
+}
+
 /* A cluster file has a line "classes:". */
 static bool is_cluster(const char *text)
 {
@@ -156,6 +199,11 @@ static int read_hosts(const struct ech_nodes_request *q, struct ech_nodes *nodes
     else if (code == ECH_OK && is_cluster(text))
         code = ech_fail(err, ECH_USAGE, "--hosts %s is a cluster file, and --cluster names another",
                         q->hosts_path);
+    else if (code == ECH_OK && is_flow(text))
+        code = ech_fail(
+            err, ECH_USAGE,
+            "--hosts %s is YAML in braces, not a list of hosts: a cluster file is named by --cluster",
+            q->hosts_path);
     else if (code == ECH_OK && strlen(text) != bytes)
         code = ech_fail(err, ECH_CONFIG, "%s is not a text: it has a zero byte", q->hosts_path);
     else if (code == ECH_OK)
@@ -165,15 +213,16 @@ static int read_hosts(const struct ech_nodes_request *q, struct ech_nodes *nodes
         code = add_cluster(nodes, err);
     if (code == ECH_OK && nodes->hosts.count == 0)
         code = ech_fail(err, ECH_CONFIG, "%s names no hosts", q->hosts_path);
+    for (size_t i = 0; code == ECH_OK && q->said_anew && i < nodes->hosts.count; i++) {
+        nodes->hosts.items[i].slots = 0;
+        nodes->hosts.items[i].said = false;
+    }
     return code;
 }
 
 static bool names_hosts(const struct ech_cluster *cluster)
 {
-    for (int i = 0; cluster && i < cluster->classes_count; i++)
-        if (cluster->classes[i].hosts.count)
-            return true;
-    return false;
+    return cluster && ech_cluster_names_hosts(cluster);
 }
 
 static const struct ech_node_class *class_of(const struct ech_cluster *cluster, const char *host)
@@ -184,13 +233,14 @@ static const struct ech_node_class *class_of(const struct ech_cluster *cluster, 
 /* Excluded ones go; in an allocation those that no class knows, too. */
 static int leave_out(struct ech_nodes *nodes, bool allocation, struct ech_err *err)
 {
-    size_t kept = 0;
+    size_t kept = 0, out = 0;
     for (size_t i = 0; nodes->cluster && i < nodes->hosts.count; i++) {
         struct ech_host host = nodes->hosts.items[i];
         bool known = !names_hosts(nodes->cluster) || ech_cluster_class_of(nodes->cluster, host.name);
         if (ech_cluster_excludes(nodes->cluster, host.name) || (!known && allocation)) {
-            ech_say("%s is left out: %s", host.name,
-                    known ? "the cluster file excludes it" : "no class of the cluster file names it");
+            if (out++ < TOLD)
+                ech_say("%s is left out: %s", host.name,
+                        known ? "the cluster file excludes it" : "no class of the cluster file names it");
             continue;
         }
         if (!known)
@@ -198,6 +248,8 @@ static int leave_out(struct ech_nodes *nodes, bool allocation, struct ech_err *e
                             nodes->cluster->name);
         nodes->hosts.items[kept++] = host;
     }
+    if (out > TOLD)
+        ech_say("%zu more hosts are left out", out - TOLD);
     if (nodes->cluster)
         nodes->hosts.count = kept;
     return nodes->hosts.count ? ECH_OK : ech_fail(err, ECH_UNAVAILABLE, "no host is left for the run");
@@ -230,17 +282,21 @@ static int find_launch(struct ech_nodes *nodes, struct ech_err *err)
 static int count_ranks(struct ech_nodes *nodes, const struct ech_place *place, const struct ech_asked *asked,
                        struct ech_layout *layout, struct ech_err *err)
 {
-    int64_t ranks = 0, most = 0;
+    int64_t ranks = 0, most = 0, threads = place->machine.cores;
     for (size_t i = 0; i < nodes->hosts.count; i++) {
         struct ech_host *host = &nodes->hosts.items[i];
-        host->slots =
-            ech_nodes_ranks(host->slots, class_of(nodes->cluster, host->name), asked, place->node_cores);
+        const struct ech_machine *machine = host->found.cores ? &host->found : &place->machine;
+        host->slots = ech_nodes_ranks(host->slots, class_of(nodes->cluster, host->name), asked, machine);
     }
     if (asked->ranks > 0)
         ech_nodes_spread(&nodes->hosts, asked->ranks);
     for (size_t i = 0; i < nodes->hosts.count; i++) {
-        ranks += nodes->hosts.items[i].slots;
-        most = ech_max64(most, nodes->hosts.items[i].slots);
+        struct ech_host *host = &nodes->hosts.items[i];
+        int64_t cores = host->found.cores ? host->found.cores : place->machine.cores;
+        host->said = host->said || asked->ranks > 0;
+        ranks += host->slots;
+        most = ech_max64(most, host->slots);
+        threads = ech_min64(threads, cores / host->slots);
     }
     if (ranks > MOST_RANKS)
         return ech_fail(err, ECH_CONFIG, "the hosts have %lld ranks, %d is the most", (long long)ranks,
@@ -248,7 +304,7 @@ static int count_ranks(struct ech_nodes *nodes, const struct ech_place *place, c
     layout->nodes = (int64_t)nodes->hosts.count;
     layout->ranks = ranks;
     layout->per_node = most;
-    layout->threads = asked->threads ? asked->threads : ech_max64(place->node_cores / most, 1);
+    layout->threads = asked->threads ? asked->threads : ech_max64(threads, 1);
     return ECH_OK;
 }
 
@@ -259,9 +315,25 @@ static int gather(const struct ech_nodes_request *q, struct ech_nodes *out, stru
         return code;
     if (q->hosts_path)
         return read_hosts(q, out, err);
-    if (q->node_list && out->cluster) /* the allocation's nodes, with what the classes say of them */
+    out->slurms = q->node_list && out->cluster;
+    if (out->slurms) /* the allocation's nodes, with what the classes say of them */
         return add_pattern(&out->hosts, q->node_list, 0, err);
     return names_hosts(out->cluster) ? add_cluster(out, err) : ECH_OK;
+}
+
+static int use_some(const struct ech_nodes_request *q, const struct ech_asked *asked, struct ech_nodes *out,
+                    struct ech_err *err)
+{
+    if (!q->nodes_given)
+        return ECH_OK;
+    bool enough = asked->nodes <= (int64_t)out->hosts.count;
+    if (!enough &&
+        !out->slurms) /* nodes of an allocation that are left out are no reason to wait for another */
+        return ech_fail(err, ECH_UNAVAILABLE, "resources.nodes is %lld, there are %zu hosts",
+                        (long long)asked->nodes, out->hosts.count);
+    if (enough)
+        out->hosts.count = (size_t)asked->nodes;
+    return ECH_OK;
 }
 
 int ech_nodes_find(const struct ech_nodes_request *q, const struct ech_place *place,
@@ -279,14 +351,18 @@ int ech_nodes_find(const struct ech_nodes_request *q, const struct ech_place *pl
                 out->cluster->name);
         return code;
     }
-    code = leave_out(out, q->node_list != NULL, err);
-    if (code == ECH_OK && q->nodes_given && asked->nodes > (int64_t)out->hosts.count)
-        code = ech_fail(err, ECH_UNAVAILABLE, "resources.nodes is %lld, there are %zu hosts",
-                        (long long)asked->nodes, out->hosts.count);
-    if (code == ECH_OK && q->nodes_given)
-        out->hosts.count = (size_t)asked->nodes;
+    code = ech_nodes_merge_names(&out->hosts, err);
+    if (code == ECH_OK)
+        code = leave_out(out, q->node_list != NULL, err);
+    if (code == ECH_OK)
+        code = use_some(q, asked, out, err);
     if (code == ECH_OK)
         code = find_launch(out, err);
+    if (code == ECH_OK && q->look)
+        code = q->look(out, err);
+    if (code == ECH_OK && q->nodes_given && !out->slurms && asked->nodes > (int64_t)out->hosts.count)
+        code = ech_fail(err, ECH_UNAVAILABLE, "resources.nodes is %lld, there are %zu machines",
+                        (long long)asked->nodes, out->hosts.count);
     return code == ECH_OK ? count_ranks(out, place, asked, layout, err) : code;
 }
 
@@ -301,8 +377,8 @@ int ech_nodes_save(const struct ech_nodes *nodes, const char *run_dir, struct ec
     char *cluster = ech_run_path(err, run_dir, "%s", ECH_RUN_CLUSTER);
     if (!hosts || !cluster)
         code = ECH_UNAVAILABLE;
-    if (code == ECH_OK)
-        code = ech_hosts_write(&nodes->hosts, hosts, err);
+    if (code == ECH_OK && !nodes->slurms)
+        code = ech_hosts_write(&nodes->hosts, true, hosts, err);
     if (code == ECH_OK && nodes->cluster)
         code = ech_cluster_print(nodes->cluster, &text, err);
     if (code == ECH_OK && nodes->cluster)

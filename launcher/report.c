@@ -1,6 +1,7 @@
 /* The verb `report`, and reading a run for it. */
 #include "launcher/report.h"
 
+#include "launcher/advice.h"
 #include "launcher/origins.h"
 #include "launcher/rundirs.h"
 #include "launcher/verbs.h"
@@ -10,8 +11,9 @@
 #include "config/config.h"
 
 #include <stdio.h>
+#include <string.h>
 
-enum { JOB_BYTES = 32 << 20 };
+enum { JOB_BYTES = 32 << 20, PLAN_BYTES = 256 << 20 };
 
 #ifndef ECH_VERSION
 #define ECH_VERSION "unknown"
@@ -27,8 +29,9 @@ const struct ech_command ech_report_command = {
     .name = "echelon report",
     .usage = "[RUN] [--json]",
     .summary =
-        "Writes RUN/report.html and prints its path: plan against actual by rank, throughput and memory\n"
-        "over time, what went wrong, the effective configuration. RUN: default the newest run.",
+        "Writes RUN/report.html and prints its path: plan against actual by rank, the leases of each rank,\n"
+        "throughput and memory over time, what went wrong, what to ask for next time, the effective\n"
+        "configuration. RUN: default the newest run.",
     .options = report_options,
     .operands_most = 1,
     .example = "echelon report",
@@ -71,11 +74,27 @@ static json_t *load_config(const char *run_dir)
     return json;
 }
 
+/* Unknown where plan.json cannot be read. */
+static int load_plan(const char *run_dir, int attempt, struct ech_planned *out, struct ech_err *err)
+{
+    json_t *plan = NULL;
+    char *path = ech_run_path(NULL, run_dir, "%s", ECH_RUN_PLAN);
+    int code = path && ech_json_load(path, PLAN_BYTES, &plan, NULL) == ECH_OK
+                   ? ech_planned_read(plan, attempt, out, err)
+                   : ECH_OK;
+    json_decref(plan);
+    ech_free(path);
+    return code;
+}
+
 static int build(const char *run_dir,
                  int (*make)(const struct ech_report *, struct ech_str *, struct ech_err *),
-                 struct ech_str *out, struct ech_err *err)
+                 struct ech_str *out, struct ech_str *said, struct ech_err *err)
 {
     struct ech_follower follower = {0};
+    struct ech_planned planned = {0};
+    struct ech_str advice;
+    ech_str_init(&advice);
     int code = ech_follower_open(run_dir, 0, &follower, err);
     if (code == ECH_OK)
         code = ech_follower_poll(&follower, err);
@@ -88,20 +107,32 @@ static int build(const char *run_dir,
                                 .state = ech_view_state(&follower.view, alive),
                                 .run_dir = run_dir,
                                 .config = config,
-                                .version = ECH_VERSION};
+                                .version = ECH_VERSION,
+                                .planned = &planned};
+    if (code == ECH_OK)
+        code = load_plan(run_dir, follower.view.attempt, &planned, err);
+    if (code == ECH_OK && report.state == ECH_RUN_SEALED && last && last->has_result) {
+        ech_advice_of_run(&follower.view, run_dir, last->result.seconds, &advice);
+        report.advice = advice.data;
+        code = ech_str_check(&advice, err);
+    }
     if (code == ECH_OK)
         code = make(&report, out, err);
+    if (code == ECH_OK && said && advice.length)
+        ech_str_adds(said, advice.data);
+    ech_planned_fini(&planned);
+    ech_str_fini(&advice);
     json_decref(config);
     ech_follower_close(&follower);
     return code;
 }
 
-int ech_report_write(const char *run_dir, struct ech_err *err)
+static int write_report(const char *run_dir, struct ech_str *said, struct ech_err *err)
 {
     struct ech_str html;
     ech_str_init(&html);
     char *path = ech_run_path(err, run_dir, "%s", ECH_RUN_REPORT);
-    int code = path ? build(run_dir, ech_report_html, &html, err) : ECH_UNAVAILABLE;
+    int code = path ? build(run_dir, ech_report_html, &html, said, err) : ECH_UNAVAILABLE;
     if (code == ECH_OK)
         code = ech_write_file(path, html.data, html.length, err);
     ech_free(path);
@@ -109,26 +140,43 @@ int ech_report_write(const char *run_dir, struct ech_err *err)
     return code;
 }
 
+int ech_report_write(const char *run_dir, struct ech_err *err)
+{
+    return write_report(run_dir, NULL, err);
+}
+
+/* For people, beside the path. */
+static void say_advice(const struct ech_str *lines)
+{
+    const char *at = lines->data;
+    for (const char *line; at && (line = ech_advice_next(&at)) != NULL;)
+        ech_say(ECH_ADVICE "%.*s", (int)strcspn(line, "\n"), line);
+}
+
 int ech_verb_report(int argc, char **argv, struct ech_err *err)
 {
     struct ech_args args = {0};
-    struct ech_str json;
+    struct ech_str json, said;
     char *run_dir = NULL;
     bool done;
     ech_str_init(&json);
+    ech_str_init(&said);
     int code = ech_verb_args(&ech_report_command, argc, argv, &args, &done, err);
     if (code == ECH_OK && !done)
         code = ech_rundir_find(args.operands[0], &run_dir, err);
     if (code == ECH_OK && !done && ech_args_given(&args, "json")) {
-        code = build(run_dir, ech_report_json, &json, err);
+        code = build(run_dir, ech_report_json, &json, NULL, err);
         if (code == ECH_OK)
             fputs(json.data, stdout);
     } else if (code == ECH_OK && !done) {
-        code = ech_report_write(run_dir, err);
+        code = write_report(run_dir, &said, err);
         if (code == ECH_OK)
             printf("%s/%s\n", run_dir, ECH_RUN_REPORT);
+        if (code == ECH_OK)
+            say_advice(&said);
     }
     ech_str_fini(&json);
+    ech_str_fini(&said);
     ech_free(run_dir);
     ech_args_fini(&args);
     return code;

@@ -1,7 +1,7 @@
 /* The report's page: see report.h. Sections in the order a reader asks: did it work, how fast, was the work
  * well shared, what went wrong, with which settings. */
-#include "launcher/report.h"
-
+#include "launcher/advice.h"
+#include "launcher/report_parts.h"
 #include "launcher/report_style.h"
 #include "launcher/series.h"
 #include "launcher/svg.h"
@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { RANK_ROWS = 256 }; /* of the table; --json has all */
 
 static void put_head(const struct ech_report *report, struct ech_str *out)
 {
@@ -70,11 +68,6 @@ static void put_tile(struct ech_str *out, const char *name, const char *value, c
     ech_str_adds(out, "</small></div>\n");
 }
 
-static double makespan(const struct ech_view_sum *sum)
-{
-    return sum->run_end > sum->first_lease && sum->first_lease > 0 ? sum->run_end - sum->first_lease : 0;
-}
-
 static void put_tiles(const struct ech_report *report, struct ech_str *out)
 {
     const struct ech_run_view *view = report->view;
@@ -83,7 +76,7 @@ static void put_tiles(const struct ech_report *report, struct ech_str *out)
     ech_view_sum(view, &sum);
     int64_t rows = view->has_todo ? view->todo.rows : view->plan.rows;
     int64_t done = report->state == ECH_RUN_SEALED ? rows : view->has_todo ? view->todo.rows_done : 0;
-    double seconds = makespan(&sum);
+    double seconds = ech_report_makespan(&sum);
     ech_str_adds(out, "<section class=\"tiles\">\n");
     snprintf(note, sizeof note, "of %s, %.1f %%", ech_print_count(rows, a, sizeof a),
              rows > 0 ? 100.0 * (double)done / (double)rows : 100.0);
@@ -107,118 +100,6 @@ static void put_tiles(const struct ech_report *report, struct ech_str *out)
                  (long long)view->seal.shards, view->seal.shards == 1 ? "" : "s");
         put_tile(out, "Seal", ech_print_time(view->seal.seconds, a, sizeof a), note);
     }
-    ech_str_adds(out, "</section>\n");
-}
-
-/* ---- plan against actual ---- */
-
-static void put_fluid_bar(struct ech_str *out, const char *name, double seconds, double most, int colour)
-{
-    char text[32];
-    ech_str_addf(
-        out,
-        "<div class=\"fluid\"><span>%s</span><div class=\"track\"><i class=\"b%d\" style=\"width:%.1f%%\">"
-        "</i></div><b>%s</b></div>\n",
-        name, colour, most > 0 ? 100 * seconds / most : 0, ech_print_time(seconds, text, sizeof text));
-}
-
-static void put_fluid(const struct ech_view_sum *sum, struct ech_str *out)
-{
-    double real = makespan(sum), most = real > sum->fluid_s ? real : sum->fluid_s;
-    if (!(real > 0) || !(sum->fluid_s > 0))
-        return;
-    put_fluid_bar(out, "makespan", real, most, 0);
-    put_fluid_bar(out, "fluid optimum", sum->fluid_s, most, 1);
-    ech_str_addf(
-        out,
-        "<p class=\"note\">The fluid optimum is all tokens over the sum of the ranks' measured speeds, "
-        "W / &Sigma;s: what perfect sharing would take. Makespan over optimum: <b>%.3f</b>.</p>\n",
-        real / sum->fluid_s);
-}
-
-/* Two thin bars, planned above actual, of one scale. */
-static void put_share(struct ech_str *out, double planned, double actual, double most)
-{
-    ech_str_addf(out,
-                 "<td class=\"bars\"><i class=\"b1\" style=\"width:%.1f%%\"></i>"
-                 "<i class=\"b0\" style=\"width:%.1f%%\"></i></td>",
-                 most > 0 ? 100 * planned / most : 0, most > 0 ? 100 * actual / most : 0);
-}
-
-static void put_percent(struct ech_str *out, double share, bool known)
-{
-    if (known)
-        ech_str_addf(out, "<td>%.1f %%</td>", 100 * share);
-    else
-        ech_str_adds(out, "<td>&ndash;</td>");
-}
-
-struct shares {
-    double probes, tokens, seconds, most; /* sums; most: the largest share of all */
-};
-
-static struct shares find_shares(const struct ech_run_view *view, const struct ech_view_sum *sum)
-{
-    struct shares s = {.tokens = (double)sum->tokens, .seconds = makespan(sum)};
-    for (size_t i = 0; i < view->rank_count; i++)
-        s.probes += view->ranks[i].probe;
-    for (size_t i = 0; i < view->rank_count; i++) {
-        double planned = s.probes > 0 ? view->ranks[i].probe / s.probes : 0;
-        double actual = s.tokens > 0 ? (double)view->ranks[i].tokens / s.tokens : 0;
-        s.most = planned > s.most ? planned : s.most;
-        s.most = actual > s.most ? actual : s.most;
-    }
-    return s;
-}
-
-static void put_rank(const struct ech_rank_view *r, const struct shares *s, struct ech_str *out)
-{
-    char a[32], b[32], c[32], d[32];
-    double planned = s->probes > 0 ? r->probe / s->probes : 0;
-    double actual = s->tokens > 0 ? (double)r->tokens / s->tokens : 0;
-    ech_str_addf(out, "<tr><th>%d%s</th><td class=\"text\">", r->rank, r->dead ? " <em>lost</em>" : "");
-    ech_html_put(out, r->host);
-    ech_str_adds(out, "</td>");
-    put_share(out, planned, actual, s->most);
-    put_percent(out, planned, s->probes > 0);
-    put_percent(out, actual, s->tokens > 0);
-    ech_str_addf(out, "<td>%s</td><td>%s</td>", ech_print_count(r->rows, a, sizeof a),
-                 ech_print_count(r->tokens, b, sizeof b));
-    ech_str_addf(out, "<td>%s</td>", ech_print_time(r->busy_s, c, sizeof c));
-    put_percent(out, s->seconds > 0 ? r->busy_s / s->seconds : 0, s->seconds > 0);
-    ech_str_addf(out, "<td>%s</td>",
-                 ech_print_count(r->busy_s > 0 ? (int64_t)((double)r->tokens / r->busy_s) : 0, d, sizeof d));
-    ech_str_addf(out, "<td>%s</td></tr>\n", ech_print_bytes(r->rss_peak, a, sizeof a));
-}
-
-static void put_ranks(const struct ech_run_view *view, struct ech_str *out)
-{
-    struct ech_view_sum sum;
-    ech_view_sum(view, &sum);
-    ech_str_adds(out, "<section><h2>Plan against actual</h2>\n");
-    if (sum.ranks == 0) {
-        ech_str_adds(out, "<p class=\"note\">No rank has reported.</p></section>\n");
-        return;
-    }
-    struct shares shares = find_shares(view, &sum);
-    put_fluid(&sum, out);
-    ech_str_adds(
-        out, "<p class=\"legend\"><span><i class=\"b1\"></i>planned share (by the probe at the start)</span> "
-             "<span><i class=\"b0\"></i>actual share of the tokens</span></p>\n"
-             "<div class=\"scroll\"><table><thead><tr><th>rank</th><th class=\"text\">host</th><th></th>"
-             "<th>planned</th><th>actual</th><th>rows</th><th>tokens</th><th>busy</th>"
-             "<th title=\"busy time over the makespan\">of run</th>"
-             "<th title=\"while computing\">tokens/s</th><th>peak memory</th></tr></thead><tbody>\n");
-    size_t shown = 0;
-    for (size_t i = 0; i < view->rank_count && shown < RANK_ROWS; i++)
-        if (view->ranks[i].seen) {
-            put_rank(&view->ranks[i], &shares, out);
-            shown++;
-        }
-    ech_str_adds(out, "</tbody></table></div>\n");
-    if ((int64_t)shown < sum.ranks)
-        ech_str_addf(out, "<p class=\"note\">%lld more ranks: echelon report --json.</p>\n",
-                     (long long)sum.ranks - (long long)shown);
     ech_str_adds(out, "</section>\n");
 }
 
@@ -301,6 +182,22 @@ static void put_notes(const struct ech_run_view *view, struct ech_str *out)
     }
     if (view->notes_dropped)
         ech_str_addf(out, "<li><time></time><span>and %zu more</span></li>\n", view->notes_dropped);
+    ech_str_adds(out, "</ul></section>\n");
+}
+
+static void put_advice(const char *advice, struct ech_str *out)
+{
+    if (!advice || !*advice)
+        return;
+    ech_str_adds(out, "<section><h2>Next time</h2>\n<ul class=\"advice\">\n");
+    for (const char *line; (line = ech_advice_next(&advice)) != NULL;) {
+        ech_str_adds(out, "<li>");
+        for (char part[256]; *line && *line != '\n'; line += strlen(part)) {
+            snprintf(part, sizeof part, "%.*s", (int)ech_min64((int64_t)strcspn(line, "\n"), 200), line);
+            ech_html_put(out, part);
+        }
+        ech_str_adds(out, "</li>\n");
+    }
     ech_str_adds(out, "</ul></section>\n");
 }
 
@@ -415,10 +312,12 @@ int ech_report_html(const struct ech_report *report, struct ech_str *out, struct
     put_head(report, out);
     put_subtitle(report, out);
     put_tiles(report, out);
-    put_ranks(report->view, out);
+    ech_report_put_ranks(report, out);
+    ech_report_put_leases(report, out);
     put_plots(report->view, out);
     put_notes(report->view, out);
     put_attempts(report->view, out);
+    put_advice(report->advice, out);
     put_config(report, out);
     put_versions(report, out);
     ech_str_adds(out, "</body></html>\n");

@@ -53,7 +53,11 @@ const struct ech_command ech_run_command = {
         "Runs a job: makes a run directory (its path is the one line on stdout), starts mpirun, shows\n"
         "progress, seals the output dataset and writes report.html. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1\n"
         "stop it cleanly; echelon resume goes on. Inside a Slurm allocation mpirun takes its nodes.\n"
-        "--hosts and --cluster start ranks on other hosts, by ssh or the cluster file's launch command.\n"
+        "--hosts and --cluster start ranks on other hosts, by ssh or the cluster file's launch command. How "
+        "many\n"
+        "ranks a node gets: slots=N, else what its class or the job says, else as many as it has NUMA "
+        "domains\n"
+        "(GPUs with device cuda): the hosts are asked; with --dry-run they are taken to be like this one.\n"
         "A file with steps: one run a step, in the order of `after`; a step that is sealed and unchanged is\n"
         "left as it is, one that was stopped goes on.",
     .options = run_options,
@@ -73,7 +77,8 @@ const struct ech_command ech_resume_command = {
     .usage = "RUN [--ranks N] [--set KEY=VALUE]... [--hosts FILE] [--cluster C.yaml]",
     .summary =
         "Goes on with a run after any stop: a signal, a crash, a lost machine. RUN is a run directory or\n"
-        "its name below runs/. A sealed run is left as it is.",
+        "its name below runs/. A sealed run is left as it is. It goes to the hosts of the run again;\n"
+        "--set resources.ranks_per_node=N counts on all of them.",
     .options = resume_options,
     .operands_least = 1,
     .operands_most = 1,
@@ -124,6 +129,7 @@ int ech_run_dry(const struct ech_ready *ready, struct ech_err *err)
                                   .allocation = ready->place.allocation,
                                   .recovery = true,
                                   .srun = ready->srun ? &ready->place : NULL,
+                                  .settings = ready->settings.items,
                                   .launch = ready->place.allocation ? NULL : ready->nodes.launch.data,
                                   .mpi_prefix =
                                       ready->nodes.cluster ? ready->nodes.cluster->mpi_prefix : NULL,
@@ -212,10 +218,13 @@ int ech_verb_run(int argc, char **argv, struct ech_err *err)
     }
     if ((code = ech_run_steps(&args, sets, ranks, &done, err)) != ECH_OK || done)
         goto out;
-    struct ech_config_request request = {
-        .path = args.operands[0], .sets = sets, .env = (const char *const *)environ};
-    if ((code = ech_ready_make(&request, ranks, ech_args_get(&args, "hosts"), ech_args_get(&args, "cluster"),
-                               &ready, err)) != ECH_OK ||
+    struct ech_ready_request request = {
+        .config = {.path = args.operands[0], .sets = sets, .env = (const char *const *)environ},
+        .ranks = ranks,
+        .hosts = ech_args_get(&args, "hosts"),
+        .cluster = ech_args_get(&args, "cluster"),
+        .ask = !ech_args_given(&args, "dry-run")};
+    if ((code = ech_ready_make(&request, &ready, err)) != ECH_OK ||
         (code = ech_job_check_inputs(ready.job, err)) != ECH_OK ||
         (code = ech_job_check_output(ready.job, err)) != ECH_OK)
         goto out;
@@ -273,18 +282,23 @@ static int make_ready(const char *run_dir, const struct ech_config_request *requ
                       const struct ech_args *args, int64_t ranks, struct ech_ready *ready,
                       struct ech_err *err)
 {
-    const char *hosts = ech_args_get(args, "hosts"), *cluster = ech_args_get(args, "cluster");
+    struct ech_ready_request q = {.config = *request,
+                                  .ranks = ranks,
+                                  .hosts = ech_args_get(args, "hosts"),
+                                  .cluster = ech_args_get(args, "cluster"),
+                                  .ask = true};
     char *old_hosts = ech_run_path(err, run_dir, "%s", ECH_RUN_HOSTS);
     char *old_cluster = ech_run_path(err, run_dir, "%s", ECH_RUN_CLUSTER);
     int code = old_hosts && old_cluster ? ECH_OK : ECH_UNAVAILABLE;
     struct ech_place place;
     ech_place_find(&place);
-    if (code == ECH_OK && !hosts && !cluster) {
-        hosts = !place.allocation && ech_path_exists(old_hosts) ? old_hosts : NULL;
-        cluster = ech_path_exists(old_cluster) ? old_cluster : NULL;
+    if (code == ECH_OK && !q.hosts && !q.cluster) {
+        q.kept = true;
+        q.hosts = !place.allocation && ech_path_exists(old_hosts) ? old_hosts : NULL;
+        q.cluster = ech_path_exists(old_cluster) ? old_cluster : NULL;
     }
     if (code == ECH_OK)
-        code = ech_ready_make(request, ranks, hosts, cluster, ready, err);
+        code = ech_ready_make(&q, ready, err);
     ech_free(old_hosts);
     ech_free(old_cluster);
     return code;

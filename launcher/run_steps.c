@@ -20,14 +20,17 @@ struct chain {
 
 static int begin_step(const struct chain *c, int step, struct ech_err *err)
 {
-    struct ech_config_request request = {.path = c->args->operands[0],
-                                         .sets = c->sets,
-                                         .env = (const char *const *)environ,
-                                         .step = c->pipeline->steps.items[step].name};
+    struct ech_ready_request request = {.config = {.path = c->args->operands[0],
+                                                   .sets = c->sets,
+                                                   .env = (const char *const *)environ,
+                                                   .step = c->pipeline->steps.items[step].name},
+                                        .ranks = c->ranks,
+                                        .hosts = ech_args_get(c->args, "hosts"),
+                                        .cluster = ech_args_get(c->args, "cluster"),
+                                        .ask = !c->dry};
     struct ech_ready ready = {0};
     bool later = c->dry && ech_pipeline_feeds(c->pipeline, step); /* its input will be made before it */
-    int code = ech_ready_make(&request, c->ranks, ech_args_get(c->args, "hosts"),
-                              ech_args_get(c->args, "cluster"), &ready, err);
+    int code = ech_ready_make(&request, &ready, err);
     if (code == ECH_OK && !later)
         code = ech_job_check_inputs(ready.job, err);
     if (code == ECH_OK)

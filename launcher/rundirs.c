@@ -231,12 +231,23 @@ bool ech_rundir_is_held(const char *run_dir)
     return held;
 }
 
+int ech_rundir_write(const char *run_dir, const char *name, const struct ech_str *text, struct ech_err *err)
+{
+    char *path = ech_run_path(err, run_dir, "%s", name);
+    int code = path ? ech_str_check(text, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK)
+        code = ech_write_file(path, text->data ? text->data : "", text->length, err);
+    ech_free(path);
+    return code;
+}
+
 /* ---- launch-<attempt>.json ---- */
 
 int ech_launch_write(const char *run_dir, const struct ech_launch *launch, char *const *command,
                      struct ech_err *err)
 {
     struct ech_str s;
+    char name[40];
     ech_str_init(&s);
     ech_json_add_int(&s, "attempt", launch->attempt);
     ech_json_add_int(&s, "pid", launch->pid);
@@ -250,11 +261,8 @@ int ech_launch_write(const char *run_dir, const struct ech_launch *launch, char 
         ech_json_put_str(&s, *word, strlen(*word));
     }
     ech_str_adds(&s, "]}\n");
-    char *path = ech_run_path(err, run_dir, "launch-%d.json", launch->attempt);
-    int code = path ? ech_str_check(&s, err) : ECH_UNAVAILABLE;
-    if (code == ECH_OK)
-        code = ech_write_file(path, s.data, s.length, err);
-    ech_free(path);
+    snprintf(name, sizeof name, "launch-%d.json", launch->attempt);
+    int code = ech_rundir_write(run_dir, name, &s, err);
     ech_str_fini(&s);
     return code;
 }

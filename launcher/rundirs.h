@@ -21,6 +21,9 @@ int ech_rundir_lock(const char *run_dir, int *fd, struct ech_err *err);
 /* Does a launcher hold the run? */
 bool ech_rundir_is_held(const char *run_dir);
 
+/* A file of the run directory with this text; names what could not be written. */
+int ech_rundir_write(const char *run_dir, const char *name, const struct ech_str *text, struct ech_err *err);
+
 struct ech_launch {
     int attempt;
     int64_t pid, pid_start, ranks; /* pid_start: tells the process from a later one with its number */

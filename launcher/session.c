@@ -85,6 +85,8 @@ void ech_session_command(const struct ech_session *session, const char *shm_dir,
                            .layout = session->layout,
                            .shm_dir = shm_dir,
                            .hosts_file = session->hosts_file,
+                           .exclude = session->exclude,
+                           .settings = session->settings,
                            .launch = session->launch,
                            .mpi_prefix = session->mpi_prefix,
                            .allocation = session->allocation,
@@ -132,6 +134,7 @@ static int start_mpirun(struct live *l, struct ech_err *err)
         ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT=1");
         ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1");
     }
+    ech_argv_add_all(&env, l->session->settings);
     if (l->session->srun)
         ech_srun_settings(l->shm.path, &env);
     ech_argv_init(&argv);

@@ -11,6 +11,8 @@ struct ech_session {
     bool allocation, recovery;
     const char *launch, *mpi_prefix; /* as struct ech_mpirun has them */
     const char *hosts_file;          /* NULL: mpirun's own default */
+    const char *exclude;             /* nodes that srun leaves out, NULL: none */
+    char *const *settings;           /* "NAME=VALUE" for the ranks, NULL: none */
     const struct ech_place *srun;    /* srun starts the ranks (`mpirun` is its path), there; NULL: mpirun */
     char *const *arguments;
     const char *marker; /* value of ECH_RUN_DIR; NULL: the shared memory folder */

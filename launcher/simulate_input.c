@@ -13,10 +13,11 @@
 
 static void fill(const struct ech_cluster *cluster, double reference, struct ech_sim_class *out, int *count)
 {
-    const struct ech_asked asked = {0};
+    const struct ech_asked asked = {.devices = true};
+    const struct ech_machine machine = {.cores = 1, .domains = 1}; /* where the class does not say */
     for (int i = 0; i < cluster->classes_count; i++) {
         const struct ech_node_class *c = &cluster->classes[i];
-        int64_t nodes = ech_cluster_nodes(cluster, c), ranks = ech_nodes_ranks(0, c, &asked, 1);
+        int64_t nodes = ech_cluster_nodes(cluster, c), ranks = ech_nodes_ranks(0, c, &asked, &machine);
         double speed = c->speed > 0 ? c->speed : 1;
         if (nodes > 0)
             out[(*count)++] =

@@ -3,6 +3,7 @@
 
 #include "launcher/argv.h"
 #include "launcher/child.h"
+#include "launcher/rundirs.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -58,11 +59,7 @@ int ech_slurm_write_job(const char *run_dir, const char *id, struct ech_err *err
     ech_str_init(&s);
     ech_json_add_str(&s, "job", id);
     ech_str_adds(&s, "}\n");
-    char *path = ech_run_path(err, run_dir, "%s", ECH_RUN_SLURM);
-    int code = path ? ech_str_check(&s, err) : ECH_UNAVAILABLE;
-    if (code == ECH_OK)
-        code = ech_write_file(path, s.data, s.length, err);
-    ech_free(path);
+    int code = ech_rundir_write(run_dir, ECH_RUN_SLURM, &s, err);
     ech_str_fini(&s);
     return code;
 }

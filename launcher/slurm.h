@@ -8,6 +8,8 @@
 #define ECH_RUN_SLURM_CANCELLED "slurm-cancelled" /* the script does not put the job back */
 #define ECH_RUN_SLURM_STOPPED   "slurm-stopped"   /* why the script gave up */
 #define ECH_RUN_SLURM_PROGRESS  "slurm-progress"  /* its judgement of the attempts */
+#define ECH_RUN_SLURM_EXCLUDE                                                                                \
+    "slurm-exclude" /* nodes that failed too often: "n2,n5" (launcher/allocation.h) */
 
 /* stdout and stderr of a program of Slurm. ECH_UNAVAILABLE: it is not here, or failed (its words in the
  * message).  Owner  *out: the caller. */

@@ -109,9 +109,20 @@ static int check_component(const char *text, struct ech_err *err)
     return ECH_OK;
 }
 
+static bool is_shaped(const struct ech_batch *batch)
+{
+    return batch->shape && batch->shape->made;
+}
+
+static const struct ech_list *components_of(const struct ech_batch *batch)
+{
+    return is_shaped(batch) && batch->shape->components.count ? &batch->shape->components
+                                                              : &batch->job->resources.components;
+}
+
 static int check_components(const struct ech_batch *batch, struct ech_err *err)
 {
-    const struct ech_list *list = &batch->job->resources.components;
+    const struct ech_list *list = components_of(batch);
     int code = ECH_OK;
     for (int i = 0; code == ECH_OK && i < list->count; i++)
         code = check_component(list->items[i], err);
@@ -140,6 +151,26 @@ static int check_path(const char *what, const char *path, struct ech_err *err)
     return ECH_OK;
 }
 
+/* The value of an option that is passed through; NULL: it is not there. */
+static const char *passed(const struct ech_job *job, const char *name)
+{
+    size_t length = strlen(name);
+    for (int i = 0; i < job->slurm.count; i++)
+        if (strncmp(job->slurm.items[i], name, length) == 0 && job->slurm.items[i][length] == '=')
+            return job->slurm.items[i] + length + 1;
+    return NULL;
+}
+
+static int check_chosen_nodes(const struct ech_batch *batch, struct ech_err *err)
+{
+    static const char *const names[] = {"nodelist", "nodefile"};
+    for (size_t i = 0; is_shaped(batch) && i < sizeof names / sizeof names[0]; i++)
+        if (passed(batch->job, names[i]))
+            return ech_fail(err, ECH_CONFIG, "slurm: %s and --cluster both choose the nodes: leave one out",
+                            names[i]);
+    return check_plain("slurm: exclude", passed(batch->job, "exclude"), err);
+}
+
 int ech_batch_check(const struct ech_batch *batch, struct ech_err *err)
 {
     const struct ech_job *job = batch->job;
@@ -155,6 +186,8 @@ int ech_batch_check(const struct ech_batch *batch, struct ech_err *err)
         code = check_plain(words[i].key, words[i].text, err);
     for (int i = 0; code == ECH_OK && i < job->slurm.count; i++)
         code = check_option(job->slurm.items[i], err);
+    if (code == ECH_OK)
+        code = check_chosen_nodes(batch, err);
     return code == ECH_OK ? check_components(batch, err) : code;
 }
 
@@ -202,10 +235,14 @@ static void put_output(const struct ech_batch *batch, struct ech_str *out)
 }
 
 /* Nodes and what of them: a whole node where ranks or threads are to follow from its cores. */
-static void put_shape(const struct ech_job *job, struct ech_str *out)
+static void put_shape(const struct ech_batch *batch, struct ech_str *out)
 {
-    int64_t ranks = job->resources.ranks_per_node, threads = job->resources.threads;
-    ech_str_addf(out, "#SBATCH --nodes=%lld\n", (long long)job->resources.nodes);
+    const struct ech_job *job = batch->job;
+    bool shaped = is_shaped(batch);
+    int64_t ranks = shaped ? batch->shape->ranks : job->resources.ranks_per_node;
+    int64_t threads = shaped ? batch->shape->threads : job->resources.threads;
+    ech_str_addf(out, "#SBATCH --nodes=%lld\n",
+                 (long long)(shaped ? batch->shape->nodes : job->resources.nodes));
     if (ranks || !threads)
         ech_str_addf(out, "#SBATCH --ntasks-per-node=%lld\n", (long long)ech_max64(ranks, 1));
     if (threads)
@@ -227,7 +264,11 @@ static void put_queue(const struct ech_batch *batch, struct ech_str *out)
     option(out, "partition", job->resources.partition ? job->resources.partition : batch->partition);
     option(out, "account", job->resources.account);
     option(out, "qos", job->resources.qos);
-    option(out, "constraint", job->resources.constraint);
+    option(out, "constraint",
+           is_shaped(batch) && batch->shape->constraint.length ? batch->shape->constraint.data
+                                                               : job->resources.constraint);
+    if (is_shaped(batch) && batch->shape->nodelist.length)
+        option(out, "nodelist", batch->shape->nodelist.data);
     option(out, "gres", job->resources.gres);
     if (batch->after)
         ech_str_addf(out, "#SBATCH --dependency=%s\n#SBATCH --kill-on-invalid-dep=yes\n", batch->after);
@@ -239,10 +280,26 @@ static void put_queue(const struct ech_batch *batch, struct ech_str *out)
         ech_str_addc(out, '\n');
 }
 
+/* Who is left out: by the cluster file, by the job, by what happened. Owner: the caller. */
+static struct ech_str find_excluded(const struct ech_batch *batch)
+{
+    struct ech_str out;
+    const char *parts[] = {is_shaped(batch) && batch->shape->exclude.length ? batch->shape->exclude.data
+                                                                            : NULL,
+                           passed(batch->job, "exclude"), batch->left_out};
+    ech_str_init(&out);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i] && *parts[i])
+            ech_str_addf(&out, "%s%s", out.length ? "," : "", parts[i]);
+    return out;
+}
+
 static void put_passed(const struct ech_list *list, struct ech_str *out)
 {
     for (int i = 0; i < list->count; i++) {
         const char *text = list->items[i], *value = strchr(text, '=');
+        if (strncmp(text, "exclude=", 8) == 0)
+            continue; /* find_excluded has it */
         if (value)
             ech_str_addf(out, "#SBATCH --%.*s=\"%s\"\n", (int)(value - text), text, value + 1);
         else
@@ -260,7 +317,8 @@ static bool says(const char *component, const char *name)
 }
 
 /* A component takes nothing over from the first one: what all should have is said again. */
-static void put_component(const struct ech_batch *batch, const char *text, struct ech_str *out)
+static void put_component(const struct ech_batch *batch, const char *text, const char *excluded,
+                          struct ech_str *out)
 {
     const struct ech_job *job = batch->job;
     char time[64] = "";
@@ -271,7 +329,8 @@ static void put_component(const struct ech_batch *batch, const char *text, struc
     } shared[] = {{"time", time[0] ? time : NULL},
                   {"partition", job->resources.partition ? job->resources.partition : batch->partition},
                   {"account", job->resources.account},
-                  {"qos", job->resources.qos}};
+                  {"qos", job->resources.qos},
+                  {"exclude", excluded}};
     ech_str_adds(out, "#SBATCH hetjob\n");
     for (const char *p = text + strspn(text, " "); *p;) {
         size_t length = strcspn(p, " ");
@@ -310,6 +369,14 @@ static const char body[] =
     " the queue; see $run, then: echelon resume, or submit again\"\n"
     "}\n"
     "\n"
+    "# Nodes that failed three times are not asked for again. Slurm changes that of a waiting job alone.\n"
+    "leave_out() {\n"
+    "    [ -s \"$run/slurm-exclude\" ] || return 0\n"
+    "    exclude=${exclude:+$exclude,}$(cat \"$run/slurm-exclude\")\n"
+    "    scontrol update JobId=\"$SLURM_JOB_ID\" ExcNodeList=\"$exclude\" && say \"from now on without "
+    "$exclude\"\n"
+    "}\n"
+    "\n"
     "[ ! -e \"$run/slurm-cancelled\" ] || { say \"cancelled; again after: rm $run/slurm-cancelled\"; exit "
     "75; }\n"
     "judge \"$restarts\"\n"
@@ -329,11 +396,15 @@ static const char body[] =
     "[ ! -e \"$run/slurm-cancelled\" ] || { say 'cancelled'; exit 75; }\n"
     "judge \"$((restarts + 1))\"\n"
     "say 'back into the queue'\n"
-    "scontrol requeue \"$SLURM_JOB_ID\" && sleep 60\n"
+    "# Slurm ends this script as soon as it is asked; what is left to do is done all the same.\n"
+    "(trap '' TERM; scontrol requeue \"$SLURM_JOB_ID\" && leave_out) && [ -z \"$ended\" ] && sleep 60\n"
     "exit 75\n";
 
 void ech_batch_script(const struct ech_batch *batch, struct ech_str *out)
 {
+    struct ech_str excluded = find_excluded(batch);
+    const char *names = excluded.length ? excluded.data : NULL;
+    out->failed = out->failed || excluded.failed;
     ech_str_addf(
         out,
         "#!/bin/bash\n"
@@ -343,20 +414,24 @@ void ech_batch_script(const struct ech_batch *batch, struct ech_str *out)
         batch->job->name);
     put_output(batch, out);
     ech_str_adds(out, "#SBATCH --open-mode=append\n");
-    put_shape(batch->job, out);
+    put_shape(batch, out);
     put_queue(batch, out);
+    option(out, "exclude", names);
     ech_str_addf(out, "#SBATCH --no-kill\n#SBATCH --requeue\n#SBATCH --signal=B:USR1@%lld\n",
                  (long long)ech_batch_notice(batch->job));
     put_passed(&batch->job->slurm, out);
-    const struct ech_list *components = &batch->job->resources.components;
+    const struct ech_list *components = components_of(batch);
     for (int i = 0; i < components->count; i++)
-        put_component(batch, components->items[i], out);
+        put_component(batch, components->items[i], names, out);
     ech_str_adds(out, "\nrun=");
     ech_shell_quote(batch->run_dir, out);
     ech_str_adds(out, "\nechelon=");
     ech_shell_quote(batch->echelon, out);
+    ech_str_adds(out, "\nexclude=");
+    ech_shell_quote(names ? names : "", out);
     ech_str_addc(out, '\n');
     if (batch->array_tasks)
         ech_str_adds(out, "run=$(sed -n \"$((SLURM_ARRAY_TASK_ID + 1))p\" \"$run/slurm-runs\")\n");
     ech_str_adds(out, body);
+    ech_str_fini(&excluded);
 }

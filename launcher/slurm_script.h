@@ -6,14 +6,17 @@
 
 #include "base/str.h"
 #include "config/config.h"
+#include "launcher/slurm_cluster.h"
 
 struct ech_batch {
     const struct ech_job *job;
-    const char *run_dir, *echelon; /* absolute paths */
-    const char *partition;         /* chosen by limits, NULL: as the job says */
-    const char *after;             /* "afterok:7:9", NULL: none */
-    int64_t array_tasks;           /* 0: no array; else run directories are lines of run_dir/slurm-runs */
-    int64_t array_throttle;        /* tasks at a time, 0: no limit */
+    const char *run_dir, *echelon;         /* absolute paths */
+    const char *partition;                 /* chosen by limits, NULL: as the job says */
+    const char *after;                     /* "afterok:7:9", NULL: none */
+    const struct ech_cluster_shape *shape; /* of a cluster file; NULL: the job says all */
+    const char *left_out;   /* nodes that failed too often in earlier jobs of the run, "n2,n5"; NULL: none */
+    int64_t array_tasks;    /* 0: no array; else run directories are lines of run_dir/slurm-runs */
+    int64_t array_throttle; /* tasks at a time, 0: no limit */
 };
 
 /* Texts that sbatch or the shell would misread, options that have a key of their own, components without

@@ -173,7 +173,9 @@ static void why_not(const struct ech_site *site, const char *partition, const st
         memory = ech_max64(memory, row->memory_mib);
     }
     why[0] = '\0';
-    if (!up)
+    if (ask->among && !has_word(ask->among, partition, strlen(partition)))
+        snprintf(why, bytes, "it does not have the nodes that are asked for");
+    else if (!up)
         snprintf(why, bytes, "it is not up");
     else if (time > 0 && ask->time > time)
         snprintf(why, bytes, "its time limit is %.0f s, %.0f s are asked for", time, ask->time);

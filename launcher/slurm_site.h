@@ -28,6 +28,7 @@ void ech_site_fini(struct ech_site *site);
 /* What a job asks of a node and of a partition; 0 or NULL: nothing. */
 struct ech_site_ask {
     const char *partition, *constraint, *gres;
+    const char *among; /* only these partitions ("main,long") have the nodes */
     int64_t nodes, cpus, memory_mib;
     double time;
 };

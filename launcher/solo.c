@@ -1,7 +1,6 @@
 /* Verbs that echelon-rank does: in one process (--solo), or under mpirun where --ranks asks for it. */
 #include "launcher/argv.h"
 #include "launcher/child.h"
-#include "launcher/recovery.h"
 #include "launcher/session.h"
 #include "launcher/tail.h"
 #include "launcher/verbs.h"
@@ -45,13 +44,6 @@ const struct ech_command ech_eval_command = {
         "echelon eval WHAT --help says more.",
     .operands_most = -1,
     .example = "echelon eval translation out.pt --reference dev.pt",
-    .exits = exits};
-const struct ech_command ech_plan_command = {
-    .name = "echelon plan",
-    .usage = "JOB.yaml [--step NAME] [--set KEY=VALUE]... [--ranks N]",
-    .summary = "Shows the shares of the ranks, their memory and the finish time; nothing runs.",
-    .operands_most = -1,
-    .example = "echelon plan job.yaml --ranks 4",
     .exits = exits};
 const struct ech_command ech_bench_command = {
     .name = "echelon bench",
@@ -237,13 +229,4 @@ int ech_verb_eval(int argc, char **argv, struct ech_err *err)
 {
     static const char *const none[] = {NULL};
     return pass(&ech_eval_command, none, argc, argv, err);
-}
-
-int ech_verb_plan(int argc, char **argv, struct ech_err *err)
-{
-    static const char *const none[] = {NULL};
-    int code = pass(&ech_plan_command, none, argc, argv, err);
-    if (code == ECH_OK)
-        ech_recovery_say();
-    return code;
 }

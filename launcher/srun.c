@@ -88,6 +88,8 @@ void ech_srun_command(const struct ech_mpirun *m, const struct ech_place *place,
     if (place->components)
         return;
     put_common(m->mpirun, out);
+    if (m->exclude)
+        ech_argv_addf(out, "--exclude=%s", m->exclude);
     ech_argv_addf(out, "--nodes=%lld", (long long)m->layout->nodes);
     ech_argv_addf(out, "--ntasks=%lld", (long long)m->layout->ranks);
     ech_argv_addf(out, "--ntasks-per-node=%lld", (long long)m->layout->per_node);

@@ -146,22 +146,6 @@ static void print_json(const struct ech_run_view *view, const char *run_dir, boo
     ech_str_adds(out, "}\n");
 }
 
-/* Of a sealed run: what to ask for next time. */
-static void add_advice(const struct ech_run_view *view, const char *run_dir, double used_s,
-                       struct ech_str *out)
-{
-    struct ech_config *config = NULL;
-    char *path = ech_run_path(NULL, run_dir, "%s", ECH_RUN_JOB);
-    struct ech_config_request request = {.path = path, .saved = true};
-    if (path && ech_config_load(&request, &config, NULL) == ECH_OK) {
-        const struct ech_job *job = ech_config_job(config);
-        struct ech_advice advice = ech_advice_of(view, job->resources.time, job->resources.memory, used_s);
-        ech_advice_print(&advice, out);
-    }
-    ech_config_destroy(config);
-    ech_free(path);
-}
-
 static void print_text(const struct ech_run_view *view, const char *run_dir, bool alive, struct ech_str *out)
 {
     const struct ech_run_result *result = newest_result(view);
@@ -178,7 +162,7 @@ static void print_text(const struct ech_run_view *view, const char *run_dir, boo
         ech_str_addf(out, "go on with: echelon resume %s\n", run_dir);
     ech_progress_block(view, view->last > view->first ? view->last - view->first : 0, 0, out, &lines);
     if (state == ECH_RUN_SEALED && result)
-        add_advice(view, run_dir, result->seconds, out);
+        ech_advice_of_run(view, run_dir, result->seconds, out);
 }
 
 /* ---- all runs ---- */

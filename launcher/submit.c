@@ -29,6 +29,7 @@ static const struct ech_option options[] = {
     {"after", "JOB", true, "a run, or a number of a Slurm job, that must end well first"},
     {"each", "FILE", false, "one array task for each dataset (a line): output.dataset/NAME is its output"},
     {"throttle", "N", false, "with --each: at most N tasks at a time"},
+    {"cluster", "FILE", false, "cluster file: only its nodes, each with the ranks of its class"},
     {"dry-run", NULL, false, "print the batch script; nothing is made or submitted"},
     {NULL, NULL, false, NULL}};
 
@@ -43,13 +44,18 @@ static const struct ech_exit exits[] = {
 
 const struct ech_command ech_submit_command = {
     .name = "echelon submit",
-    .usage = "JOB.yaml [--set KEY=VALUE]... [--after JOB]... [--each FILE [--throttle N]] [--dry-run]",
+    .usage = "JOB.yaml [--set KEY=VALUE]... [--after JOB]... [--each FILE [--throttle N]]\n"
+             "       [--cluster C.yaml] [--dry-run]",
     .summary =
         "Submits a job to Slurm: makes the run directory (its path on stdout), writes submit.sh into it and\n"
         "gives it to sbatch; a file with steps becomes a job a step. Stopped by the time limit or a lost "
         "node, the job goes back into the queue and\n"
         "goes on, until it is sealed or two attempts brought nothing. echelon status shows what Slurm says,\n"
-        "echelon cancel stops it. Keys: resources.*, and slurm for other options of sbatch.",
+        "echelon cancel stops it. Keys: resources.*, and slurm for other options of sbatch. --cluster asks "
+        "for the\n"
+        "nodes of its classes (a class without hosts: nodes with a feature of its name); with launcher srun "
+        "each\n"
+        "class is a component. Nodes that failed in three attempts of a run are not asked for again.",
     .options = options,
     .operands_least = 1,
     .operands_most = 1,
@@ -191,6 +197,38 @@ static int find_after(struct ech_submission *s, struct ech_err *err)
     return ech_str_check(&s->after, err);
 }
 
+/* What went before, where the run is not new. */
+static int read_left_out(struct ech_submission *s, struct ech_err *err)
+{
+    char *path = s->kept ? ech_run_path(err, s->run_dirs[0], "%s", ECH_RUN_SLURM_EXCLUDE) : NULL;
+    int code = s->kept && !path ? ECH_UNAVAILABLE : ECH_OK;
+    if (path && ech_path_exists(path))
+        code = ech_read_file(path, LIST_BYTES, &s->left_out, NULL, err);
+    if (s->left_out)
+        s->left_out[strcspn(s->left_out, "\n")] = '\0';
+    ech_free(path);
+    return code;
+}
+
+static struct ech_batch batch_of(const struct ech_submission *s, const char *run_dir, int64_t tasks)
+{
+    return (struct ech_batch){.job = job_of(s),
+                              .run_dir = run_dir,
+                              .echelon = s->echelon,
+                              .partition = s->partition[0] ? s->partition : NULL,
+                              .after = s->after.length ? s->after.data : NULL,
+                              .shape = s->shape.made ? &s->shape : NULL,
+                              .left_out = s->left_out,
+                              .array_tasks = tasks,
+                              .array_throttle = s->throttle};
+}
+
+static int check_batch(const struct ech_submission *s, struct ech_err *err)
+{
+    struct ech_batch batch = batch_of(s, job_of(s)->runs, ech_args_given(s->args, "each") ? s->count : 0);
+    return ech_batch_check(&batch, err);
+}
+
 /* ---- the site ---- */
 
 static int ask_sinfo(char **out, struct ech_err *err)
@@ -199,24 +237,56 @@ static int ask_sinfo(char **out, struct ech_err *err)
     return ech_slurm_call(argv, out, err);
 }
 
-int ech_submission_place(struct ech_submission *s, const char *sinfo, struct ech_err *err)
+/* What the cluster file asks of this site. */
+static int find_shape(struct ech_submission *s, const struct ech_site *site, struct ech_err *err)
+{
+    char *nodes = NULL, *argv[] = {"sinfo", "--Node", "--noheader", "--format=" ECH_SINFO_WHERE, NULL};
+    if (!s->cluster)
+        return ECH_OK;
+    int code = site && ech_cluster_names_hosts(s->cluster) ? ech_slurm_call(argv, &nodes, err) : ECH_OK;
+    struct ech_cluster_ask ask = {.cluster = s->cluster,
+                                  .job = job_of(s),
+                                  .nodes_given = ech_config_given(s->configs[0], "resources.nodes"),
+                                  .nodes = nodes,
+                                  .site = site};
+    if (code == ECH_OK)
+        code = ech_cluster_shape_make(&ask, &s->shape, err);
+    if (code == ECH_OK)
+        code = check_batch(s, err);
+    ech_free(nodes);
+    return code;
+}
+
+static struct ech_site_ask ask_of(const struct ech_submission *s)
 {
     const struct ech_job *job = job_of(s);
+    const struct ech_cluster_shape *shape = s->shape.made ? &s->shape : NULL;
+    int64_t ranks = ech_max64(shape ? shape->ranks : job->resources.ranks_per_node, 1);
+    int64_t threads = ech_max64(shape ? shape->threads : job->resources.threads, 1);
+    return (struct ech_site_ask){.partition = job->resources.partition,
+                                 .constraint = shape && shape->constraint.length ? shape->constraint.data
+                                                                                 : job->resources.constraint,
+                                 .gres = job->resources.gres,
+                                 .among = shape && shape->partitions.length ? shape->partitions.data : NULL,
+                                 .nodes = shape ? shape->nodes : job->resources.nodes,
+                                 .cpus = ranks * threads,
+                                 .memory_mib = (job->resources.memory + (1 << 20) - 1) >> 20,
+                                 .time = job->resources.time};
+}
+
+int ech_submission_place(struct ech_submission *s, const char *sinfo, struct ech_err *err)
+{
+    const char *several = job_of(s)->resources.partition, *partition = NULL;
     struct ech_site site = {0};
-    const char *partition = NULL;
-    int64_t ranks = ech_max64(job->resources.ranks_per_node, 1);
-    struct ech_site_ask ask = {.partition = job->resources.partition,
-                               .constraint = job->resources.constraint,
-                               .gres = job->resources.gres,
-                               .nodes = job->resources.nodes,
-                               .cpus = ranks * ech_max64(job->resources.threads, 1),
-                               .memory_mib = (job->resources.memory + (1 << 20) - 1) >> 20,
-                               .time = job->resources.time};
-    if (!sinfo || (job->resources.partition && strchr(job->resources.partition, ',')))
-        return ECH_OK; /* nothing is known; or several are named: Slurm chooses */
-    int code = ech_site_parse(sinfo, &site, err);
+    int code = sinfo ? ech_site_parse(sinfo, &site, err) : ECH_OK;
     if (code == ECH_OK)
-        code = ech_site_choose(&site, &ask, &partition, err);
+        code = find_shape(s, sinfo ? &site : NULL, err);
+    if (code != ECH_OK || !sinfo || (several && strchr(several, ','))) {
+        ech_site_fini(&site);
+        return code; /* nothing is known; or several are named: Slurm chooses */
+    }
+    struct ech_site_ask ask = ask_of(s);
+    code = ech_site_choose(&site, &ask, &partition, err);
     for (size_t i = 0; code == ECH_OK && i < site.count; i++)
         if (!site.rows[i].is_default && strcmp(site.rows[i].partition, partition) == 0)
             snprintf(s->partition, sizeof s->partition, "%s", partition);
@@ -235,41 +305,36 @@ static int64_t array_size(void)
 
 /* ---- making and submitting ---- */
 
-static struct ech_batch batch_of(const struct ech_submission *s, const char *run_dir, int64_t tasks)
+/* Each rank finds its class there. */
+static int keep_cluster(const struct ech_submission *s, const char *run_dir, struct ech_err *err)
 {
-    return (struct ech_batch){.job = job_of(s),
-                              .run_dir = run_dir,
-                              .echelon = s->echelon,
-                              .partition = s->partition[0] ? s->partition : NULL,
-                              .after = s->after.length ? s->after.data : NULL,
-                              .array_tasks = tasks,
-                              .array_throttle = s->throttle};
+    struct ech_str text;
+    if (!s->cluster)
+        return ECH_OK;
+    ech_str_init(&text);
+    int code = ech_cluster_print(s->cluster, &text, err);
+    if (code == ECH_OK)
+        code = ech_rundir_write(run_dir, ECH_RUN_CLUSTER, &text, err);
+    ech_str_fini(&text);
+    return code;
 }
 
 static int make_run(struct ech_submission *s, int64_t i, struct ech_err *err)
 {
     const struct ech_job *job = ech_config_job(s->configs[i]);
     if (s->kept)
-        return ECH_OK;
+        return keep_cluster(s, s->run_dirs[i], err);
     int code = ech_rundir_create(job->runs, job->name, &s->run_dirs[i], err);
     if (code == ECH_OK)
         code = ech_job_write(s->run_dirs[i], s->configs[i], err);
+    if (code == ECH_OK)
+        code = keep_cluster(s, s->run_dirs[i], err);
     if (code == ECH_OK)
         code = ech_job_make_parent(job, err);
     char *nodes = code == ECH_OK ? ech_run_path(err, s->run_dirs[i], "%s", ECH_RUN_NODES) : NULL;
     if (code == ECH_OK)
         code = nodes ? ech_mkdir_all(nodes, err) : ECH_UNAVAILABLE;
     ech_free(nodes);
-    return code;
-}
-
-static int write_text(const char *run_dir, const char *name, const struct ech_str *text, struct ech_err *err)
-{
-    char *path = ech_run_path(err, run_dir, "%s", name);
-    int code = path ? ech_str_check(text, err) : ECH_UNAVAILABLE;
-    if (code == ECH_OK)
-        code = ech_write_file(path, text->data, text->length, err);
-    ech_free(path);
     return code;
 }
 
@@ -282,9 +347,9 @@ static int write_script(const struct ech_submission *s, int64_t first, int64_t t
     ech_batch_script(&batch, &text);
     for (int64_t i = 0; i < tasks; i++)
         ech_str_addf(&runs, "%s\n", s->run_dirs[first + i]);
-    int code = write_text(s->run_dirs[first], SCRIPT, &text, err);
+    int code = ech_rundir_write(s->run_dirs[first], SCRIPT, &text, err);
     if (code == ECH_OK && tasks)
-        code = write_text(s->run_dirs[first], RUNS, &runs, err);
+        code = ech_rundir_write(s->run_dirs[first], RUNS, &runs, err);
     ech_str_fini(&text);
     ech_str_fini(&runs);
     return code;
@@ -365,6 +430,7 @@ static int dry_run(const struct ech_submission *s, struct ech_err *err)
 
 int ech_submission_prepare(struct ech_submission *s, struct ech_err *err)
 {
+    const char *cluster = ech_args_get(s->args, "cluster");
     ssize_t n = readlink("/proc/self/exe", s->echelon, sizeof s->echelon - 1);
     s->echelon[n > 0 ? n : 0] = '\0';
     int code = load(s, err);
@@ -372,11 +438,11 @@ int ech_submission_prepare(struct ech_submission *s, struct ech_err *err)
         code = check(s, err);
     if (code == ECH_OK)
         code = find_after(s, err);
-    if (code == ECH_OK) {
-        struct ech_batch batch = batch_of(s, job_of(s)->runs, ech_args_given(s->args, "each") ? s->count : 0);
-        code = ech_batch_check(&batch, err);
-    }
-    return code;
+    if (code == ECH_OK)
+        code = read_left_out(s, err);
+    if (code == ECH_OK && cluster)
+        code = ech_cluster_load(cluster, &s->cluster, err);
+    return code == ECH_OK ? check_batch(s, err) : code;
 }
 
 int ech_submission_send(struct ech_submission *s, struct ech_err *err)
@@ -393,6 +459,9 @@ void ech_submission_fini(struct ech_submission *s)
     ech_free(s->configs);
     ech_free(s->run_dirs);
     ech_str_fini(&s->after);
+    ech_cluster_shape_fini(&s->shape);
+    ech_cluster_destroy(s->cluster);
+    ech_free(s->left_out);
 }
 
 int ech_submit_ask_site(const struct ech_args *args, char **sinfo, struct ech_err *err)

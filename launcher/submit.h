@@ -3,7 +3,9 @@
 #define ECH_LAUNCHER_SUBMIT_H
 
 #include "base/args.h"
+#include "config/cluster.h"
 #include "launcher/pipeline.h"
+#include "launcher/slurm_cluster.h"
 
 #include <limits.h>
 
@@ -15,7 +17,10 @@ struct ech_submission {
     struct ech_config **configs; /* one a run; those of --each differ in input and output */
     char **run_dirs;
     int64_t count, throttle;
-    struct ech_str after; /* "afterok:1:2", or empty */
+    struct ech_str after;           /* "afterok:1:2", or empty */
+    struct ech_cluster *cluster;    /* of --cluster, NULL: none */
+    struct ech_cluster_shape shape; /* what it means to Slurm */
+    char *left_out;                 /* nodes that earlier jobs of the run left out ("n2,n5"), NULL: none */
     char echelon[PATH_MAX];
     char partition[64];
     char id[32]; /* of the last job that was submitted */

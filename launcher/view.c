@@ -24,8 +24,10 @@ void ech_view_init(struct ech_run_view *view, const char *run, int attempt)
 
 void ech_view_fini(struct ech_run_view *view)
 {
-    for (size_t i = 0; i < view->rank_count; i++)
+    for (size_t i = 0; i < view->rank_count; i++) {
         ech_free(view->ranks[i].samples);
+        ech_free(view->ranks[i].spans);
+    }
     for (size_t i = 0; i < view->note_count; i++)
         ech_free(view->notes[i].text);
     ech_free(view->ranks);
@@ -178,6 +180,7 @@ static void on_model(struct ech_run_view *view, struct ech_rank_view *r, const s
     (void)view;
     r->packed_bytes = int_of(h->event, "packed_bytes");
     r->workspace_bytes = int_of(h->event, "workspace_bytes");
+    r->rests = json_is_false(json_object_get(h->event, "works"));
 }
 
 static void on_plan(struct ech_run_view *view, struct ech_rank_view *r, const struct head *h)
@@ -195,6 +198,9 @@ static void on_probe(struct ech_run_view *view, struct ech_rank_view *r, const s
 {
     (void)view;
     r->probe = float_of(h->event, "tokens_per_s");
+    r->probe_few = float_of(h->event, "few_tokens_per_s");
+    r->probe_bytes = float_of(h->event, "weights_bytes_per_s");
+    r->probe_cached = json_is_true(json_object_get(h->event, "cached"));
 }
 
 static void sample(struct ech_run_view *view, struct ech_rank_view *r, double t)
@@ -216,10 +222,69 @@ static void sample(struct ech_run_view *view, struct ech_rank_view *r, double t)
     r->samples[r->sample_count++] = (struct ech_sample){t, r->rows, r->tokens, r->rss_bytes, r->speed};
 }
 
+/* Neighbours with the smallest gaps between them become one, until a quarter of the room is free. */
+static void join_spans(struct ech_rank_view *r)
+{
+    double gap = (r->spans[r->span_count - 1].end - r->spans[0].begin) / (4 * ECH_VIEW_SPANS);
+    for (gap = gap > 1e-3 ? gap : 1e-3; r->span_count > ECH_VIEW_SPANS * 3 / 4; gap *= 2) {
+        size_t kept = 0;
+        for (size_t i = 0; i < r->span_count; i++) {
+            const struct ech_span next = r->spans[i];
+            struct ech_span *last = kept ? &r->spans[kept - 1] : NULL;
+            if (last && next.begin - last->end <= gap && next.end - last->begin <= 4 * gap) {
+                last->end = next.end;
+                last->rows += next.rows;
+                last->leases += next.leases;
+                last->copy = last->copy && next.copy;
+            } else {
+                r->spans[kept++] = next;
+            }
+        }
+        r->span_count = kept;
+    }
+}
+
+static int64_t number_at(const json_t *list, size_t i)
+{
+    const json_t *value = json_array_get(list, i);
+    int64_t number = json_is_integer(value) ? json_integer_value(value) : 0;
+    return number < 0 ? 0 : ech_min64(number, MOST_COUNT);
+}
+
+/* [begun, done, rows, leases, copy], milliseconds before t. Spans that overlap are cut. */
+static void span(struct ech_run_view *view, struct ech_rank_view *r, double t, const json_t *one)
+{
+    struct ech_span s = {.begin = t - (double)number_at(one, 0) / 1e3,
+                         .end = t - (double)number_at(one, 1) / 1e3,
+                         .rows = number_at(one, 2),
+                         .leases = number_at(one, 3),
+                         .copy = number_at(one, 4) > 0};
+    double last = r->span_count ? r->spans[r->span_count - 1].end : 0;
+    s.begin = s.begin > last ? s.begin : last;
+    if (!(s.end >= s.begin) || s.leases < 1)
+        return;
+    if (r->span_count == ECH_VIEW_SPANS)
+        join_spans(r);
+    if (ech_grow((void **)&r->spans, &r->span_capacity, r->span_count + 1, sizeof *r->spans, NULL) !=
+        ECH_OK) {
+        view->failed = true;
+        return;
+    }
+    r->spans[r->span_count++] = s;
+    r->computed = s.end;
+}
+
 static void on_progress(struct ech_run_view *view, struct ech_rank_view *r, const struct head *h)
 {
+    enum { SPANS_MOST = 64 }; /* of one event */
+    const json_t *spans = json_object_get(h->event, "spans");
+    int64_t rows = r->rows;
     r->has_progress = true;
     r->rows = int_of(h->event, "rows");
+    if (!spans && r->rows > rows)
+        r->computed = h->t;
+    for (size_t i = 0; i < json_array_size(spans) && i < SPANS_MOST; i++)
+        span(view, r, h->t, json_array_get(spans, i));
     r->tokens = int_of(h->event, "tokens");
     r->errors = int_of(h->event, "errors");
     r->leases = int_of(h->event, "leases");
@@ -376,6 +441,39 @@ void ech_view_finish(struct ech_run_view *view)
         qsort(view->notes, view->note_count, sizeof *view->notes, by_time);
 }
 
+static double speed_of(const struct ech_rank_view *r)
+{
+    return r->busy_s > 0 ? (double)r->tokens / r->busy_s : 0;
+}
+
+/* Tokens that all ranks compute within so many seconds, the lost ones until they are lost. */
+static double tokens_within(const struct ech_run_view *view, double first_lease, double seconds)
+{
+    double tokens = 0;
+    for (size_t i = 0; i < view->rank_count; i++) {
+        const struct ech_rank_view *r = &view->ranks[i];
+        double lives = r->dead ? r->last_seen - first_lease : seconds;
+        tokens += speed_of(r) * (lives < 0 ? 0 : lives < seconds ? lives : seconds);
+    }
+    return tokens;
+}
+
+/* 0: the living ones compute nothing. */
+static double fluid_with_losses(const struct ech_run_view *view, const struct ech_view_sum *sum)
+{
+    double low = sum->fluid_s, high = 2 * sum->fluid_s;
+    int doublings = 0;
+    while (tokens_within(view, sum->first_lease, high) < (double)sum->tokens && ++doublings < 64)
+        high *= 2;
+    for (int i = 0; i < 40 && doublings < 64; i++) {
+        double middle = (low + high) / 2;
+        bool enough = tokens_within(view, sum->first_lease, middle) >= (double)sum->tokens;
+        low = enough ? low : middle;
+        high = enough ? middle : high;
+    }
+    return doublings < 64 ? high : 0;
+}
+
 void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
 {
     struct ech_view_sum sum = {0};
@@ -391,7 +489,7 @@ void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
         sum.rss_peak += r->rss_peak;
         sum.busy_s += r->busy_s;
         sum.speed += r->dead || r->ended ? 0 : r->speed;
-        speeds += r->busy_s > 0 ? (double)r->tokens / r->busy_s : 0;
+        speeds += speed_of(r);
         if (r->first_lease > 0 && (sum.first_lease <= 0 || r->first_lease < sum.first_lease))
             sum.first_lease = r->first_lease;
     }
@@ -400,6 +498,7 @@ void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out)
         sum.tokens = view->todo.tokens_done;
     sum.run_end = view->run_end > 0 ? view->run_end : sum.first_lease > 0 ? view->last : 0;
     sum.fluid_s = speeds > 0 ? (double)sum.tokens / speeds : 0;
+    sum.fluid_lost_s = sum.dead && sum.fluid_s > 0 && sum.first_lease > 0 ? fluid_with_losses(view, &sum) : 0;
     *out = sum;
 }
 

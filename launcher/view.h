@@ -1,7 +1,7 @@
 /* What is known of a run: its events and results folded into one struct that progress, status and the report
  * read. Filling it is a pure function of the events; no file is read here.
- * Grows with the ranks (about 700 bytes each, plus at most ECH_VIEW_SAMPLES samples of 40 bytes), not with
- * rows or time. */
+ * Grows with the ranks (about 800 bytes each, plus at most ECH_VIEW_SAMPLES samples of 40 bytes and
+ * ECH_VIEW_SPANS spans of as many), not with rows or time. */
 #ifndef ECH_LAUNCHER_VIEW_H
 #define ECH_LAUNCHER_VIEW_H
 
@@ -9,6 +9,7 @@
 #include "base/rundir.h"
 
 #define ECH_VIEW_SAMPLES 512 /* when full, every second one is dropped */
+#define ECH_VIEW_SPANS   192 /* when full, neighbours become one */
 #define ECH_VIEW_NOTES   200
 
 struct ech_sample {
@@ -17,12 +18,21 @@ struct ech_sample {
     double speed;
 };
 
+/* Leases that a rank computed, in a row. */
+struct ech_span {
+    double begin, end; /* wall clock */
+    int64_t rows, leases;
+    bool copy; /* rows that another rank held as well */
+};
+
 struct ech_rank_view {
-    bool seen, has_progress;
+    bool seen, has_progress, rests; /* rests: no place in its node's memory */
     int rank, node;
     char host[64], backend[32], numerics[64], precision[16], cpu[96], version[48], phase[16];
     int64_t pid, threads;
-    double probe; /* tokens/s, 0: not probed */
+    double probe, probe_few,
+        probe_bytes; /* tokens/s, tokens/s with few rows, bytes/s of weights; 0: not probed */
+    bool probe_cached;
     int64_t rows, tokens, errors, leases, rss_bytes, rss_peak, spool_bytes, packed_bytes, workspace_bytes;
     double busy_s, speed, share, cpu_s;
     double first_lease, last_seen; /* wall clock; 0: not yet */
@@ -31,6 +41,9 @@ struct ech_rank_view {
     int code;
     struct ech_sample *samples;
     size_t sample_count, sample_capacity;
+    struct ech_span *spans;
+    size_t span_count, span_capacity;
+    double computed;     /* wall clock: its last rows were computed then, 0: none */
     int stride, skipped; /* every stride-th progress event is kept */
 };
 
@@ -106,6 +119,7 @@ struct ech_view_sum {
     double speed, busy_s;
     double first_lease, run_end; /* the clock of the computing part; 0: none */
     double fluid_s;              /* tokens / sum of the ranks' speeds, 0: unknown */
+    double fluid_lost_s;         /* the same where lost ranks count until they were lost; 0: none was lost */
 };
 void ech_view_sum(const struct ech_run_view *view, struct ech_view_sum *out);
 

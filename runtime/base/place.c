@@ -2,6 +2,7 @@
 #include "base/place.h"
 
 #include "base/cores.h"
+#include "base/machine.h"
 #include "base/num.h"
 
 #include <stdio.h>
@@ -115,30 +116,151 @@ static int cores_of(const struct machine *m, hwloc_const_bitmap_t set)
     return walk(&part, NULL, 0, 0, NULL);
 }
 
-void ech_place(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, int local_rank, int local_size,
-               int threads, hwloc_bitmap_t set, struct ech_placement *out)
+static struct machine machine_of(hwloc_topology_t topology, hwloc_const_bitmap_t allowed)
 {
     struct machine m = {.topology = topology, .allowed = allowed};
     m.cores = walk(&m, NULL, 0, 0, NULL);
     while (domain_at(&m, m.domains))
         m.domains++;
-    int processors = hwloc_bitmap_weight(allowed);
-    int64_t wanted = (int64_t)local_size * (threads ? threads : 1);
-    bool fits = local_rank >= 0 && local_rank < local_size && local_size <= m.cores && wanted <= processors;
-    *out = (struct ech_placement){.bound = fits && local_size > 1};
+    return m;
+}
+
+int ech_place_domains(hwloc_topology_t topology, hwloc_const_bitmap_t allowed)
+{
+    return machine_of(topology, allowed).domains;
+}
+
+/* --- near GPUs --- */
+
+/* The usable processors of all cores that are near a GPU (index -1: of all). False: no memory. */
+static bool near_cores(const struct machine *m, const hwloc_obj_t *gpus, int index, hwloc_bitmap_t set)
+{
+    hwloc_obj_t place = index < 0 ? NULL : hwloc_get_non_io_ancestor_obj(m->topology, gpus[index]);
     hwloc_bitmap_zero(set);
-    if (out->bound && local_size < m.domains)
-        take_domains(&m, local_rank, local_size, set);
+    walk(m, place, 0, m->cores, set);
+    if (hwloc_bitmap_iszero(set)) /* none of them may be used */
+        walk(m, NULL, 0, m->cores, set);
+    return hwloc_bitmap_and(set, set, m->allowed) == 0;
+}
+
+/* Ranks are dealt the cores near their GPUs. */
+struct dealing {
+    int size, seen_count;
+    int seen[ECH_MACHINE_GPUS];
+    hwloc_bitmap_t near[ECH_MACHINE_GPUS]; /* of each GPU seen */
+    bool dealt[ECH_MACHINE_GPUS];
+    hwloc_bitmap_t taken, left;
+};
+
+static int gpu_of(const struct dealing *d, int rank)
+{
+    return rank % d->seen_count;
+}
+
+/* Not dealt yet, of the fewest processors: the most particular one chooses first. -1: none is left. */
+static int next_group(const struct dealing *d)
+{
+    int best = -1;
+    for (int g = 0; g < d->seen_count && g < d->size; g++)
+        if (!d->dealt[g] &&
+            (best < 0 || hwloc_bitmap_weight(d->near[g]) < hwloc_bitmap_weight(d->near[best])))
+            best = g;
+    return best;
+}
+
+/* The ranks near what GPU `group` is near share the cores there that nobody has; those of `rank` go to `set`.
+ * False: one of them would have too few. */
+static bool deal_group(const struct machine *m, struct dealing *d, int group, const struct ech_place_ask *ask,
+                       hwloc_bitmap_t set)
+{
+    int members = 0, mine = -1;
+    for (int r = 0; r < d->size; r++)
+        if (hwloc_bitmap_isequal(d->near[gpu_of(d, r)], d->near[group])) {
+            mine = r == ask->rank ? members : mine;
+            members++;
+        }
+    hwloc_bitmap_andnot(d->left, d->near[group], d->taken);
+    struct machine part = *m;
+    part.allowed = d->left;
+    int cores = walk(&part, NULL, 0, 0, NULL);
+    for (int k = 0; k < members; k++) {
+        hwloc_bitmap_t one = hwloc_bitmap_alloc();
+        if (!one)
+            return false;
+        walk(&part, NULL, k * cores / members, (k + 1) * cores / members, one);
+        hwloc_bitmap_and(one, one, m->allowed);
+        bool enough = !hwloc_bitmap_iszero(one) && hwloc_bitmap_weight(one) >= ask->threads;
+        if (k == mine)
+            hwloc_bitmap_copy(set, one);
+        hwloc_bitmap_free(one);
+        if (!enough)
+            return false;
+    }
+    hwloc_bitmap_or(d->taken, d->taken, d->left);
+    for (int g = 0; g < d->seen_count; g++)
+        d->dealt[g] = d->dealt[g] || hwloc_bitmap_isequal(d->near[g], d->near[group]);
+    return true;
+}
+
+/* False: there is no GPU, or the cores near one are too few; `set` means nothing then. */
+static bool take_near(const struct machine *m, const struct ech_place_ask *ask, hwloc_bitmap_t set,
+                      int *device)
+{
+    struct dealing d = {.size = ask->size, .taken = hwloc_bitmap_alloc(), .left = hwloc_bitmap_alloc()};
+    hwloc_obj_t gpus[ECH_MACHINE_GPUS];
+    d.seen_count = ech_machine_visible(ask->visible, ech_machine_gpus(m->topology, gpus), d.seen);
+    bool good = d.seen_count > 0 && d.taken && d.left;
+    for (int g = 0; good && g < d.seen_count; g++)
+        good = (d.near[g] = hwloc_bitmap_alloc()) && near_cores(m, gpus, d.seen[g], d.near[g]);
+    for (int group; good && (group = next_group(&d)) >= 0;)
+        good = deal_group(m, &d, group, ask, set);
+    if (good)
+        *device = d.seen[gpu_of(&d, ask->rank)];
+    for (int g = 0; g < d.seen_count; g++)
+        hwloc_bitmap_free(d.near[g]);
+    hwloc_bitmap_free(d.taken);
+    hwloc_bitmap_free(d.left);
+    return good;
+}
+
+/* --- the decision --- */
+
+static void describe(const struct machine *m, hwloc_const_bitmap_t set, struct ech_placement *out)
+{
+    out->cores = cores_of(m, set);
+    out->numa = domain_of(m, set);
+    hwloc_bitmap_list_snprintf(out->text, sizeof out->text, set);
+}
+
+/* The equal part of the cores. */
+static void take_equal(const struct machine *m, const struct ech_place_ask *ask, hwloc_bitmap_t set,
+                       struct ech_placement *out)
+{
+    int64_t wanted = (int64_t)ask->size * (ask->threads ? ask->threads : 1);
+    out->bound = ask->size > 1 && ask->size <= m->cores && wanted <= hwloc_bitmap_weight(m->allowed);
+    hwloc_bitmap_zero(set);
+    if (out->bound && ask->size < m->domains)
+        take_domains(m, ask->rank, ask->size, set);
     else if (out->bound)
-        take_part(&m, local_rank, local_size, set);
-    hwloc_bitmap_and(set, set, allowed);
-    if (hwloc_bitmap_iszero(set) || hwloc_bitmap_weight(set) < threads)
+        take_part(m, ask->rank, ask->size, set);
+    hwloc_bitmap_and(set, set, m->allowed);
+    if (hwloc_bitmap_iszero(set) || hwloc_bitmap_weight(set) < ask->threads)
         out->bound = false;
+}
+
+void ech_place(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, const struct ech_place_ask *ask,
+               hwloc_bitmap_t set, struct ech_placement *out)
+{
+    struct machine m = machine_of(topology, allowed);
+    bool known = ask->rank >= 0 && ask->rank < ask->size;
+    *out = (struct ech_placement){.device = -1};
+    if (known && ask->devices && take_near(&m, ask, set, &out->device))
+        out->bound = !hwloc_bitmap_isequal(set, allowed);
+    else if (known)
+        take_equal(&m, ask, set, out);
     if (!out->bound)
         hwloc_bitmap_copy(set, allowed);
-    out->cores = cores_of(&m, set);
-    out->numa = domain_of(&m, set);
-    hwloc_bitmap_list_snprintf(out->text, sizeof out->text, set);
+    describe(&m, set, out);
 }
 
 static struct ech_placement applied;
@@ -155,27 +277,45 @@ static bool from_environment(const char *name, int *out)
     return true;
 }
 
+/* Memory of the domain first; threads inherit it. Not strictly: a full domain is no reason to die. */
+static bool bind_memory(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, int numa)
+{
+    struct machine m = machine_of(topology, allowed);
+    hwloc_obj_t domain = domain_at(&m, numa);
+    return domain && hwloc_set_membind(topology, domain->nodeset, HWLOC_MEMBIND_BIND,
+                                       HWLOC_MEMBIND_BYNODESET | HWLOC_MEMBIND_THREAD) == 0;
+}
+
+static void bind_as(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, const struct ech_place_ask *ask)
+{
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    if (!set)
+        return;
+    ech_place(topology, allowed, ask, set, &applied);
+    if (applied.device >= 0)
+        setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
+    if (applied.bound && hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) != 0)
+        applied.bound = false;
+    if (applied.bound && applied.numa >= 0)
+        applied.memory = bind_memory(topology, allowed, applied.numa);
+    decided = true;
+    hwloc_bitmap_free(set);
+}
+
 void ech_place_apply(int threads)
 {
     hwloc_topology_t topology;
-    int rank, size;
+    hwloc_bitmap_t allowed;
     const char *bind = getenv("ECH_BIND");
+    struct ech_place_ask ask = {.threads = threads,
+                                .devices = bind && strcmp(bind, "device") == 0,
+                                .visible = getenv("CUDA_VISIBLE_DEVICES")};
     cores_before = ech_usable_cores();
-    if ((bind && strcmp(bind, "none") == 0) || !from_environment("OMPI_COMM_WORLD_LOCAL_RANK", &rank) ||
-        !from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", &size) || hwloc_topology_init(&topology) != 0)
+    if ((bind && strcmp(bind, "none") == 0) || !from_environment("OMPI_COMM_WORLD_LOCAL_RANK", &ask.rank) ||
+        !from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", &ask.size) || !ech_machine_load(&topology, &allowed))
         return;
-    hwloc_bitmap_t allowed = hwloc_bitmap_alloc(), set = hwloc_bitmap_alloc();
-    if (allowed && set && hwloc_topology_load(topology) == 0 &&
-        hwloc_get_cpubind(topology, allowed, HWLOC_CPUBIND_PROCESS) == 0) {
-        hwloc_bitmap_and(allowed, allowed, hwloc_topology_get_allowed_cpuset(topology));
-        ech_place(topology, allowed, rank, size, threads, set, &applied);
-        if (applied.bound && hwloc_set_cpubind(topology, set, HWLOC_CPUBIND_PROCESS) != 0)
-            applied.bound = false;
-        decided = true;
-    }
-    hwloc_bitmap_free(allowed);
-    hwloc_bitmap_free(set);
-    hwloc_topology_destroy(topology);
+    bind_as(topology, allowed, &ask);
+    ech_machine_unload(topology, allowed);
 }
 
 const struct ech_placement *ech_place_get(void)

@@ -2,17 +2,14 @@
  *
  *   runs/<job>-<YYYYMMDD-HHMMSS>[-N]/
  *     job.yaml                 effective configuration with origins; absolute paths (launcher, first attempt)
- *     hosts, cluster.yaml      of --hosts and --cluster, where given: "name slots=N" a line, node classes
- *     lock                     flock: one launcher at a time
- *     launch-<attempt>.json    {pid, host, ranks, started, command} (launcher)
- *     identity.json            what the run computes (rank 0, first attempt); compared by every resume
- *     input.yaml               manifest of the input dataset at the first attempt (rank 0); rows appended to
- *                              it later are not the run's
- *     index.yaml               the same of a retrieve's index
- *     plan.json                the plan of the newest attempt (rank 0)
- *     started-<attempt>        empty: a rank has started (each rank, before it looks for the others)
- *     mpirun-<attempt>.log     what mpirun and the ranks said on stdout and stderr (launcher)
- *     nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
+ *     hosts, cluster.yaml      of --hosts and --cluster, where given: "name" a line, with "slots=N" where
+ * that was said; node classes lock                     flock: one launcher at a time launch-<attempt>.json
+ * {pid, host, ranks, started, command} (launcher) identity.json            what the run computes (rank 0,
+ * first attempt); compared by every resume input.yaml               manifest of the input dataset at the
+ * first attempt (rank 0); rows appended to it later are not the run's index.yaml               the same of a
+ * retrieve's index plan.json                the plan of the newest attempt (rank 0) started-<attempt> empty:
+ * a rank has started (each rank, before it looks for the others) mpirun-<attempt>.log     what mpirun and the
+ * ranks said on stdout and stderr (launcher) nodes/<host>/events-<attempt>-<slot>.jsonl   one writer a file
  *                  log-<attempt>-<slot>            ech_log lines, info and above
  *                  spool-<attempt>-<slot>          results (job/spool.h)
  *                  word-<attempt>-<slot>           how far a rank was, of phases that last too long
@@ -27,20 +24,25 @@
  *
  * Event types (who writes; members beyond the common ones):
  *
- *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa}; cores: "0-3",
- * or "not bound"; numa: -1 where they lie in several domains
+ *   start     every rank  {host, pid, threads, backend, numerics, cpu, version, cores, numa, memory_bound,
+ *                         near_device}; cores: "0-3", or "not bound"; numa: -1 where they lie in several
+ * domains; near_device: the GPU they were chosen for
  *
  *   phase     every rank  {name}: open, verify, memory, plan, probe, run, verify, seal
  *
- *   model     every rank  {packed_bytes, workspace_bytes}
+ *   model     every rank  {packed_bytes, workspace_bytes, works}; works: it has a place in its node's memory
  *
  *   plan      rank 0      {rows, rows_done, tokens_estimated, ranks, nodes}; rows_done: of earlier attempts
  *
- *   probe     every rank  {tokens_per_s}
+ *   probe     every rank  {tokens_per_s, few_tokens_per_s, weights_bytes_per_s, cached}: bound by computing
+ *                         (many rows), by memory (few rows, which read all weights); cached: by an earlier
+ * start
  *
  *   progress  every rank  each second: {rows, tokens, errors, leases, busy_s, speed, share, rss_bytes,
  *                         spool_bytes}, all counted since the attempt's start; speed: tokens/s while
- *                         computing; share: of all ranks' speed (0..1)
+ *                         computing; share: of all ranks' speed (0..1). Where leases ended since the one
+ *                         before, spans: [[begun, done, rows, leases, copy], ...], at most 8; milliseconds
+ * before the event; copy: 1 where another rank held these rows as well
  *
  *   lease     every rank  {first, rows}: the first claim only (its time is the start of the clock)
  *

@@ -32,6 +32,8 @@ void ech_cluster_destroy(struct ech_cluster *cluster)
         ech_free(cluster->classes[i].name);
     }
     fini_fields(ech_cluster_fields, cluster);
+    ech_host_index_fini(&cluster->by_host);
+    ech_host_index_fini(&cluster->left_out);
     ech_free(cluster->classes);
     ech_free(cluster);
 }
@@ -212,30 +214,31 @@ static int read_classes(struct reader *r, const struct ech_node *node)
     return code;
 }
 
-static int compare(const void *a, const void *b)
+static int make_index(struct reader *r)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    struct ech_cluster *cluster = r->cluster;
+    int code = ECH_OK;
+    for (int i = 0; i < cluster->classes_count; i++)
+        for (int h = 0; code == ECH_OK && h < cluster->classes[i].hosts.count; h++)
+            code = ech_host_index_add(&cluster->by_host, cluster->classes[i].hosts.items[h], i, r->err);
+    for (int i = 0; code == ECH_OK && i < cluster->exclude.count; i++)
+        code = ech_host_index_add(&cluster->left_out, cluster->exclude.items[i], i, r->err);
+    ech_host_index_sort(&cluster->by_host);
+    ech_host_index_sort(&cluster->left_out);
+    return code;
 }
 
 /* A host is in one class, once. */
-static int check_hosts(struct reader *r, const struct ech_node *classes)
+static void check_hosts(struct reader *r, const struct ech_node *classes)
 {
-    size_t total = 0, n = 0;
-    for (int i = 0; i < r->cluster->classes_count; i++)
-        total += (size_t)r->cluster->classes[i].hosts.count;
-    char **all = ech_calloc(total, sizeof *all, r->err);
-    if (!all)
-        return ECH_UNAVAILABLE;
-    for (int i = 0; i < r->cluster->classes_count; i++)
-        for (int h = 0; h < r->cluster->classes[i].hosts.count; h++)
-            all[n++] = r->cluster->classes[i].hosts.items[h];
-    qsort(all, n, sizeof *all, compare);
-    for (size_t i = 1; i < n; i++)
-        if (strcmp(all[i - 1], all[i]) == 0)
+    const struct ech_host_index *index = &r->cluster->by_host;
+    if (index->count > ECH_CLUSTER_NODES)
+        ech_problem_add(&r->problems, classes->key_line, classes->key_column,
+                        "the classes have more than %d hosts", ECH_CLUSTER_NODES);
+    for (size_t i = 1; i < index->count; i++)
+        if (strcmp(index->items[i - 1].name, index->items[i].name) == 0)
             ech_problem_add(&r->problems, classes->key_line, classes->key_column,
-                            "host %s is named twice: a node is in one class", all[i]);
-    ech_free(all);
-    return ECH_OK;
+                            "host %s is named twice: a node is in one class", index->items[i].name);
 }
 
 static int default_name(struct reader *r, const char *file)
@@ -262,8 +265,9 @@ static int read_root(struct reader *r, const struct ech_node *root)
         code = spell_out(r, &cluster->exclude, exclude);
     if (!classes)
         ech_problem_add(&r->problems, 1, 1, "classes is missing: classes of nodes by name");
-    else if (code == ECH_OK && (code = read_classes(r, classes)) == ECH_OK)
-        code = check_hosts(r, classes);
+    else if (code == ECH_OK && (code = read_classes(r, classes)) == ECH_OK &&
+             (code = make_index(r)) == ECH_OK)
+        check_hosts(r, classes);
     return code;
 }
 
@@ -319,35 +323,22 @@ int ech_cluster_load(const char *path, struct ech_cluster **out, struct ech_err 
     return code;
 }
 
-/* Equal names, or equal up to a first dot that only one of them has. */
-static bool same_host(const char *a, const char *b)
-{
-    size_t n = strcspn(a, "."), m = strcspn(b, ".");
-    return strcmp(a, b) == 0 || (n == m && memcmp(a, b, n) == 0 && (!a[n] || !b[m]));
-}
-
-static bool lists(const struct ech_list *hosts, const char *host)
-{
-    for (int i = 0; i < hosts->count; i++)
-        if (same_host(hosts->items[i], host))
-            return true;
-    return false;
-}
-
 const struct ech_node_class *ech_cluster_class_of(const struct ech_cluster *cluster, const char *host)
 {
-    bool named = false;
-    for (int i = 0; i < cluster->classes_count; i++) {
-        named = named || cluster->classes[i].hosts.count > 0;
-        if (lists(&cluster->classes[i].hosts, host))
-            return &cluster->classes[i];
-    }
-    return !named && cluster->classes_count == 1 ? &cluster->classes[0] : NULL;
+    const struct ech_host_entry *found = ech_host_index_find(&cluster->by_host, host);
+    if (found)
+        return &cluster->classes[found->value];
+    return cluster->by_host.count == 0 && cluster->classes_count == 1 ? &cluster->classes[0] : NULL;
+}
+
+bool ech_cluster_names_hosts(const struct ech_cluster *cluster)
+{
+    return cluster->by_host.count > 0;
 }
 
 bool ech_cluster_excludes(const struct ech_cluster *cluster, const char *host)
 {
-    return lists(&cluster->exclude, host);
+    return ech_host_index_find(&cluster->left_out, host) != NULL;
 }
 
 int64_t ech_cluster_nodes(const struct ech_cluster *cluster, const struct ech_node_class *c)
@@ -356,4 +347,12 @@ int64_t ech_cluster_nodes(const struct ech_cluster *cluster, const struct ech_no
     for (int i = 0; i < c->hosts.count; i++)
         nodes -= ech_cluster_excludes(cluster, c->hosts.items[i]);
     return nodes;
+}
+
+/* ---- how a host is reached ---- */
+
+const char *ech_cluster_own_launch(void)
+{
+    const char *own = getenv("OMPI_MCA_plm_rsh_agent");
+    return own && *own ? own : "ssh";
 }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "config/field.h"
+#include "config/host_index.h"
 
 #include <stdbool.h>
 
@@ -19,7 +20,8 @@ struct ech_node_class {
     int64_t cores;          /* of a node; 0: what is found there */
     int64_t memory;         /* bytes of a node; 0: what is found there */
     int64_t devices;        /* GPUs of a node */
-    int64_t ranks_per_node; /* 0: auto (devices, else NUMA domains, else 1) */
+    int64_t domains;        /* NUMA domains of a node; 0: what is found there */
+    int64_t ranks_per_node; /* 0: auto (what the job says, else a GPU or a NUMA domain each) */
     int64_t threads;        /* of a rank; 0: auto (cores / ranks) */
     double speed;           /* of a rank against the others, 1 = the reference; 0: not known */
     double tokens_per_s;    /* of a rank; 0: not known */
@@ -29,11 +31,12 @@ struct ech_node_class {
 
 struct ech_cluster {
     char *name;              /* default: the file's name without ending */
-    struct ech_list launch;  /* default: ssh */
+    struct ech_list launch;  /* empty: ech_cluster_own_launch */
     char *mpi_prefix;        /* where MPI lies on the nodes, NULL: as here */
     struct ech_list exclude; /* hosts left out, patterns spelled out */
     struct ech_node_class *classes;
-    int classes_count; /* >= 1, in the order of the file */
+    int classes_count;                       /* >= 1, in the order of the file */
+    struct ech_host_index by_host, left_out; /* of classes (value: which one) and exclude */
 };
 
 /* Read and check a file ("-": standard input). Hosts left out stay in their class (ech_cluster_excludes).
@@ -48,6 +51,10 @@ void ech_cluster_destroy(struct ech_cluster *cluster);
  * alone. NULL: no class names it. */
 const struct ech_node_class *ech_cluster_class_of(const struct ech_cluster *cluster, const char *host);
 bool ech_cluster_excludes(const struct ech_cluster *cluster, const char *host);
+bool ech_cluster_names_hosts(const struct ech_cluster *cluster); /* false: all classes are only counted */
+/* The launch command where no file names one: the user's own for Open MPI (OMPI_MCA_plm_rsh_agent), else ssh.
+ */
+const char *ech_cluster_own_launch(void);
 /* Nodes of a class less those left out (a class that is only counted loses none). */
 int64_t ech_cluster_nodes(const struct ech_cluster *cluster, const struct ech_node_class *node_class);
 

@@ -8,9 +8,9 @@
 const struct ech_field ech_cluster_fields[] = {
     {"name", ECH_F_STRING, OF(name), .example = "alpha",
      .doc = "Name of the cluster; default: the file's name without ending"},
-    {"launch", ECH_F_LIST, OF(launch), .fallback = "ssh",
+    {"launch", ECH_F_LIST, OF(launch), .example = "[ssh, -p, 2222]",
      .doc = "Command that starts a program on a node; the host's name and the program's words follow it. One "
-            "text is split at blanks; no shell reads it"},
+            "text is split at blanks; no shell reads it. Not given: OMPI_MCA_plm_rsh_agent, else ssh"},
     {"mpi_prefix", ECH_F_PATH, OF(mpi_prefix), .example = "/opt/openmpi",
      .doc = "Where MPI lies on the nodes; not given: found there by PATH"},
     {"exclude", ECH_F_LIST, OF(exclude), .example = "[n07]", .doc = "Hosts left out, patterns too"},
@@ -26,8 +26,11 @@ const struct ech_field ech_node_class_fields[] = {
     {"memory", ECH_F_BYTES, CLASS(memory), .most = 1024 * TIB, .example = "256GiB",
      .doc = "Memory of a node; not given: what is found there"},
     {"devices", ECH_F_INT, CLASS(devices), .fallback = "0", .most = 64, .doc = "GPUs of a node"},
+    {"domains", ECH_F_AUTO, CLASS(domains), .fallback = "auto", .most = 4096,
+     .doc = "NUMA domains of a node; auto: what is found there"},
     {"ranks_per_node", ECH_F_AUTO, CLASS(ranks_per_node), .fallback = "auto", .most = 4096,
-     .doc = "Processes a node; auto: what the job says, else one a GPU, else cores / threads, else one"},
+     .doc = "Processes a node; auto: what the job says, else one a GPU (device cuda), else cores / threads, "
+            "else one a NUMA domain"},
     {"threads", ECH_F_AUTO, CLASS(threads), .fallback = "auto", .most = 4096,
      .doc = "Threads a rank; auto: what the job says, else cores / ranks"},
     {"speed", ECH_F_FLOAT, CLASS(speed), .fallback = "0", .most = 1e9,

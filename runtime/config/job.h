@@ -43,14 +43,15 @@ struct ech_job {
     } output;
     void *options; /* struct ech_<kind>_options (config/kinds/<kind>.h) */
     struct {
-        int64_t nodes, ranks_per_node; /* 1, auto (= usable cores / threads; auto threads: 1 rank a node) */
-        int64_t threads;               /* a rank; auto = the node's usable cores / ranks_per_node */
-        int device;                    /* enum ech_device */
-        int backend;                   /* enum ech_backend; cuda where the device is */
-        int64_t ranks_per_worker;      /* ranks that share one copy of the model; auto = as few as fit */
-        double time;                   /* walltime, 0: none */
-        int64_t memory;                /* of a node, 0: none */
-        struct ech_list each;          /* numerics mixed: how single ranks compute (config/each.h) */
+        int64_t nodes,
+            ranks_per_node; /* 1, auto (= usable cores / threads; auto threads: 1 a NUMA domain or GPU) */
+        int64_t threads;    /* a rank; auto = the node's usable cores / ranks_per_node */
+        int device;         /* enum ech_device */
+        int backend;        /* enum ech_backend; cuda where the device is */
+        int64_t ranks_per_worker; /* ranks that share one copy of the model; auto = as few as fit */
+        double time;              /* walltime, 0: none */
+        int64_t memory;           /* of a node, 0: none */
+        struct ech_list each;     /* numerics mixed: how single ranks compute (config/each.h) */
         char *partition, *account, *qos, *constraint, *gres; /* for the scheduler; NULL: its default */
         int launcher;                                        /* enum ech_job_launcher */
         struct ech_list components; /* further ones of a heterogeneous Slurm job: options of sbatch */

@@ -63,7 +63,9 @@ static const struct ech_field tail[] = {
     {"resources.nodes", ECH_F_INT, AT(resources.nodes), .fallback = "1", .least = 1, .most = 100000,
      .doc = "Number of nodes"},
     {"resources.ranks_per_node", ECH_F_AUTO, AT(resources.ranks_per_node), .fallback = "auto", .most = 4096,
-     .doc = "Processes a node; auto: usable cores / threads, 1 where threads is auto too"},
+     .doc =
+         "Processes a node; auto: usable cores / threads; where threads is auto too, one a NUMA domain, with "
+         "device cuda one a GPU"},
     {"resources.threads", ECH_F_AUTO, AT(resources.threads), .fallback = "auto", .most = 4096,
      .doc = "Threads a rank; auto: the node's usable cores / ranks_per_node"},
     {"resources.device", ECH_F_CHOICE, AT(resources.device), .fallback = "auto", .choices = device_choices,

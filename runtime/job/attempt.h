@@ -5,6 +5,7 @@
 #include "base/event.h"
 #include "config/config.h"
 #include "job/dispatch.h"
+#include "job/probe.h"
 #include "job/ranks.h"
 #include "job/run.h"
 #include "job/seal.h"
@@ -30,6 +31,7 @@ struct ech_attempt {
     const struct ech_kind_ops *kind;
     struct ech_stream *stream;
     int threads;
+    int64_t memory; /* of this rank's node, 0: no limit */
     int keep[ECH_COLUMNS_MAX], keep_count;
     struct ech_column columns[16]; /* produced */
     int columns_count;
@@ -46,6 +48,8 @@ struct ech_attempt {
     struct ech_workers workers;   /* of several ranks; count 0: each rank runs the whole model */
     struct ech_comm *worker_comm; /* this rank's worker */
     struct ech_worker *worker;
+    double sampled_tokens_a_row;
+    struct ech_probe probe; /* of this rank at the start; zeros: it was not probed */
     struct ech_dispatch dispatch;
     char (*hosts)[64]; /* of all ranks; on rank 0, else NULL */
     _Atomic double beat_at;
@@ -74,12 +78,14 @@ void ech_attempt_segment(const struct ech_attempt *a, struct ech_segment *out);
 int ech_workers_layers(const struct ech_engine *engine, double *costs, int64_t *bytes,
                        struct ech_workers_model *model, struct ech_err *err);
 
-/* The same decisions for ranks that are not there (`echelon plan`): all alike and as roomy as this process
- * says. out->count 0: each rank runs the whole model. */
+/* The same decisions for ranks that are not there (`echelon plan`). out->count 0: each rank runs the whole
+ * model. */
 struct ech_workers_wish {
     int64_t ranks_per_worker, memory; /* resources: 0 auto; of a node, 0 none */
     int ranks, nodes;
-    int64_t used; /* of a rank, beside weights */
+    const int *node_of;     /* [ranks] */
+    const int64_t *budgets; /* [ranks] bytes for weights, INT64_MAX: no limit */
+    const double *speeds;   /* [ranks] of a layer, any unit, > 0; workers' speeds come in it */
 };
 int ech_workers_imagine(const struct ech_engine *engine, const struct ech_workers_wish *wish,
                         struct ech_workers *out, struct ech_err *err);
@@ -87,6 +93,8 @@ int ech_workers_imagine(const struct ech_engine *engine, const struct ech_worker
 /* The living ranks' communicator, and a phase: event, watchdog. */
 struct ech_comm *ech_attempt_comm(const struct ech_attempt *a);
 void ech_attempt_phase(struct ech_attempt *a, const char *name);
+/* What this rank's probe is to be made for. */
+struct ech_probe_ask ech_attempt_probe_ask(const struct ech_attempt *a);
 /* Texts of the job file that are the rows where there is no input dataset (retrieve's queries), or NULL. */
 const struct ech_list *ech_attempt_texts(const struct ech_job *job);
 /* The dataset that a retrieve searches, or NULL. */

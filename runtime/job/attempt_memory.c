@@ -30,14 +30,14 @@ static int share_memory(struct ech_attempt *a, struct ech_err *err)
     if (!code)
         code = ech_allgather(a->comm, &mine, sizeof mine, all, err);
     if (!code)
-        code = ech_rank_parts(a->comm, all, a->job->resources.memory, &a->part, err);
+        code = ech_rank_parts(a->comm, all, a->memory, &a->part, err);
     ech_free(all);
     int64_t working = a->part.works;
     if (!(code = ech_agree(a->comm, err)))
         code = ech_sum_i64(a->comm, &working, 1, err);
     int64_t need = mine.weights + mine.workspace + mine.process * ech_comm_node_size(a->comm);
     ech_print_bytes(need, needs, sizeof needs);
-    ech_print_bytes(a->job->resources.memory, has, sizeof has);
+    ech_print_bytes(a->memory, has, sizeof has);
     ech_print_bytes(mine.weights, w, sizeof w);
     ech_print_bytes(mine.workspace, s, sizeof s);
     ech_print_bytes(mine.process, p, sizeof p);

@@ -1,6 +1,7 @@
 /* Opening: the run directory's files, configuration, input, model, identity, the node's shared memory. */
 #include "job/attempt.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,11 +13,14 @@
 #include "config/kinds/retrieve.h"
 #include "job/check.h"
 #include "job/usage.h"
+#include "job/within.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct ech_comm *ech_attempt_comm(const struct ech_attempt *a)
@@ -73,21 +77,41 @@ static int open_files(struct ech_attempt *a, struct ech_err *err)
     return code;
 }
 
-/* What the cluster file says of this node's class goes before what the job says of all. */
-static int class_threads(struct ech_attempt *a, struct ech_err *err)
+/* What the cluster file says of this node's class: its threads go before what the job says of all, its memory
+ * is a limit as resources.memory is. */
+static int class_limits(struct ech_attempt *a, struct ech_err *err)
 {
     struct ech_cluster *cluster = NULL;
     char *path = ech_run_path(err, a->o->run_dir, "%s", ECH_RUN_CLUSTER);
     int code = path ? ECH_OK : ECH_UNAVAILABLE;
     a->threads = (int)a->job->resources.threads;
+    a->memory = a->job->resources.memory;
     if (path && ech_path_exists(path))
         code = ech_cluster_load(path, &cluster, err);
     const struct ech_node_class *c = cluster ? ech_cluster_class_of(cluster, ech_comm_host(a->comm)) : NULL;
     if (c && c->threads)
         a->threads = (int)c->threads;
+    if (c && c->memory > 0)
+        a->memory = a->memory > 0 ? ech_min64(a->memory, c->memory) : c->memory;
     ech_cluster_destroy(cluster);
     ech_free(path);
     return code;
+}
+
+/* Seconds from the attempt's start: what the job says, or until the allocation ends (Unix time, from the
+ * launcher) where that is sooner. 0: none. */
+static double time_limit(const struct ech_attempt *a)
+{
+    const char *text = getenv("ECH_END_TIME");
+    double limit = a->job->resources.time;
+    int64_t end = 0;
+    struct timespec now;
+    if (!text || !ech_parse_int(text, &end) || end <= 0)
+        return limit;
+    clock_gettime(CLOCK_REALTIME, &now);
+    double left = (double)(end - now.tv_sec) + ech_mono_s() - a->started;
+    left = left > 1 ? left : 1;
+    return limit > 0 && limit < left ? limit : left;
 }
 
 static int load_config(struct ech_attempt *a, struct ech_err *err)
@@ -104,16 +128,16 @@ static int load_config(struct ech_attempt *a, struct ech_err *err)
     a->job = &a->own;
     ech_each_apply(&a->own.resources.each, ech_comm_host(a->comm), ech_comm_rank(a->comm), &a->own);
     ech_watchdog_phase("open", a->job->limits.phase); /* until here its value was not known */
-    if ((code = class_threads(a, err)))
+    if ((code = class_limits(a, err)))
         return code;
     if (a->threads == 0) { /* auto: this rank's part of what the node's ranks may use */
         a->threads = ech_usage_cores() / ech_comm_node_size(a->comm);
         a->threads = a->threads < 1 ? 1 : a->threads;
     }
-    if (a->job->resources.time > 0) {
-        double margin = a->job->limits.stop_margin;
-        double most = a->job->resources.time / 2;
-        a->deadline = a->started + a->job->resources.time - (margin < most ? margin : most);
+    double time = time_limit(a);
+    if (time > 0) {
+        double margin = a->job->limits.stop_margin, most = time / 2;
+        a->deadline = a->started + time - (margin < most ? margin : most);
     }
     return ECH_OK;
 }
@@ -167,47 +191,11 @@ static bool mixed(const struct ech_attempt *a)
     return a->job->numerics == ECH_NUMERICS_MIXED;
 }
 
-/* What is left of the node's memory for one of `working` ranks beside the weights and all processes. */
-static int64_t room(const struct ech_attempt *a, int64_t weights, int working)
-{
-    int64_t processes = ech_usage_rss() * ech_comm_node_size(a->comm);
-    return (a->job->resources.memory - weights - processes) / working;
-}
-
 /* Then several ranks may hold the weights together: who holds what is decided later. */
 static bool may_split(const struct ech_attempt *a)
 {
     int64_t asked = a->job->resources.ranks_per_worker;
     return asked > 1 || (asked == 0 && ech_comm_nodes(a->comm) > 1);
-}
-
-/* The stream makes its batches smaller to stay within its part. Where the node cannot hold all of its ranks
- * the parts are larger and fewer work; where it cannot hold one, this one opens all the same and will rest.
- */
-static int open_within(struct ech_attempt *a, struct ech_stream_env *env, struct ech_err *err)
-{
-    int64_t weights = 0;
-    int code = ECH_OK;
-    for (int working = ech_comm_node_size(a->comm); a->job->resources.memory > 0 && working > 0;) {
-        struct ech_err last = ECH_ERR_NONE;
-        env->memory = ech_max64(room(a, weights, working), 1);
-        code = a->kind->open(env, &a->stream, &last);
-        if (code && code != ECH_UNAVAILABLE) {
-            *err = last;
-            return code;
-        }
-        int64_t found = code ? weights : (int64_t)a->kind->shared_bytes(a->stream);
-        bool beside = !code && (int64_t)a->kind->workspace_bytes(a->stream) <= room(a, found, working);
-        if (beside || (!code && may_split(a)))
-            return ECH_OK;
-        working -= found == weights; /* else once more, now that the weights are known */
-        weights = found;
-        if (!code)
-            a->kind->close(a->stream);
-        a->stream = NULL;
-    }
-    env->memory = 0;
-    return a->kind->open(env, &a->stream, err);
 }
 
 static int open_kind(struct ech_attempt *a, struct ech_err *err)
@@ -222,7 +210,8 @@ static int open_kind(struct ech_attempt *a, struct ech_err *err)
                                  .device = ech_comm_node_rank(a->comm),
                                  .model = a->staging ? ech_staging_folder(a->staging) : NULL,
                                  .index = index};
-    int code = index ? open_within(a, &env, err) : ECH_UNAVAILABLE;
+    struct ech_within within = {a->memory, ech_usage_rss(), ech_comm_node_size(a->comm), may_split(a)};
+    int code = index ? ech_open_within(a->kind, &env, &within, &a->stream, err) : ECH_UNAVAILABLE;
     ech_free(index);
     return code;
 }
@@ -267,6 +256,9 @@ static void start_event(struct ech_attempt *a)
         if (place) {
             ech_json_add_str(s, "cores", place->bound ? place->text : "not bound");
             ech_json_add_int(s, "numa", place->numa);
+            ech_json_add_bool(s, "memory_bound", place->memory);
+            if (place->device >= 0)
+                ech_json_add_int(s, "near_device", place->device);
         }
         ech_json_add_str(s, "version", a->o->version);
     }

@@ -6,28 +6,44 @@
 #include "base/mem.h"
 #include "job/sample.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PROBE_S 0.3
 
 struct rank_speed {
     double speed;
     int64_t memory;
     int node;
-    bool rests;
+    bool rests, cached;
     char host[64];
 };
 
+struct ech_probe_ask ech_attempt_probe_ask(const struct ech_attempt *a)
+{
+    return (struct ech_probe_ask){.kind = a->kind,
+                                  .stream = a->stream,
+                                  .host = ech_comm_host(a->comm),
+                                  .threads = a->threads,
+                                  .place = ech_comm_node_rank(a->comm),
+                                  .places = ech_comm_node_size(a->comm),
+                                  .tokens_a_row = a->sampled_tokens_a_row};
+}
+
 static int probe_local(struct ech_attempt *a, struct rank_speed *mine, struct ech_err *err)
 {
-    double speed = 0;
+    bool cached = false;
     int code = ECH_OK, rank = ech_comm_rank(a->comm);
     if (a->job->balance.probe && a->worker) /* its layers were probed when they were cut */
-        speed = ech_worker_heads(a->worker) ? a->workers.speed[a->workers.member[rank].worker] : 0;
-    else if (a->job->balance.probe && a->part.works)
-        code = a->kind->probe(a->stream, a->dispatch.tokens_a_row, PROBE_S, &speed, err);
-    *mine = (struct rank_speed){.speed = speed, .node = ech_comm_node(a->comm), .rests = !a->part.works};
+        a->probe.tokens_s =
+            ech_worker_heads(a->worker) ? a->workers.speed[a->workers.member[rank].worker] : 0;
+    else if (a->job->balance.probe && a->part.works) {
+        struct ech_probe_ask ask = ech_attempt_probe_ask(a);
+        code = ech_probe_get(&ask, &a->probe, &cached, err);
+    }
+    *mine = (struct rank_speed){.speed = a->probe.tokens_s,
+                                .node = ech_comm_node(a->comm),
+                                .rests = !a->part.works,
+                                .cached = cached};
     mine->memory = mine->rests ? 0
                                : (int64_t)a->kind->workspace_bytes(a->stream) +
                                      (int64_t)a->shared_bytes / ech_comm_node_size(a->comm);
@@ -35,11 +51,15 @@ static int probe_local(struct ech_attempt *a, struct rank_speed *mine, struct ec
     return code;
 }
 
-static void plan_events(struct ech_attempt *a, double speed)
+static void plan_events(struct ech_attempt *a, bool cached)
 {
     struct ech_str *s = ech_event_begin(a->events, "probe");
-    if (s)
-        ech_json_add_float(s, "tokens_per_s", speed);
+    if (s) {
+        ech_json_add_float(s, "tokens_per_s", a->probe.tokens_s);
+        ech_json_add_float(s, "few_tokens_per_s", a->probe.few_tokens_s);
+        ech_json_add_float(s, "weights_bytes_per_s", a->probe.weights_bytes_s);
+        ech_json_add_bool(s, "cached", cached);
+    }
     ech_event_end(a->events);
     if (ech_comm_rank(a->comm) != 0 || !(s = ech_event_begin(a->events, "plan")))
         return;
@@ -69,6 +89,17 @@ static bool must_fit(const struct ech_attempt *a)
            !getenv("SLURM_JOB_ID");
 }
 
+/* 0: no limit. What has passed already is a limit, too. */
+static double time_left(const struct ech_attempt *a)
+{
+    return a->deadline > 0 ? fmax(a->deadline - ech_mono_s(), 1e-3) : 0;
+}
+
+static const char *speed_from(const struct rank_speed *r)
+{
+    return !(r->speed > 0) ? NULL : r->cached ? "cached" : "measured";
+}
+
 static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struct ech_err *err)
 {
     int size = ech_comm_size(a->comm);
@@ -81,7 +112,8 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
                             .rows_done = a->done.rows,
                             .tokens = a->dispatch.tokens_job,
                             .time_limit = a->job->resources.time,
-                            .time_left = a->deadline > 0 ? a->deadline - ech_mono_s() : 0,
+                            .time_left = time_left(a),
+                            .attempt = a->o->attempt,
                             .workers = a->worker ? &a->workers : NULL,
                             .nodes = ech_comm_nodes(a->comm)};
     plan.ranks = ech_calloc((size_t)size, sizeof *plan.ranks, err);
@@ -93,6 +125,7 @@ static int write_plan(struct ech_attempt *a, const struct rank_speed *all, struc
                                                                     .node = all[r].node,
                                                                     .host = all[r].host,
                                                                     .speed = all[r].speed,
+                                                                    .speed_from = speed_from(&all[r]),
                                                                     .rests = all[r].rests,
                                                                     .memory = all[r].memory};
     ech_plan_fill(&plan, a->job->balance.policy == ECH_POLICY_EQUAL);
@@ -124,6 +157,7 @@ int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err)
         return code;
     double all_rows = (double)ech_source_rows(a->source), rows = all_rows - (double)a->done.rows;
     a->dispatch.tokens_a_row = all_rows > 0 ? ech_sample_estimate(&sums, a->source) / all_rows : 1;
+    a->sampled_tokens_a_row = a->dispatch.tokens_a_row;
     a->dispatch.tokens_job = rows * a->dispatch.tokens_a_row;
     ech_attempt_phase(a, "probe");
     code = rows > 0 ? probe_local(a, &mine, err) : ECH_OK;
@@ -136,7 +170,7 @@ int ech_attempt_plan(struct ech_attempt *a, struct ech_err *err)
     if (!code && ech_comm_rank(a->comm) == 0)
         code = write_plan(a, all, err);
     if (!(code = ech_agree(a->comm, err)))
-        plan_events(a, mine.speed);
+        plan_events(a, mine.cached);
     ech_free(all);
     return code;
 }

@@ -8,6 +8,7 @@
 #include "comm/watchdog.h"
 #include "job/lead.h"
 #include "job/ranks.h"
+#include "job/spans.h"
 #include "job/usage.h"
 #include "job/worker.h"
 #include "plan/lease.h"
@@ -32,6 +33,7 @@ struct loop {
     double started, progress_at, busy_before, stop_at, last_turn, copied_at;
     int64_t tokens_before, errors_before; /* of this rank, before this round */
     int64_t epoch;                        /* deaths were told up to here */
+    struct ech_spans spans;               /* not yet told */
     bool *living;                         /* by rank, on the coordinator's rank: whose death was not told */
     int code;                             /* this rank's first failure */
     struct ech_err *err;
@@ -95,7 +97,7 @@ static bool wants_lease(const struct loop *l)
            (l->in_flight_leases < LEASES_OPEN_MOST && tokens < (double)(TOKENS_IN_FLIGHT * lanes(l->d)));
 }
 
-static void took(struct loop *l, struct ech_range range)
+static void took(struct loop *l, struct ech_range range, bool copy)
 {
     struct ech_dispatch *d = l->d;
     if (d->leases++ == 0) {
@@ -106,6 +108,7 @@ static void took(struct loop *l, struct ech_range range)
         }
         ech_event_end(d->events);
     }
+    ech_spans_claim(&l->spans, range.first, copy, ech_mono_s());
     l->in_flight_leases++;
     l->in_flight_rows += range.end - range.first;
     l->flushed = false;
@@ -134,12 +137,12 @@ static bool claim(struct loop *l)
                                       l->most};
         if (!ech_pool_claim(pool, ech_lease_rows(&view), &range))
             break;
-        took(l, range);
+        took(l, range, false);
         any = true;
     }
     if (any || !may_copy(l) || !ech_pool_copy(pool, l->d->speed / l->d->tokens_a_row, &range))
         return any;
-    took(l, range);
+    took(l, range, true);
     return true;
 }
 
@@ -192,6 +195,7 @@ static bool collect(struct loop *l)
         d->done_tokens += f.block->tokens;
         d->done_errors += f.block->errors;
         d->busy_s += f.seconds / d->threads;
+        ech_spans_done(&l->spans, f.block->first, f.block->rows, ech_mono_s());
         ech_pool_computed(d->pool, f.block->first, f.block->rows);
         learn_speed(l);
         int64_t errors = d->errors_before + d->done_errors - l->errors_before;
@@ -263,6 +267,7 @@ static void progress_event(struct loop *l, double now)
         ech_json_add_float(s, "share", ech_pool_share(d->pool));
         ech_json_add_int(s, "rss_bytes", ech_usage_rss());
         ech_json_add_int(s, "spool_bytes", ech_spooler_written_bytes(d->spooler));
+        ech_spans_tell(&l->spans, now, s);
     }
     ech_event_end(d->events);
     if (d->coord && (s = ech_event_begin(d->events, "todo")) != NULL) {

@@ -142,7 +142,9 @@ static void check_cache(struct finding *f)
     snprintf(f->found, sizeof f->found, "%s %s", path, good ? "is writable" : "cannot be written");
     f->verdict = good ? GOOD : NOTE;
     f->mend =
-        good ? NULL : "model hashes are computed anew at each start; set XDG_CACHE_HOME to a writable folder";
+        good
+            ? NULL
+            : "model hashes and speeds are found anew at each start; set XDG_CACHE_HOME to a writable folder";
 }
 
 static const struct {
@@ -158,6 +160,7 @@ static const struct {
 static const struct ech_option options[] = {
     {"version", NULL, false, "the libraries' versions alone"},
     {"json", NULL, false, "as JSON"},
+    {"machine", NULL, false, "cores, NUMA domains and GPUs alone, as a line of JSON"},
     {"node-check", "FOLDER", false, "what a launcher elsewhere asks: one line of JSON"},
     {"token", "TEXT", false, "content of FOLDER/token"},
     {"seen", "NAME", false, "file to write in FOLDER"},
@@ -221,6 +224,8 @@ static int doctor(const struct ech_args *args, struct ech_verb_call *call, struc
         return ech_node_check_print(&check, *version, &call->text, err);
     if (check.folder || check.token || check.seen)
         return ech_fail(err, ECH_USAGE, "--node-check, --token and --seen come together");
+    if (ech_args_given(args, "machine"))
+        return ech_node_machine_print(&call->text, err);
     if (!ech_args_given(args, "version"))
         return run_checks(ech_args_given(args, "json"), &call->text, err);
     print_versions(*version, &call->text);

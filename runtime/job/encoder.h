@@ -18,6 +18,14 @@ int ech_encoder_submit(struct ech_engine *engine, int64_t first, const struct ec
 /* Runs made-up rows of about `tokens_a_row` tokens for about `seconds`. */
 int ech_encoder_probe(struct ech_engine *engine, int threads, double tokens_a_row, double seconds,
                       double *speed, struct ech_err *err);
+/* Packed weights of all layers, without tables of embeddings. Before the engine starts. */
+int ech_encoder_layers_bytes(const struct ech_engine *engine, size_t *bytes, struct ech_err *err);
+/* One row of two tokens a thread and pass: each product reads all its weights for them. Fills few_tokens_s
+ * and weights_bytes_s. */
+int ech_encoder_probe_few(struct ech_engine *engine, int threads, size_t layers_bytes, double seconds,
+                          struct ech_probe *out, struct ech_err *err);
+/* Layers, size and work of the model: what its speed depends on. */
+void ech_encoder_shape(const struct ech_engine *engine, char *out, size_t bytes);
 /* Name of a backend choice as the kernels know it. */
 const char *ech_backend_name(const struct ech_job *job);
 

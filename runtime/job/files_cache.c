@@ -1,4 +1,5 @@
 /* The cache of file hashes: see files_hash.h. Nothing here can fail a job. */
+#include "base/cache.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "job/files_hash.h"
@@ -32,21 +33,10 @@ int ech_file_state_read(const char *path, struct ech_file_state *out, struct ech
     return ECH_OK;
 }
 
-/* The folder of entries, or NULL where the user has none. Owner: caller. */
-static char *cache_folder(void)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (xdg && xdg[0] == '/')
-        return ech_sprintf(NULL, "%s/echelon/hashes", xdg);
-    if (home && home[0] == '/')
-        return ech_sprintf(NULL, "%s/.cache/echelon/hashes", home);
-    return NULL;
-}
-
 /* Where the entry of `path` lies, and the hash of its real path. Owner: caller; NULL: no cache. */
 static char *entry_path(const char *path, struct ech_hash *name)
 {
-    char hex[ECH_HASH_HEX], *folder = cache_folder(), *real = realpath(path, NULL), *entry = NULL;
+    char hex[ECH_HASH_HEX], *folder = ech_cache_path("hashes"), *real = realpath(path, NULL), *entry = NULL;
     if (folder && real) {
         *name = ech_hash_bytes(real, strlen(real));
         entry = ech_sprintf(NULL, "%s/%s", folder, ech_hash_print(*name, hex));

@@ -29,6 +29,13 @@ struct ech_finished {
     double seconds;          /* of computing, summed over the stream's threads */
 };
 
+/* Speeds of a rank, all its threads together; 0: cannot tell. */
+struct ech_probe {
+    double tokens_s;        /* bound by computing: products with many rows, as the job has them */
+    double few_tokens_s;    /* bound by memory: products with few rows, which read all weights for them */
+    double weights_bytes_s; /* read meanwhile */
+};
+
 struct ech_kind_ops {
     const char *name;
     /* Local: opens the model and what else is read, allocates nothing large. */
@@ -49,9 +56,12 @@ struct ech_kind_ops {
     /* Tokens of given rows (the cost sample). */
     int (*count_tokens)(const struct ech_stream *stream, const struct ech_cells *rows, int64_t *tokens,
                         struct ech_err *err);
-    /* Speed at rows of this many tokens, within about `seconds`: tokens/s, 0 where it cannot tell. */
-    int (*probe)(struct ech_stream *stream, double tokens_a_row, double seconds, double *speed,
+    /* Speeds at rows of this many tokens, within about `seconds`. */
+    int (*probe)(struct ech_stream *stream, double tokens_a_row, double seconds, struct ech_probe *out,
                  struct ech_err *err);
+    /* What the probe's speeds depend on beside hardware, precision and rows, as a text (job/probe.h keeps
+     * them by it). NULL: this kind is not probed. */
+    void (*shape)(const struct ech_stream *stream, char *out, size_t bytes);
     /* Rows [first, first + rows->rows). Never blocks on the computation. */
     int (*submit)(struct ech_stream *stream, int64_t first, const struct ech_cells *rows,
                   struct ech_err *err);

@@ -11,6 +11,7 @@ struct ech_stream {
     struct ech_worker *worker; /* of several ranks, else NULL; borrowed */
     const char *model, *copy;  /* the job's folder, and where it is read from; NULL: there */
     int threads;
+    size_t layers_bytes; /* weights that each product of few rows reads */
 };
 
 static int embed_open(const struct ech_stream_env *env, struct ech_stream **out, struct ech_err *err)
@@ -22,6 +23,8 @@ static int embed_open(const struct ech_stream_env *env, struct ech_stream **out,
     s->model = env->job->model;
     s->copy = env->model;
     int code = ech_encoder_load(env, env->job->options, &s->engine, err);
+    if (!code && (code = ech_encoder_layers_bytes(s->engine, &s->layers_bytes, err)))
+        ech_engine_close(s->engine);
     if (code)
         ech_free(s);
     else
@@ -89,10 +92,21 @@ static int embed_count_tokens(const struct ech_stream *s, const struct ech_cells
     return ech_encoder_count_tokens(s->engine, rows, tokens, err);
 }
 
-static int embed_probe(struct ech_stream *s, double tokens_a_row, double seconds, double *speed,
+static int embed_probe(struct ech_stream *s, double tokens_a_row, double seconds, struct ech_probe *out,
                        struct ech_err *err)
 {
-    return ech_encoder_probe(s->engine, s->threads, tokens_a_row, seconds, speed, err);
+    struct ech_probe found = {0};
+    int code = ech_encoder_probe(s->engine, s->threads, tokens_a_row, 0.75 * seconds, &found.tokens_s, err);
+    if (!code)
+        code = ech_encoder_probe_few(s->engine, s->threads, s->layers_bytes, 0.25 * seconds, &found, err);
+    if (!code)
+        *out = found;
+    return code;
+}
+
+static void embed_shape(const struct ech_stream *s, char *out, size_t bytes)
+{
+    ech_encoder_shape(s->engine, out, bytes);
 }
 
 static int embed_submit(struct ech_stream *s, int64_t first, const struct ech_cells *rows,
@@ -191,6 +205,7 @@ const struct ech_kind_ops ech_kind_embed = {
     .start = embed_start,
     .count_tokens = embed_count_tokens,
     .probe = embed_probe,
+    .shape = embed_shape,
     .submit = embed_submit,
     .step = embed_step,
     .poll = embed_poll,

@@ -240,11 +240,12 @@ static int retrieve_count_tokens(const struct ech_stream *s, const struct ech_ce
     return s->engine ? ech_encoder_count_tokens(s->engine, rows, tokens, err) : ECH_OK;
 }
 
-static int retrieve_probe(struct ech_stream *s, double tokens_a_row, double seconds, double *speed,
+static int retrieve_probe(struct ech_stream *s, double tokens_a_row, double seconds, struct ech_probe *out,
                           struct ech_err *err)
 {
     (void)s, (void)tokens_a_row, (void)seconds, (void)err;
-    *speed = 0; /* learnt while it runs: the scan of a large index is too long for a probe */
+    /* learnt while it runs: the scan of a large index is too long for a probe */
+    *out = (struct ech_probe){0};
     return ECH_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "base/json.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "comm/comm.h"
 #include "job/usage.h"
@@ -105,6 +106,20 @@ int ech_node_check_print(const struct ech_node_check *check, const char *version
     ech_json_add_int(out, "shm_free", (int64_t)(shm.f_bavail * shm.f_frsize));
     clock_gettime(CLOCK_REALTIME, &now);
     ech_json_add_int(out, "time_us", (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    ech_str_adds(out, "}\n");
+    return ech_str_check(out, err);
+}
+
+int ech_node_machine_print(struct ech_str *out, struct ech_err *err)
+{
+    const struct ech_machine *machine = ech_machine_here();
+    char identity[160];
+    ech_machine_identity(identity, sizeof identity);
+    ech_json_add_int(out, "echelon_machine", 1);
+    ech_json_add_str(out, "identity", identity);
+    ech_json_add_int(out, "cores", machine->cores);
+    ech_json_add_int(out, "domains", machine->domains);
+    ech_json_add_int(out, "devices", machine->devices);
     ech_str_adds(out, "}\n");
     return ech_str_check(out, err);
 }

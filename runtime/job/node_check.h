@@ -15,4 +15,8 @@ struct ech_node_check {
 int ech_node_check_print(const struct ech_node_check *check, const char *version, struct ech_str *out,
                          struct ech_err *err);
 
+/* One line of JSON for whoever decides how many ranks this node gets: its cores, NUMA domains and GPUs, and
+ * which machine it is, whatever it is called (launcher/survey.h reads it). */
+int ech_node_machine_print(struct ech_str *out, struct ech_err *err);
+
 #endif

@@ -169,6 +169,10 @@ static int run_rows(struct ech_attempt *a, enum ech_state *state, bool *leave, s
         a->seen_errors = coord ? ech_coord_errors(coord) : 0;
     }
     ech_dispatch_close(d);
+    if (!code && !*leave && !a->worker) {
+        struct ech_probe_ask ask = ech_attempt_probe_ask(a);
+        ech_probe_seen(&ask, &a->probe, (double)d->done_tokens, d->busy_s);
+    }
     if (*leave)
         return code;                     /* the process ends at once; its threads with it */
     atomic_store(&a->beat_at, INFINITY); /* main waits for the disk now: its silence says nothing */

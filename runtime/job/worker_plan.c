@@ -95,8 +95,8 @@ static bool stays_whole(const struct ech_engine *engine, int64_t asked, int64_t 
 /* What this rank has left for weights, while it is a worker by itself. */
 static int64_t budget(const struct ech_attempt *a)
 {
-    int64_t memory = a->job->resources.memory / ech_comm_node_size(a->comm);
-    if (a->job->resources.memory <= 0)
+    int64_t memory = a->memory / ech_comm_node_size(a->comm);
+    if (a->memory <= 0)
         return INT64_MAX;
     return memory - (int64_t)a->kind->workspace_bytes(a->stream) - ech_usage_rss();
 }
@@ -242,16 +242,15 @@ int ech_workers_imagine(const struct ech_engine *engine, const struct ech_worker
     struct ech_workers_view view = {.ranks = wish->ranks,
                                     .per_worker = (int)wish->ranks_per_worker,
                                     .across = !ech_engine_on_device(engine)};
-    int a_node = (wish->ranks + wish->nodes - 1) / wish->nodes;
     out->count = 0;
     if ((wish->ranks == 1 && view.per_worker == 0) ||
         stays_whole(engine, wish->ranks_per_worker, wish->memory, wish->nodes))
         return ECH_OK;
     int code = ground_init(&g, wish->ranks, engine, err);
     for (int r = 0; !code && r < wish->ranks; r++) {
-        g.node_of[r] = (int)((int64_t)r * wish->nodes / wish->ranks);
-        g.speeds[r] = 1;
-        g.budgets[r] = wish->memory > 0 ? wish->memory / a_node - wish->used : INT64_MAX;
+        g.node_of[r] = wish->node_of[r];
+        g.speeds[r] = wish->speeds[r];
+        g.budgets[r] = wish->budgets[r];
         g.all[r].pieces = pieces_bytes(engine);
     }
     view.node_of = g.node_of;

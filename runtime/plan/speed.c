@@ -16,6 +16,11 @@ double ech_speed_learn(double before, double tokens, double seconds)
     return kept * before + (1 - kept) * now;
 }
 
+bool ech_speed_departs(double held, double seen)
+{
+    return held > 0 && seen > 0 && (seen > held * ECH_SPEED_DEPARTS || held > seen * ECH_SPEED_DEPARTS);
+}
+
 double ech_copy_gain(const struct ech_copy_view *v)
 {
     double left = v->owner_s - v->quiet_s;

@@ -70,6 +70,23 @@ says err "n2 is left out"
 expect 78 "$echelon" run job.yaml --cluster c.yaml --hosts <(echo x9) --dry-run
 says err "host x9 is in no class"
 
+# One rank a NUMA domain, but never more than cores; a list is no cluster file in braces; the launch command is the user's.
+HWLOC_SYNTHETIC="pack:2 numa:2 core:4 pu:1" expect 0 "$echelon" run job.yaml --dry-run
+says out "mpirun -n $(($(nproc) < 4 ? $(nproc) : 4)) "
+HWLOC_SYNTHETIC="pack:2 numa:2 core:4 pu:1" expect 0 "$echelon" run job.yaml --dry-run --set resources.ranks_per_node=3
+says out "mpirun -n 3 "
+expect 0 "$echelon" run job.yaml --dry-run --set resources.device=cuda
+says out "-x ECH_BIND "
+echo '{classes: {a: {hosts: n1}}}' >flow
+expect 64 "$echelon" run job.yaml --hosts flow --dry-run
+says err "a cluster file is named by --cluster"
+expect 0 "$echelon" run job.yaml --cluster flow --dry-run
+grep -q plm_rsh_agent out && fail "a cluster file without launch takes another command than the user's"
+expect 69 "$echelon" submit job.yaml --cluster flow
+expect 0 "$echelon" submit job.yaml --cluster flow --dry-run
+says out "#SBATCH --nodelist=n1"
+expect 64 "$echelon" submit job.yaml --clusters flow
+
 expect 0 "$echelon" --man
 says out ".TH ECHELON 1"
 says out ".SS \"echelon resume RUN"
@@ -85,6 +102,21 @@ expect 0 "$echelon" model show m
 echo '--solo model show m' | same out
 expect 0 "$echelon" plan job.yaml --ranks 3
 echo '--solo plan job.yaml --ranks 3' | same out
+expect 64 "$echelon" plan job.yaml --rank 3
+says err "did you mean --ranks"
+expect 64 "$echelon" plan
+# Nodes are described to it in a file that is gone afterwards.
+printf 'classes: {a: {count: 3, ranks_per_node: 2}}\n' >c.yaml
+expect 0 "$echelon" plan job.yaml --cluster c.yaml --set max_errors=1 --json --force
+grep -qE '^--solo plan job.yaml --set max_errors=1 --json --force --nodes /.*echelon-nodes-......$' out || fail "plan --cluster: $(cat out)"
+[ -e "$(sed 's/.* //' out)" ] && fail "the description of the nodes is left"
+FAKE_SOLO=69 expect 69 "$echelon" plan job.yaml --cluster c.yaml
+[ -e "$(sed 's/.* //' out)" ] && fail "the description of the nodes is left after a refusal"
+expect 64 "$echelon" plan - --cluster c.yaml
+expect 69 "$echelon" plan job.yaml --cluster c.yaml --set resources.nodes=4
+says err "resources.nodes is 4, the cluster has 3 nodes"
+expect 66 "$echelon" plan job.yaml --hosts none
+TMPDIR=/nowhere expect 74 "$echelon" plan job.yaml --cluster c.yaml
 expect 64 "$echelon" data
 one_line err
 # A full output is noticed.

@@ -97,13 +97,15 @@ class Lab:
             "StateSaveLocation": "%s/state" % self.root, "SlurmdSpoolDir": "%s/spool/%%n" % self.root,
             "TmpFS": "%s/tmp/%%n" % self.root, "MailProg": "/bin/true", "ReturnToService": 2, "SlurmdTimeout": 10,
             "KillWait": 5, "MinJobAge": 3600, "MaxArraySize": 8,
+            "PreemptType": "preempt/partition_prio", "PreemptMode": "REQUEUE",
         }
         text = "".join("%s=%s\n" % item for item in settings.items())
         for i, (name, (cores, memory, features, weight, gres)) in enumerate(NODES.items()):
             text += "NodeName=%s NodeAddr=%s%d CPUs=%d RealMemory=%d Feature=%s Weight=%d%s State=UNKNOWN\n" % (
                 name, NET, i + 1, cores, memory, features, weight, " Gres=" + gres if gres else "")
         text += "PartitionName=short Nodes=n1,n2 Default=YES MaxTime=10:00 DefMemPerCPU=100 State=UP\n"
-        return text + "PartitionName=main Nodes=ALL MaxTime=1-00:00:00 DefMemPerCPU=100 State=UP\n"
+        text += "PartitionName=main Nodes=ALL MaxTime=1-00:00:00 DefMemPerCPU=100 State=UP\n"
+        return text + "PartitionName=urgent Nodes=n3 PriorityTier=9 MaxTime=1-00:00:00 DefMemPerCPU=100 State=UP\n"
 
     def sh(self, command):
         subprocess.run(["sh", "-ec", command], check=True)
@@ -145,6 +147,21 @@ class Lab:
         holder, first = self.nodes.pop(name)
         os.kill(first, signal.SIGKILL)
         holder.wait()
+
+    def open_to_all(self):
+        """A folder that other users reach, too."""
+        path = os.path.join(self.root, "all")
+        os.makedirs(path, exist_ok=True)
+        os.chmod(self.root, 0o755)
+        return path
+
+    def programs(self, *paths):
+        """Copies of programs where other users may run them."""
+        copies = [os.path.join(self.open_to_all(), os.path.basename(path)) for path in paths]
+        for path, copy in zip(paths, copies):
+            if not os.path.exists(copy):
+                shutil.copy(path, copy)
+        return copies
 
     def wait_for(self, what, seconds, name):
         end = time.monotonic() + seconds

@@ -75,6 +75,27 @@ static void values(void **state)
     ech_str_fini(&two);
 }
 
+/* A host is found by its name with or without a domain; its own name goes first. */
+static void hosts_are_found(void **state)
+{
+    (void)state;
+    struct ech_cluster *c = load("exclude: [x9.site]\nclasses:\n  a: {hosts: [n1.east, n2, n-1, n1-ib]}\n"
+                                 "  b: {hosts: [n1.west, n3.west]}\n");
+    assert_ptr_equal(ech_cluster_class_of(c, "n1.west"), &c->classes[1]);
+    assert_ptr_equal(ech_cluster_class_of(c, "n1.east"), &c->classes[0]);
+    assert_ptr_equal(ech_cluster_class_of(c, "n1-ib"), &c->classes[0]);
+    assert_non_null(ech_cluster_class_of(c, "n1"));
+    assert_null(ech_cluster_class_of(c, "n1.north"));
+    assert_ptr_equal(ech_cluster_class_of(c, "n3"), &c->classes[1]);
+    assert_ptr_equal(ech_cluster_class_of(c, "n2.any"), &c->classes[0]);
+    assert_null(ech_cluster_class_of(c, "n"));
+    assert_null(ech_cluster_class_of(c, ""));
+    assert_true(ech_cluster_excludes(c, "x9"));
+    assert_false(ech_cluster_excludes(c, "x9.other"));
+    assert_int_equal(c->launch.count, 0);
+    ech_cluster_destroy(c);
+}
+
 static void problems(void **state)
 {
     (void)state;
@@ -111,5 +132,6 @@ static void reference(void **state)
 }
 
 static const struct CMUnitTest tests[] = {cmocka_unit_test(patterns), cmocka_unit_test(values),
-                                          cmocka_unit_test(problems), cmocka_unit_test(reference)};
+                                          cmocka_unit_test(hosts_are_found), cmocka_unit_test(problems),
+                                          cmocka_unit_test(reference)};
 ECH_TEST_MAIN(tests)

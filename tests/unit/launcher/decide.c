@@ -55,10 +55,22 @@ static struct ech_layout layout_of(struct ech_place place, struct ech_asked aske
 static void layout(void **state)
 {
     (void)state;
-    struct ech_place here = {.nodes = 1, .node_cores = 8};
-    struct ech_place slurm = {.allocation = true, .nodes = 3, .node_cores = 16};
+    struct ech_place here = {.nodes = 1, .machine = {.cores = 8, .domains = 1}};
+    struct ech_place numa = {.nodes = 1, .machine = {.cores = 64, .domains = 8, .devices = 4}};
+    struct ech_place few = {.nodes = 1, .machine = {.cores = 2, .domains = 8}};
+    struct ech_place slurm = {.allocation = true, .nodes = 3, .machine = {.cores = 16, .domains = 2}};
     struct ech_layout l = layout_of(here, (struct ech_asked){.ranks = -1});
-    assert_true(l.ranks == 1 && l.threads == 8); /* auto, auto: one rank with all cores */
+    assert_true(l.ranks == 1 && l.threads == 8); /* auto, auto: one rank a domain with all cores of it */
+    l = layout_of(numa, (struct ech_asked){.ranks = -1});
+    assert_true(l.ranks == 8 && l.threads == 8);
+    l = layout_of(numa, (struct ech_asked){.ranks = -1, .devices = true});
+    assert_true(l.ranks == 4 && l.threads == 16);
+    l = layout_of(numa, (struct ech_asked){.ranks = -1, .threads = 4});
+    assert_true(l.ranks == 16 && l.threads == 4);
+    l = layout_of(few, (struct ech_asked){.ranks = -1});
+    assert_true(l.ranks == 2 && l.threads == 1); /* never more than cores */
+    l = layout_of(slurm, (struct ech_asked){.ranks = -1, .nodes = 3});
+    assert_true(l.ranks == 6 && l.per_node == 2 && l.threads == 8);
     l = layout_of(here, (struct ech_asked){.ranks = -1, .threads = 2});
     assert_true(l.ranks == 4 && l.threads == 2);
     l = layout_of(here, (struct ech_asked){.ranks = -1, .threads = 16});

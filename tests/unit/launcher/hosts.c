@@ -48,7 +48,7 @@ static void leaves_out(void **state)
     told(&hosts, "node2 (failed in 3 attempts), node3 (does not answer)");
     assert_int_equal(ech_hosts_ranks(&hosts, 7), 2);
     assert_int_equal(ech_hosts_ranks(&hosts, 1), 1);
-    assert_int_equal(ech_hosts_write(&hosts, "left", NULL), ECH_OK);
+    assert_int_equal(ech_hosts_write(&hosts, false, "left", NULL), ECH_OK);
     char *text = NULL;
     assert_int_equal(ech_read_file("left", 1000, &text, NULL, NULL), ECH_OK);
     assert_string_equal(text, "node1 slots=2\n");

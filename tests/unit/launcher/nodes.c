@@ -15,15 +15,25 @@ static void ranks_of_a_node(void **state)
     struct ech_node_class counted = {.ranks_per_node = 5, .devices = 2}, devices = {.devices = 2},
                           cores = {.cores = 64}, both = {.cores = 64, .threads = 8};
     (void)state;
-    assert_int_equal(ech_nodes_ranks(7, &counted, &per_node, 16), 7);
-    assert_int_equal(ech_nodes_ranks(0, &counted, &per_node, 16), 5);
-    assert_int_equal(ech_nodes_ranks(0, &devices, &per_node, 16), 3);
-    assert_int_equal(ech_nodes_ranks(0, &devices, &none, 16), 2);
-    assert_int_equal(ech_nodes_ranks(0, NULL, &none, 16), 1);
-    assert_int_equal(ech_nodes_ranks(0, NULL, &threads, 16), 4);
-    assert_int_equal(ech_nodes_ranks(0, NULL, &threads, 3), 1);
-    assert_int_equal(ech_nodes_ranks(0, &cores, &threads, 2), 16);
-    assert_int_equal(ech_nodes_ranks(0, &both, &threads, 2), 8);
+    struct ech_asked gpus = {.ranks = -1, .threads = 4, .devices = true};
+    struct ech_machine big = {.cores = 16, .domains = 1}, small = {.cores = 3, .domains = 1},
+                       two = {.cores = 2}, numa = {.cores = 64, .domains = 8, .devices = 4};
+    struct ech_node_class domains = {.domains = 2};
+    assert_int_equal(ech_nodes_ranks(7, &counted, &per_node, &big), 7);
+    assert_int_equal(ech_nodes_ranks(0, &counted, &per_node, &big), 5);
+    assert_int_equal(ech_nodes_ranks(0, &devices, &per_node, &big), 3);
+    assert_int_equal(ech_nodes_ranks(0, &devices, &none, &big), 1); /* the job computes on processors */
+    assert_int_equal(ech_nodes_ranks(0, &devices, &gpus, &big), 2);
+    assert_int_equal(ech_nodes_ranks(0, NULL, &gpus, &numa), 4);
+    assert_int_equal(ech_nodes_ranks(0, NULL, &gpus, &big), 4); /* it has no GPU */
+    assert_int_equal(ech_nodes_ranks(0, NULL, &none, &big), 1);
+    assert_int_equal(ech_nodes_ranks(0, NULL, &none, &numa), 8);
+    assert_int_equal(ech_nodes_ranks(0, &domains, &none, &numa), 2);
+    assert_int_equal(ech_nodes_ranks(0, NULL, &none, &two), 1);
+    assert_int_equal(ech_nodes_ranks(0, NULL, &threads, &big), 4);
+    assert_int_equal(ech_nodes_ranks(0, NULL, &threads, &small), 1);
+    assert_int_equal(ech_nodes_ranks(0, &cores, &threads, &two), 16);
+    assert_int_equal(ech_nodes_ranks(0, &both, &threads, &two), 8);
 }
 
 static void spread(const int64_t *slots, size_t count, int64_t ranks, int64_t *out, size_t *kept)
@@ -77,7 +87,7 @@ static int find(const char *cluster, struct ech_nodes_request request, int64_t n
                 struct ech_layout *layout, struct ech_err *err)
 {
     char path[] = "/tmp/echelon-nodes-XXXXXX";
-    struct ech_place place = {.nodes = 1, .node_cores = 8};
+    struct ech_place place = {.nodes = 1, .machine = {.cores = 8, .domains = 1}};
     struct ech_asked asked = {.ranks = -1, .nodes = nodes};
     int fd = mkstemp(path);
     assert_true(fd >= 0);
@@ -148,6 +158,126 @@ static void what_cannot_be_is_refused(void **state)
     ech_nodes_fini(&nodes);
 }
 
+/* A list of hosts as --hosts has it; looked at by `look`. */
+static int find_list(const char *text, struct ech_nodes_request request, const struct ech_asked *asked,
+                     struct ech_nodes *out, struct ech_layout *layout, struct ech_err *err)
+{
+    struct ech_place place = {.nodes = 1, .machine = {.cores = 8, .domains = 1}};
+    assert_int_equal(ech_write_file("hosts", text, strlen(text), NULL), ECH_OK);
+    request.hosts_path = "hosts";
+    return ech_nodes_find(&request, &place, asked, out, layout, err);
+}
+
+static int two_kinds(struct ech_nodes *nodes, struct ech_err *err)
+{
+    (void)err;
+    for (size_t i = 0; i < nodes->hosts.count; i++)
+        nodes->hosts.items[i].found = i % 2 ? (struct ech_machine){.cores = 64, .domains = 4}
+                                            : (struct ech_machine){.cores = 16, .domains = 2};
+    return ECH_OK;
+}
+
+static void what_hosts_have_decides(void **state)
+{
+    struct ech_nodes nodes;
+    struct ech_layout layout = {0};
+    struct ech_asked asked = {.ranks = -1};
+    char *text = NULL;
+    (void)state;
+    struct ech_nodes_request q = {.look = two_kinds};
+    assert_int_equal(find_list("n[1-3]\nn4 slots=1\n", q, &asked, &nodes, &layout, NULL), ECH_OK);
+    assert_int_equal(nodes.hosts.items[0].slots, 2);
+    assert_int_equal(nodes.hosts.items[1].slots, 4);
+    assert_int_equal(nodes.hosts.items[3].slots, 1); /* said */
+    assert_int_equal(layout.ranks, 9);
+    assert_int_equal(layout.threads, 8);
+    /* Kept is what was said alone: a resume counts the others anew. */
+    assert_int_equal(ech_hosts_write(&nodes.hosts, true, "kept", NULL), ECH_OK);
+    assert_int_equal(ech_read_file("kept", 1000, &text, NULL, NULL), ECH_OK);
+    assert_string_equal(text, "n1\nn2\nn3\nn4 slots=1\n");
+    ech_free(text);
+    ech_nodes_fini(&nodes);
+    q.said_anew = true;
+    asked.ranks_per_node = 3;
+    assert_int_equal(find_list("n1 slots=7\nn2\n", q, &asked, &nodes, &layout, NULL), ECH_OK);
+    assert_int_equal(layout.ranks, 6);
+    ech_nodes_fini(&nodes);
+}
+
+static void names_are_merged(void **state)
+{
+    struct ech_nodes nodes;
+    struct ech_layout layout = {0};
+    struct ech_asked asked = {.ranks = -1};
+    (void)state;
+    assert_int_equal(find_list("n1 slots=2\nn2\nn1 slots=3\nn2\n", (struct ech_nodes_request){0}, &asked,
+                               &nodes, &layout, NULL),
+                     ECH_OK);
+    assert_int_equal(nodes.hosts.count, 2);
+    assert_int_equal(nodes.hosts.items[0].slots, 5);
+    assert_int_equal(nodes.hosts.items[1].slots, 1);
+    ech_nodes_fini(&nodes);
+}
+
+/* A million names, each twice, in a class and half of them left out: quadratic it would take hours. */
+static void a_million_names(void **state)
+{
+    struct ech_nodes nodes;
+    struct ech_layout layout = {0};
+    struct ech_err err = ECH_ERR_NONE;
+    (void)state;
+    static const char cluster[] =
+        "exclude: ['a[000000-249999]']\nclasses:\n  a: {hosts: 'a[000000-499999]'}\n";
+    assert_int_equal(find(cluster, (struct ech_nodes_request){0}, 1, &nodes, &layout, &err), ECH_OK);
+    assert_int_equal(nodes.hosts.count, 250000);
+    assert_string_equal(nodes.hosts.items[249999].name, "a499999");
+    ech_nodes_fini(&nodes);
+    struct ech_asked asked = {.ranks = -1};
+    assert_int_equal(find_list("a[000000-499999]\na[000000-499999]\n", (struct ech_nodes_request){0}, &asked,
+                               &nodes, &layout, &err),
+                     ECH_OK);
+    assert_int_equal(nodes.hosts.count, 500000);
+    ech_nodes_fini(&nodes);
+    assert_int_equal(find_list("a[000000-499999]\nb[000000-500000]\n", (struct ech_nodes_request){0}, &asked,
+                               &nodes, &layout, &err),
+                     ECH_CONFIG);
+    assert_non_null(strstr(err.text, "more than 1000000 hosts"));
+    ech_nodes_fini(&nodes);
+}
+
+static void braces_are_no_list(void **state)
+{
+    static const char *const wrong[] = {"{classes: {a: {hosts: n1}}}\n", "# ours\n---\n {\"classes\": 1}\n",
+                                        "[n1, n2]\n"};
+    struct ech_asked asked = {.ranks = -1};
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct ech_nodes nodes;
+        struct ech_layout layout = {0};
+        struct ech_err err = ECH_ERR_NONE;
+        assert_int_equal(find_list(wrong[i], (struct ech_nodes_request){0}, &asked, &nodes, &layout, &err),
+                         ECH_USAGE);
+        assert_non_null(strstr(err.text, "--cluster"));
+        ech_nodes_fini(&nodes);
+    }
+}
+
+static void the_users_launch_command_stays(void **state)
+{
+    struct ech_nodes nodes;
+    struct ech_layout layout = {0};
+    (void)state;
+    assert_int_equal(
+        find("classes:\n  a: {hosts: n1}\n", (struct ech_nodes_request){0}, 1, &nodes, &layout, NULL),
+        ECH_OK);
+    assert_int_equal(nodes.launch.length, 0); /* mpirun's own choice, which OMPI_MCA_plm_rsh_agent is */
+    ech_nodes_fini(&nodes);
+    setenv("OMPI_MCA_plm_rsh_agent", "blaunch -q", 1);
+    assert_string_equal(ech_cluster_own_launch(), "blaunch -q");
+    unsetenv("OMPI_MCA_plm_rsh_agent");
+    assert_string_equal(ech_cluster_own_launch(), "ssh");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ranks_of_a_node),
     cmocka_unit_test(ranks_are_spread_by_slots),
@@ -155,5 +285,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_cluster_file_gives_hosts_and_launch),
     cmocka_unit_test(an_allocation_decides_which),
     cmocka_unit_test(what_cannot_be_is_refused),
+    cmocka_unit_test(what_hosts_have_decides),
+    cmocka_unit_test(names_are_merged),
+    cmocka_unit_test(a_million_names),
+    cmocka_unit_test(braces_are_no_list),
+    cmocka_unit_test(the_users_launch_command_stays),
 };
 ECH_TEST_MAIN(tests)

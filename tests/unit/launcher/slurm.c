@@ -229,6 +229,10 @@ static void advice(void **state)
                               .idle_share = 0.05};
     ech_str_clear(&out);
     ech_advice_print(&fits, &out);
+    const char *at = "advice: one\nadvice: two\n";
+    assert_int_equal(strncmp(ech_advice_next(&at), "one\n", 4), 0);
+    assert_int_equal(strncmp(ech_advice_next(&at), "two\n", 4), 0);
+    assert_null(ech_advice_next(&at));
     struct ech_advice nothing = {.used_s = 5, .memory_at = 100, .idle_rank = -1};
     ech_advice_print(&nothing, &out);
     assert_int_equal(out.length, 0);

@@ -145,6 +145,7 @@ static void hostile(void **state)
         "{\"type\":\"dead\",\"rank\":0,\"who\":\"x\",\"wall\":\"2026-11-24T10:00:00.000Z\",\"attempt\":1}",
         "{\"type\":\"progress\",\"rank\":0,\"node\":2147483647,\"rows\":-5,\"tokens\":9223372036854775807,"
         "\"busy_s\":-1,"
+        "\"spans\":[7,[],[-5,9e99,\"x\"],[9223372036854775807,0,1,9223372036854775807,1],{}],"
         "\"speed\":1e308,\"share\":\"x\",\"rss_bytes\":9223372036854775807,\"wall\":\"2026-11-24T10:00:00."
         "000Z\","
         "\"attempt\":1}",
@@ -261,7 +262,9 @@ static void report_page(void **state)
     assert_non_null(strstr(page, "<title>job-&lt;1&gt;</title>"));
     assert_non_null(strstr(page, "class=\"state sealed\">sealed"));
     assert_non_null(strstr(page, "Makespan over optimum: <b>1.000</b>"));
-    assert_non_null(strstr(page, "<td>80.0 %</td><td>75.0 %</td>")); /* planned by the probe, actual */
+    assert_non_null(strstr(page, "planned 80.0 %, actual 75.0 %"));               /* planned by the probe */
+    assert_non_null(strstr(page, "<td class=\"plan\">4,000</td><td>3,000</td>")); /* tokens/s */
+    assert_non_null(strstr(page, "No lease has been told of"));
     assert_non_null(strstr(page, "&lt;cpu &amp; co&gt;"));
     assert_non_null(strstr(page, "rank 1 lost on n&lt;1&gt;: no heartbeat"));
     assert_non_null(strstr(page, "2 ranks ended with 75 (requeue): stopped"));
@@ -286,6 +289,123 @@ static void report_page(void **state)
     ech_view_fini(&view);
 }
 
+/* Rank 0 ends lease after lease, rank 1 is lost in the middle, rank 2 copies, rank 3 rests. */
+static void fill_leases(struct ech_run_view *view)
+{
+    char text[256];
+    ech_view_init(view, "job", 1);
+    for (int r = 0; r < 4; r++) {
+        give(view, 1, r, 0, "start", "\"host\":\"node<a>\",\"pid\":1");
+        give(view, 1, r, 10, "model", r == 3 ? "\"works\":false" : "\"works\":true");
+        give(view, 1, r, 100, "phase", "\"name\":\"run\"");
+    }
+    for (int r = 0; r < 3; r++) {
+        give(view, 1, r, 1000, "lease", "\"first\":0,\"rows\":10");
+        for (int s = 1; s <= 10 - 5 * (r == 1); s++) {
+            snprintf(text, sizeof text,
+                     "\"rows\":%d,\"tokens\":%d,\"leases\":%d,\"busy_s\":%g,\"spans\":[[1000,500,5,1,0],[500,"
+                     "%d,5,%d,%d]]",
+                     s * 10, s * 100, 2 * s, 0.9 * s, r == 2 ? 300 : 0, s, r == 2 && s == 10);
+            give(view, 1, r, 1000 + 1000 * s, "progress", text);
+        }
+    }
+    give(view, 1, 0, 6500, "dead", "\"who\":1,\"host\":\"node<a>\",\"reason\":\"killed\"");
+    give(view, 1, 0, 11000, "phase", "\"name\":\"seal\"");
+    ech_view_finish(view);
+}
+
+static void time_line(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"attempt\":1,\"makespan_s\":8,\"optimum_s\":7.5,\"ranks\":[{\"rank\":0,\"speed\":200,\"share\":0."
+        "5,"
+        "\"rows\":1234,\"tokens\":12340,\"finish_s\":8,\"memory_bytes\":1048576,\"speed_from\":\"cached\"},"
+        "{\"rank\":-1},{\"rank\":99999999},{},7]}";
+    struct ech_run_view view;
+    struct ech_planned planned, other;
+    struct ech_str html;
+    json_t *plan = json_loads(text, 0, NULL), *json;
+    assert_non_null(plan);
+    fill_leases(&view);
+    assert_int_equal(view.ranks[0].span_count, 20);
+    struct ech_view_sum sum;
+    ech_view_sum(&view, &sum); /* 2500 tokens; 111 tokens/s each, one of them for 5 s */
+    assert_true(sum.fluid_s > 7.49 && sum.fluid_s < 7.51);
+    assert_true(sum.fluid_lost_s > 8.74 && sum.fluid_lost_s < 8.76);
+    assert_true(view.ranks[0].spans[19].leases == 10 && view.ranks[2].spans[19].copy && view.ranks[3].rests);
+    assert_int_equal(ech_planned_read(plan, 2, &other, NULL), ECH_OK); /* of another attempt */
+    assert_false(other.known);
+    assert_int_equal(ech_planned_read(plan, 1, &planned, NULL), ECH_OK);
+    assert_true(planned.known && planned.count == 1);
+    ech_str_init(&html);
+    struct ech_report report = {.view = &view,
+                                .state = ECH_RUN_SEALED,
+                                .run_dir = "/r",
+                                .version = "0",
+                                .planned = &planned,
+                                .advice = "advice: ask for <more>\nadvice: and less\n"};
+    assert_int_equal(ech_report_html(&report, &html, NULL), ECH_OK);
+    assert_int_equal(occurrences(html.data, "<svg"), 3);
+    assert_int_equal(occurrences(html.data, "class=\"lease s0\""), 3);
+    assert_int_equal(occurrences(html.data, "class=\"lease s2\""), 1);
+    assert_non_null(strstr(html.data, ">lost</text>"));
+    assert_non_null(strstr(html.data, "rests: no place"));
+    assert_non_null(strstr(html.data, "planned 8.0 s"));
+    assert_non_null(strstr(html.data, "<td class=\"plan\">1,234</td><td>100</td>"));
+    assert_non_null(strstr(html.data, "<li>ask for &lt;more&gt;</li>"));
+    assert_non_null(strstr(html.data, "<li>and less</li>"));
+    assert_int_equal(occurrences(html.data, "<section"), occurrences(html.data, "</section>"));
+    ech_str_clear(&html);
+    assert_int_equal(ech_report_json(&report, &html, NULL), ECH_OK);
+    assert_int_equal(ech_json_parse("report", html.data, html.length, &json, NULL), ECH_OK);
+    const json_t *first = json_array_get(json_object_get(json, "ranks"), 0);
+    assert_int_equal(json_array_size(json_object_get(first, "spans")), 20);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(first, "planned"), "rows")), 1234);
+    assert_true(json_number_value(json_object_get(first, "finish_s")) == 10);
+    assert_int_equal(json_array_size(json_object_get(json, "advice")), 2);
+    json_decref(json);
+    json_decref(plan);
+    ech_planned_fini(&planned);
+    ech_str_fini(&html);
+    ech_view_fini(&view);
+}
+
+/* However many ranks and leases there are, the page stays of a size, and says what it leaves out. */
+static void time_line_is_bounded(void **state)
+{
+    (void)state;
+    struct ech_run_view view;
+    struct ech_str html;
+    ech_view_init(&view, "job", 1);
+    for (int r = 0; r < 2000; r++) {
+        give(&view, 1, r, 0, "lease", "\"first\":0,\"rows\":1");
+        for (int s = 1; s <= (r == 100 ? 900 : 9); s++) {
+            char text[256];
+            snprintf(text, sizeof text,
+                     "\"rows\":%d,\"spans\":[[990,900,1,3,0],[800,700,1,1,0],[600,0,1,1,0]]", s);
+            give(&view, 1, r, 1000 * s, "progress", text);
+        }
+    }
+    give(&view, 1, 0, 5000, "dead", "\"who\":1001,\"host\":\"h\",\"reason\":\"killed\"");
+    assert_false(view.failed);
+    assert_true(view.ranks[100].span_count <= ECH_VIEW_SPANS);
+    int64_t leases = 0;
+    for (size_t i = 0; i < view.ranks[100].span_count; i++)
+        leases += view.ranks[100].spans[i].leases;
+    assert_int_equal(leases, 900 * 5);
+    ech_str_init(&html);
+    struct ech_report report = {.view = &view, .state = ECH_RUN_RUNNING, .run_dir = "/r", .version = "0"};
+    assert_int_equal(ech_report_html(&report, &html, NULL), ECH_OK);
+    const char *from = strstr(html.data, "<h2>Leases");
+    assert_non_null(from);
+    assert_true(strstr(from, "</section>") - from < 200000);
+    assert_non_null(strstr(from, "of 2000 ranks are drawn, one of every 42"));
+    assert_non_null(strstr(from, ">1001</text>")); /* a lost one is drawn */
+    ech_str_fini(&html);
+    ech_view_fini(&view);
+}
+
 /* Out of memory at every allocation: an error, no leak, no half page called good. */
 static void memory_faults(void **state)
 {
@@ -300,7 +420,8 @@ static void memory_faults(void **state)
         give(&view, 1, 0, 0, "lease", "");
         give(&view, 1, 0, 10, "end", "\"code\":65,\"text\":\"bad\"");
         for (int s = 1; s < 40; s++)
-            give(&view, 1, s % 3, s * 1000, "progress", "\"tokens\":10,\"rss_bytes\":1000");
+            give(&view, 1, s % 3, s * 1000, "progress",
+                 "\"tokens\":10,\"rss_bytes\":1000,\"spans\":[[9,1,1,1,0]]");
         struct ech_report report = {.view = &view, .state = ECH_RUN_FAILED, .run_dir = "/r", .version = "0"};
         int code = ech_report_html(&report, &html, &err);
         bool fired = ech_fault_fired();
@@ -335,8 +456,10 @@ static void drawing(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(folding),       cmocka_unit_test(states),      cmocka_unit_test(hostile),
-    cmocka_unit_test(long_run),      cmocka_unit_test(drawing),     cmocka_unit_test(progress_text),
+    cmocka_unit_test(folding),       cmocka_unit_test(states),
+    cmocka_unit_test(hostile),       cmocka_unit_test(long_run),
+    cmocka_unit_test(drawing),       cmocka_unit_test(progress_text),
     cmocka_unit_test(memory_faults), cmocka_unit_test(report_page),
+    cmocka_unit_test(time_line),     cmocka_unit_test(time_line_is_bounded),
 };
 ECH_TEST_MAIN(tests)

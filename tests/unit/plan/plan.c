@@ -1,6 +1,7 @@
 /* plan: sampling, the token line, lease sizes, shares. */
 #include "tests/harness.h"
 
+#include "base/json.h"
 #include "plan/lease.h"
 #include "plan/memory.h"
 #include "plan/shares.h"
@@ -201,6 +202,73 @@ static void shares_without_speeds(void **state)
     assert_true(plan.optimum == 0);
 }
 
+static void departures(void **state)
+{
+    (void)state;
+    assert_false(ech_speed_departs(100, 149));
+    assert_false(ech_speed_departs(149, 100));
+    assert_true(ech_speed_departs(100, 151));
+    assert_true(ech_speed_departs(151, 100));
+    assert_false(ech_speed_departs(0, 100)); /* nothing was known, or seen */
+    assert_false(ech_speed_departs(100, 0));
+    assert_false(ech_speed_departs(100, NAN));
+}
+
+/* A table that would be too long joins ranks that get the same; JSON has all of them. */
+static void long_plans_are_short(void **state)
+{
+    (void)state;
+    enum { RANKS = 1000 };
+    static const char *const notes[] = {"a \"note\""};
+    static struct ech_plan_rank ranks[RANKS];
+    static char hosts[RANKS / 10][16];
+    struct ech_plan plan = {.kind = "embed",
+                            .backend = "b",
+                            .precision = "p",
+                            .numerics = "n",
+                            .policy = "adaptive",
+                            .rows = 1000003,
+                            .tokens = 1e8,
+                            .time_limit = 600,
+                            .time_left = 570,
+                            .ranks_count = RANKS,
+                            .nodes = RANKS / 10,
+                            .ranks = ranks,
+                            .notes = notes,
+                            .notes_count = 1};
+    for (int r = 0; r < RANKS; r++) {
+        snprintf(hosts[r / 10], sizeof hosts[0], "n%03d", r / 10);
+        ranks[r] = (struct ech_plan_rank){.rank = r,
+                                          .node = r / 10,
+                                          .host = hosts[r / 10],
+                                          .speed = r < 500 ? 1000 : 250,
+                                          .memory = 1 << 20,
+                                          .speed_from = "known"};
+    }
+    ranks[700].rests = true;
+    ech_plan_fill(&plan, false);
+    struct ech_str out;
+    ech_str_init(&out);
+    ech_plan_print(&plan, &out);
+    int lines = 0;
+    for (const char *c = out.data; *c; c++)
+        lines += *c == '\n';
+    assert_true(lines < 12);
+    assert_non_null(strstr(out.data, "0-499"));
+    assert_non_null(strstr(out.data, "n000..n049"));
+    assert_non_null(strstr(out.data, "701-999"));
+    assert_non_null(strstr(out.data, "rests"));
+    assert_non_null(strstr(out.data, "note: a \"note\""));
+    ech_str_clear(&out);
+    ech_plan_print_json(&plan, &out);
+    json_t *json;
+    assert_int_equal(ech_json_parse("plan", out.data, out.length, &json, NULL), ECH_OK);
+    assert_int_equal(json_array_size(json_object_get(json, "ranks")), RANKS);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(json, "notes"), 0)), notes[0]);
+    json_decref(json);
+    ech_str_fini(&out);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sample_is_seeded_distinct_and_ascending),
     cmocka_unit_test(token_line_is_found),
@@ -213,6 +281,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(shares_follow_speed),
     cmocka_unit_test(who_rests_gets_nothing),
     cmocka_unit_test(chance_to_end_in_time),
+    cmocka_unit_test(departures),
+    cmocka_unit_test(long_plans_are_short),
     cmocka_unit_test(shares_without_speeds),
 };
 
