@@ -49,6 +49,25 @@ int ech_outcome_code(const struct ech_outcome *o, bool *retry)
     return ECH_REQUEUE;
 }
 
+int ech_nodes_without_ranks(const struct ech_run_view *view)
+{
+    struct {
+        bool known, runs;
+    } *node = ech_calloc(view->rank_count + 1, sizeof *node, NULL);
+    int without = 0;
+    for (size_t i = 0; node && i < view->rank_count; i++) {
+        const struct ech_rank_view *r = &view->ranks[i];
+        if (!r->seen || r->node < 0 || (size_t)r->node >= view->rank_count)
+            continue;
+        node[r->node].known = true;
+        node[r->node].runs = node[r->node].runs || !(r->dead || r->ended);
+    }
+    for (size_t n = 0; node && n < view->rank_count; n++)
+        without += node[n].known && !node[n].runs;
+    ech_free(node);
+    return without;
+}
+
 /* One attempt while it runs. */
 struct attempt {
     const struct ech_ready *ready;
@@ -162,7 +181,10 @@ static bool misses_a_host(struct attempt *a)
     const char *phase = view->rank_count ? view->ranks[0].phase : "";
     if (strcmp(phase, "run") == 0)
         a->excused = a->lost;
-    if (a->lost <= a->excused || a->given_up) {
+    int missing = a->lost - a->excused;
+    if (missing > 0) /* where all are dead or have ended, the host's guardian ends MPI's daemon */
+        missing = a->lost - (int)ech_max64(a->excused, ech_nodes_without_ranks(view));
+    if (missing <= 0 || a->given_up) {
         a->missed_at = 0;
         return a->given_up;
     }
@@ -171,8 +193,8 @@ static bool misses_a_host(struct attempt *a)
     if (ech_mono_s() - a->missed_at < missed_most_s)
         return false;
     ech_progress_clear(&a->progress);
-    ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended",
-            a->lost - a->excused, a->lost - a->excused == 1 ? " is" : "s are", phase[0] ? phase : "start");
+    ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended", missing,
+            missing == 1 ? " is" : "s are", phase[0] ? phase : "start");
     return a->given_up = true;
 }
 
