@@ -67,8 +67,10 @@ struct attempt {
     double coordinator_seen,
         heard_at;   /* the wall clock of rank 0's last event, and when it was seen to move */
     double started; /* monotonic */
-    bool came, given_up;
-    int lost, excused; /* hosts that mpirun has lost; of these, while rows ran */
+    bool came, given_up, over;
+    struct ech_str silent; /* who was silent when a phase did not end, in words */
+    double missed_at;      /* since when the phase misses a host that it needs; 0: it does not */
+    int lost, excused;     /* hosts that mpirun has lost; of these, while rows ran */
 };
 
 /* Warnings of the ranks reach the user at once; errors come at the end, once, from the result. */
@@ -150,6 +152,8 @@ static void on_hosts_lost(void *context, int lost)
     a->lost = lost;
 }
 
+static const double missed_most_s = 4;
+
 /* While rows run the coordinator does without a host that falls silent. In other phases all wait for its
  * ranks: they would until limits.phase is over. */
 static bool misses_a_host(struct attempt *a)
@@ -158,8 +162,14 @@ static bool misses_a_host(struct attempt *a)
     const char *phase = view->rank_count ? view->ranks[0].phase : "";
     if (strcmp(phase, "run") == 0)
         a->excused = a->lost;
-    if (a->lost <= a->excused || a->given_up)
+    if (a->lost <= a->excused || a->given_up) {
+        a->missed_at = 0;
         return a->given_up;
+    }
+    /* A host that is only slow to answer comes back. */
+    a->missed_at = a->missed_at > 0 ? a->missed_at : ech_mono_s();
+    if (ech_mono_s() - a->missed_at < missed_most_s)
+        return false;
     ech_progress_clear(&a->progress);
     ech_say("%d host%s lost or cut off in phase '%s', which needs all ranks: this attempt is ended",
             a->lost - a->excused, a->lost - a->excused == 1 ? " is" : "s are", phase[0] ? phase : "start");
@@ -181,11 +191,32 @@ static bool nobody_comes(struct attempt *a)
     return a->given_up = true;
 }
 
+/* Who was silent when a phase did not end, in words; nothing where that is not known. */
+static void read_silent(struct attempt *a)
+{
+    int ranks = (int)a->layout.ranks;
+    struct ech_word *words = ech_calloc((size_t)ranks, sizeof *words, NULL);
+    if (words) {
+        ech_words_read(a->run_dir, a->number, ranks, 0, words);
+        ech_words_tell(words, ranks, &a->silent);
+    }
+    ech_free(words);
+}
+
+/* The words are read before the ranks are ended: one that is stopped is woken for it, and would speak. */
+static bool phase_is_over(struct attempt *a)
+{
+    if (a->over || !ech_words_are_over(a->run_dir, a->number))
+        return a->over;
+    read_silent(a);
+    return a->over = true;
+}
+
 static bool on_finished(void *context)
 {
     struct attempt *a = context;
-    return ech_path_exists(a->result_path) || ech_words_are_over(a->run_dir, a->number) || misses_a_host(a) ||
-           nobody_comes(a) || coordinator_fell_silent(a);
+    return ech_path_exists(a->result_path) || phase_is_over(a) || misses_a_host(a) || nobody_comes(a) ||
+           coordinator_fell_silent(a);
 }
 
 static void on_stopping(void *context, int signal_number, bool again)
@@ -219,6 +250,7 @@ static void attempt_close(struct attempt *a)
         close(a->log);
     ech_hosts_fini(&a->hosts);
     ech_str_fini(&a->exclude);
+    ech_str_fini(&a->silent);
     ech_free(a->hosts_path);
     ech_free(a->result_path);
     ech_free(a->log_path);
@@ -390,25 +422,14 @@ static void say_sealed(const struct attempt *a, const struct ech_run_result *r)
             ech_print_count(r->errors, errors, sizeof errors), r->errors == 1 ? "" : "s", r->dataset);
 }
 
-/* Who was silent when a phase did not end, in words; nothing where that is not known. */
-static void add_silent(const struct attempt *a, struct ech_str *out)
-{
-    int ranks = (int)a->layout.ranks;
-    struct ech_word *words = ech_calloc((size_t)ranks, sizeof *words, NULL);
-    if (words) {
-        ech_words_read(a->run_dir, a->number, ranks, 0, words);
-        ech_words_tell(words, ranks, out);
-    }
-    ech_free(words);
-}
-
 /* The words for an attempt without a result; what the ranks said last goes before it. */
-static void explain_death(const struct attempt *a, const struct ech_outcome *o, int code, struct ech_err *err)
+static void explain_death(struct attempt *a, const struct ech_outcome *o, int code, struct ech_err *err)
 {
-    struct ech_str tail, silent;
+    const struct ech_str *silent = &a->silent;
+    struct ech_str tail;
     ech_str_init(&tail);
-    ech_str_init(&silent);
-    add_silent(a, &silent);
+    if (!a->over)
+        read_silent(a);
     ech_tail_useful(&a->tail, TAIL_LINES, &tail);
     if (!tail.failed && tail.length && !o->stopped_by_us)
         fprintf(stderr, "echelon: the last lines of %s:\n%s", a->log_path, tail.data);
@@ -424,11 +445,11 @@ static void explain_death(const struct attempt *a, const struct ech_outcome *o, 
                  : WIFSIGNALED(o->mpirun_status)      ? " (mpirun was killed)"
                  : WEXITSTATUS(o->mpirun_status) != 0 ? " (ranks were lost)"
                                                       : "",
-                 silent.length ? ": " : "", silent.length && !silent.failed ? silent.data : "", a->run_dir);
+                 silent->length ? ": " : "", silent->length && !silent->failed ? silent->data : "",
+                 a->run_dir);
     else
         ech_fail(err, code, "no rank has started, mpirun ended with status %d (its words: %s)",
                  WEXITSTATUS(o->mpirun_status), a->log_path);
-    ech_str_fini(&silent);
 }
 
 /* What the end of mpirun means; err is filled unless the run is sealed. */
@@ -502,6 +523,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                   .hosts_lost = on_hosts_lost,
                                   .stopping = on_stopping};
     *retry = false;
+    ech_str_init(&a.silent);
     ech_progress_init(&a.progress, ech_mono_s(), ech_quiet());
     int code = choose_hosts(&a, err);
     session.hosts_file = a.hosts_path;

@@ -4,11 +4,11 @@
 #include "launcher/child.h"
 #include "launcher/ending.h"
 #include "launcher/guard.h"
-#include "launcher/peers.h"
 
 #include "base/clock.h"
 #include "base/daemon_files.h"
 #include "base/fault.h"
+#include "base/peers.h"
 #include "base/sweep.h"
 
 #include <errno.h>

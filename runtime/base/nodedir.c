@@ -1,6 +1,7 @@
 /* Folders of starts on a node: see nodedir.h. */
 #include "base/nodedir.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/sweep.h"
@@ -222,10 +223,20 @@ void ech_nodedir_leave(void)
     held_lock = -1;
 }
 
-bool ech_nodedir_wait(const char *path)
+bool ech_nodedir_wait(const char *path, void (*meanwhile)(void *context), void *context)
 {
-    int lock = take_lock(path, RANKS, 0, LOCK_EX);
-    if (lock >= 0)
-        close(lock);
-    return lock >= 0;
+    enum { TURN_US = 250000, TURNS = 4 };
+    char name[640];
+    snprintf(name, sizeof name, "%.600s/" RANKS, path);
+    int fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW), got = -1; /* held open: the last rank removes it */
+    for (int turn = 1; fd >= 0 && (got = flock(fd, LOCK_EX | LOCK_NB)) != 0; turn++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            break;
+        ech_sleep_us(TURN_US);
+        if (turn % TURNS == 0)
+            meanwhile(context);
+    }
+    if (fd >= 0)
+        close(fd);
+    return got == 0;
 }

@@ -37,7 +37,8 @@ void ech_nodedir_leave(void);
 /* What this start has half made, a folder `path` ("...partial-...") that gets another name when it is whole:
  * it goes with the start's folder. Nothing is done where there is none (--solo). */
 void ech_nodedir_unfinished(const char *path);
-/* Waits until no rank holds it: true. false: it is gone or cannot be waited for. */
-bool ech_nodedir_wait(const char *path);
+/* Waits until no rank holds it, and calls `meanwhile` about once a second: true. false: it is gone or cannot
+ * be waited for. */
+bool ech_nodedir_wait(const char *path, void (*meanwhile)(void *context), void *context);
 
 #endif

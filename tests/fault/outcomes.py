@@ -166,15 +166,26 @@ def link(lab, where):
 
 
 def stuck(lab, where):
-    """Cut off with its rank stopped: nobody there can clean up. The next start on that host does."""
+    """Cut off with its rank stopped: its daemon misses mpirun, and the host cleans up by itself."""
     run = Run(lab, where, "stuck").start("turn:100:stop@1")
     run.rows_run(0)
     lab.link(2, False)
-    run.end(0).dead([1]).clean(but=[2]).same()
+    run.end(0).dead([1]).clean().same()
+
+
+def frozen(lab, where):
+    """All processes of a host stand still, and the coordinator dies: nobody can clean up there. The run's next start does."""
+    run = Run(lab, where, "frozen").start()
+    run.rows_run(1)
+    lab.link(2, False)
+    for pid, _, _ in lab.processes(2):
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(run.pid(1), signal.SIGKILL)
+    run.end(75).clean(but=[2])
     if not lab.processes(2):
         run.fail("nothing was left on node2: this case shows nothing")
     lab.link(2, True)
-    Run(lab, where, "stuck2").start().end(0).clean().same()
+    run.start(resume=True).end(0).clean().same()
 
 
 def coordinator(lab, where):
@@ -208,11 +219,15 @@ def collective(lab, where):
     run.end(0).says("rank 2 on node3 is silent", "attempt 2 of").clean().same()
 
 
-def cut_off(run, host, phase, fault):
-    """A host is cut off in a phase in which all wait for all: within 30 s nobody is left, on either side."""
+def cut_off(run, host, phase, fault, busy=()):
+    """A host is cut off in a phase in which all wait for all: within 30 s nobody is left, on either side. busy: on these
+    hosts a rank says something then, so that its daemon waits for mpirun to take it."""
     run.start(fault).in_phase(phase)
     run.lab.link(host, False)
     began = time.time()
+    for k in busy:
+        with open(f"/proc/{run.pid(k)}/fd/2", "w") as stderr:
+            stderr.write("a word on its way\n")
     run.end(75, ORPHANS_S).clean()
     took = time.time() - began
     if took > ORPHANS_S:
@@ -224,7 +239,7 @@ def cut_off(run, host, phase, fault):
 
 def cut_in_open(lab, where):
     """The coordinator's host, with the launcher."""
-    cut_off(Run(lab, where, "cut_in_open", phase="200s"), 1, "open", "open:5:slow=100s@1")
+    cut_off(Run(lab, where, "cut_in_open", phase="200s"), 1, "open", "open:5:slow=100s@1", busy=[2, 3])
 
 
 def cut_in_seal(lab, where):
@@ -314,7 +329,7 @@ def clock_back(lab, where):
         run.fail(f"status: {said.stdout}{said.stderr}")
 
 
-CASES = {f.__name__: f for f in (cut_in_seal, coordinator_stopped, cut_in_open, readonly, three_times, cut_from_launcher, daemon_files, slow, collective, full, stuck, coordinator, launcher, mpirun, node, link,
+CASES = {f.__name__: f for f in (cut_in_seal, coordinator_stopped, cut_in_open, readonly, three_times, cut_from_launcher, daemon_files, slow, collective, full, stuck, frozen, coordinator, launcher, mpirun, node, link,
                                  hung, killed, memory, coordinator_retry, unreachable, cut_in_start, clock, clock_back)}
 
 

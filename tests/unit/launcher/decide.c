@@ -5,13 +5,13 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/cores.h"
+#include "base/peers.h"
 #include "launcher/attempt.h"
 #include "launcher/ending.h"
 #include "launcher/job.h"
 #include "launcher/logmerge.h"
 #include "launcher/mpirun.h"
 #include "launcher/origins.h"
-#include "launcher/peers.h"
 #include "launcher/rundirs.h"
 #include "base/sweep.h"
 #include "launcher/tail.h"
@@ -154,7 +154,7 @@ static void lost_ranks(void **state)
 static void peers(void **state)
 {
     (void)state;
-    const int64_t sockets[] = {41, 42, 43, 44, 45};
+    const int64_t sockets[] = {41, 42, 43, 44, 45, 46, 47};
     const char *table =
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
         "   0: 01004D0A:BE7F 02004D0A:A39C 01 00000000:00000000 02:000000C2 00000000     0        0 41 2 0 "
@@ -168,9 +168,13 @@ static void peers(void **state)
         "   4: 01004D0A:BE7F 03004D0A:A3A0 08 00000000:00000000 00:00000000 00000000     0        0 45 1 0 "
         "20 4 30 10 -1\n"
         "   5: 01004D0A:BE80 04004D0A:A3A1 01 00000000:00000000 00:00000000 00000000     0        0 99 1 0 "
+        "20 4 30 10 -1\n"
+        "   6: 01004D0A:BE7F 05004D0A:A3A2 01 00001448:00000000 01:0000000A 00000006     0        0 46 1 0 "
+        "20 4 30 10 -1\n"
+        "   7: 01004D0A:BE7F 06004D0A:A3A3 01 00001448:00000000 01:0000000A 00000005     0        0 47 1 0 "
         "20 4 30 10 -1\n";
-    assert_int_equal(ech_peers_count(table, sockets, 5), 1);
-    assert_int_equal(ech_peers_count("", sockets, 5), 0);
+    assert_int_equal(ech_peers_count(table, sockets, 7), 2);
+    assert_int_equal(ech_peers_count("", sockets, 7), 0);
     assert_int_equal(ech_peers_count(table, NULL, 0), 0);
     assert_true(ech_peers_of(getpid()) >= 0);
     assert_int_equal(ech_peers_of(-1), -1);

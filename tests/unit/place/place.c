@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 static hwloc_topology_t made(const char *description)
 {
     hwloc_topology_t t;
@@ -277,17 +281,32 @@ static void what_a_machine_has(void **state)
 }
 
 /* The process itself: what it is bound to, and where its memory comes from. */
+/* hwloc's plugins for PCI and GPUs keep memory of their libraries and are unloaded: no leak of ours. */
+static void foreign_memory(bool begins)
+{
+#ifdef __SANITIZE_ADDRESS__
+    if (begins)
+        __lsan_disable();
+    else
+        __lsan_enable();
+#else
+    (void)begins;
+#endif
+}
+
 static void applied(void **state)
 {
     (void)state;
     hwloc_topology_t t;
     hwloc_bitmap_t before, now = hwloc_bitmap_alloc(), nodes = hwloc_bitmap_alloc();
     hwloc_membind_policy_t policy;
-    assert_true(ech_machine_load(&t, &before));
-    int domains = ech_place_domains(t, before);
     setenv("OMPI_COMM_WORLD_LOCAL_RANK", "1", 1);
     setenv("OMPI_COMM_WORLD_LOCAL_SIZE", "2", 1);
+    foreign_memory(true);
+    assert_true(ech_machine_load(&t, &before));
     ech_place_apply(0);
+    foreign_memory(false);
+    int domains = ech_place_domains(t, before);
     const struct ech_placement *p = ech_place_get();
     assert_non_null(p);
     assert_int_equal(hwloc_get_cpubind(t, now, HWLOC_CPUBIND_PROCESS), 0);

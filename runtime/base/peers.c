@@ -1,5 +1,5 @@
 /* See peers.h. */
-#include "launcher/peers.h"
+#include "base/peers.h"
 
 #include "base/io.h"
 #include "base/mem.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SOCKETS_MOST = 4096, TABLE_BYTES = 64 << 20, ESTABLISHED = 1 };
+enum { SOCKETS_MOST = 4096, TABLE_BYTES = 64 << 20, ESTABLISHED = 1, RETRANSMITS = 1, TRIES_MOST = 6 };
 
 static bool has(const int64_t *sockets, int count, int64_t inode)
 {
@@ -20,7 +20,7 @@ static bool has(const int64_t *sockets, int count, int64_t inode)
     return false;
 }
 
-/* Addresses are hexadecimal in the order of memory: 127.0.0.1 is 0100007F, as the end of an IPv6 one too. */
+/* Addresses are hexadecimal in the order of memory: 127.0.0.1 is 0100007F. */
 static bool is_here(const char *local, const char *remote)
 {
     size_t length = strlen(remote);
@@ -28,18 +28,22 @@ static bool is_here(const char *local, const char *remote)
            (length >= 8 && strcmp(remote + length - 2, "7F") == 0 && length == 8);
 }
 
+/* One line; false: it tells of no connection to another host that works. */
+static bool read_line(const char *line, int64_t *inode)
+{
+    char local[40], remote[40];
+    unsigned state, timer, tries;
+    return sscanf(line, " %*d: %39[0-9A-F]:%*x %39[0-9A-F]:%*x %x %*s %x:%*x %x %*d %*d %" SCNd64, local,
+                  remote, &state, &timer, &tries, inode) == 6 &&
+           state == ESTABLISHED && !is_here(local, remote) && !(timer == RETRANSMITS && tries >= TRIES_MOST);
+}
+
 int ech_peers_count(const char *table, const int64_t *sockets, int count)
 {
     int peers = 0;
-    for (const char *line = table; line && *line; line = strchr(line, '\n'), line += line ? 1 : 0) {
-        char local[40], remote[40];
-        unsigned state;
-        int64_t inode;
-        if (sscanf(line, " %*d: %39[0-9A-F]:%*x %39[0-9A-F]:%*x %x %*s %*s %*s %*d %*d %" SCNd64, local,
-                   remote, &state, &inode) == 4 &&
-            state == ESTABLISHED && !is_here(local, remote))
-            peers += has(sockets, count, inode);
-    }
+    int64_t inode;
+    for (const char *line = table; line && *line; line = strchr(line, '\n'), line += line ? 1 : 0)
+        peers += read_line(line, &inode) && has(sockets, count, inode);
     return peers;
 }
 
