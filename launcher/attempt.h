@@ -4,6 +4,7 @@
 
 #include "launcher/job.h"
 #include "launcher/session.h"
+#include "launcher/view.h"
 
 struct ech_outcome {
     bool has_result, stopped_by_us; /* a signal asked for the stop */
@@ -17,6 +18,10 @@ struct ech_outcome {
 };
 /* The exit status that an attempt means, and whether another attempt may finish the job. Pure. */
 int ech_outcome_code(const struct ech_outcome *outcome, bool *retry);
+
+/* Nodes none of whose ranks runs any more (all dead or ended): their guardians end MPI's daemons there. Pure.
+ */
+int ech_nodes_without_ranks(const struct ech_run_view *view);
 
 /* Start attempts (the first is `attempt`) until the job has ended or its retries are used up. The caller
  * holds the run's lock and has blocked the signals. Writes report.html.

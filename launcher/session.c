@@ -231,7 +231,7 @@ static void look_for_hosts(struct live *l, double now)
     l->looked_at = now;
     int peers = ech_peers_of(l->pid);
     l->peers_most = peers > l->peers_most ? peers : l->peers_most;
-    if (peers >= 0 && peers < l->peers_most && l->ending.result_at <= 0 && l->ending.stop_at <= 0)
+    if (peers >= 0 && l->ending.result_at <= 0 && l->ending.stop_at <= 0)
         l->session->hosts_lost(l->session->context, l->peers_most - peers);
 }
 

@@ -22,12 +22,14 @@ struct ech_session {
     /* Hooks; each may be NULL. */
     void *context;
     void (*output)(void *context, const char *data,
-                   size_t bytes);                /* NULL: mpirun writes to our own streams */
-    bool errors_alone;                           /* output takes its stderr; its stdout is ours */
-    void (*tick)(void *context, double now);     /* five times a second */
-    bool (*begun)(void *context);                /* the ranks can be asked to stop (SIGUSR1) */
-    bool (*finished)(void *context);             /* the result is published, or there will be none */
-    void (*hosts_lost)(void *context, int lost); /* so many since the most that mpirun was connected to */
+                   size_t bytes);            /* NULL: mpirun writes to our own streams */
+    bool errors_alone;                       /* output takes its stderr; its stdout is ours */
+    void (*tick)(void *context, double now); /* five times a second */
+    bool (*begun)(void *context);            /* the ranks can be asked to stop (SIGUSR1) */
+    bool (*finished)(void *context);         /* the result is published, or there will be none */
+    void (*hosts_lost)(
+        void *context,
+        int lost); /* once a second: so many fewer than the most that mpirun was connected to */
     void (*stopping)(void *context, int signal_number, bool again);
 };
 

@@ -63,40 +63,24 @@ static void put_row(const struct matrix *m, const struct ech_case *c, const char
     fputs(json ? "}" : "\n", out);
 }
 
-/* A small case of each operation, format and pair of types that ops.h names. */
-static void put_rows(const struct matrix *m, bool json, FILE *out)
+/* A format and the types of what goes in and comes out. */
+struct pair {
+    enum ech_format format;
+    enum ech_atype x, y;
+};
+
+/* Small cases of the products, attentions and other operations that ops.h names: a row each. */
+static void put_products(const struct matrix *m, bool json, FILE *out)
 {
-    static const struct {
-        enum ech_format format;
-        enum ech_atype x, y;
-    } products[] = {{ECH_FMT_F32, ECH_A_F32, ECH_A_F32},      {ECH_FMT_F32, ECH_A_F32, ECH_A_BF16},
-                    {ECH_FMT_F32, ECH_A_F32, ECH_A_Q8},       {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32},
-                    {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16},   {ECH_FMT_INT8, ECH_A_F32, ECH_A_F32},
-                    {ECH_FMT_INT8, ECH_A_Q8, ECH_A_Q8},       {ECH_FMT_INT4, ECH_A_F32, ECH_A_F32},
-                    {ECH_FMT_BF16_F32, ECH_A_F32, ECH_A_F32}, {ECH_FMT_F16, ECH_A_F16, ECH_A_F16},
-                    {ECH_FMT_BLOCK, ECH_A_F32, ECH_A_F32},    {ECH_FMT_BLOCK_INT8, ECH_A_F32, ECH_A_F32}},
-      attentions[] = {{ECH_FMT_F32, ECH_A_F32, ECH_A_F32},
-                      {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32},
-                      {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16},
-                      {ECH_FMT_F16, ECH_A_F16, ECH_A_F16}};
-    static const struct ech_case rows[] = {
-        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_BF16, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_Q8, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_F16, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_NORM, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_NORM, .kind = ECH_NORM_RMS, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_NORM, .y_type = ECH_A_Q8, .rows = 2, .inner = 5, .flags = ECH_CASE_ALSO},
-        {.op = ECH_CASE_EMBED, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_POOL, .sequences = 1, .lengths = {2}, .inner = 5},
-        {.op = ECH_CASE_GATE, .act = ECH_ACT_SILU, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_ROTARY, .rows = 2, .outputs = 3, .heads = 1, .head_dim = 4, .rotary = 4},
-        {.op = ECH_CASE_TOPK, .rows = 2, .outputs = 2, .inner = 5},
-        {.op = ECH_CASE_ACTIVATE, .act = ECH_ACT_GELU, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_SOFTMAX, .rows = 2, .inner = 5},
-        {.op = ECH_CASE_LOG_SOFTMAX, .rows = 2, .inner = 5}};
+    static const struct pair products[] = {
+        {ECH_FMT_F32, ECH_A_F32, ECH_A_F32},      {ECH_FMT_F32, ECH_A_F32, ECH_A_BF16},
+        {ECH_FMT_F32, ECH_A_F32, ECH_A_Q8},       {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32},
+        {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16},   {ECH_FMT_INT8, ECH_A_F32, ECH_A_F32},
+        {ECH_FMT_INT8, ECH_A_Q8, ECH_A_Q8},       {ECH_FMT_INT4, ECH_A_F32, ECH_A_F32},
+        {ECH_FMT_BF16_F32, ECH_A_F32, ECH_A_F32}, {ECH_FMT_F16, ECH_A_F16, ECH_A_F16},
+        {ECH_FMT_BLOCK, ECH_A_F32, ECH_A_F32},    {ECH_FMT_BLOCK_INT8, ECH_A_F32, ECH_A_F32}};
     char label[96];
-    bool first = true;
-    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++, first = false) {
+    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++) {
         const struct ech_case c = {.op = ECH_CASE_LINEAR,
                                    .format = products[i].format,
                                    .x_type = products[i].x,
@@ -107,8 +91,17 @@ static void put_rows(const struct matrix *m, bool json, FILE *out)
                                    .w_type = ECH_W_Q4_K};
         snprintf(label, sizeof label, "linear %s, %s to %s", ech_ops_format_name(c.format),
                  ech_case_type_name(c.x_type), ech_case_type_name(c.y_type));
-        put_row(m, &c, label, json, first, out);
+        put_row(m, &c, label, json, i == 0, out);
     }
+}
+
+static void put_attentions(const struct matrix *m, bool json, FILE *out)
+{
+    static const struct pair attentions[] = {{ECH_FMT_F32, ECH_A_F32, ECH_A_F32},
+                                             {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32},
+                                             {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16},
+                                             {ECH_FMT_F16, ECH_A_F16, ECH_A_F16}};
+    char label[96];
     for (size_t i = 0; i < 2 * sizeof attentions / sizeof attentions[0]; i++) {
         size_t a = i / 2;
         const struct ech_case c = {.op = ECH_CASE_ATTENTION,
@@ -128,6 +121,26 @@ static void put_rows(const struct matrix *m, bool json, FILE *out)
                  i % 2 ? ", causal window, slopes, cap" : "");
         put_row(m, &c, label, json, false, out);
     }
+}
+
+static void put_others(const struct matrix *m, bool json, FILE *out)
+{
+    static const struct ech_case rows[] = {
+        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_BF16, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_Q8, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_CONVERT, .y_type = ECH_A_F16, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_NORM, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_NORM, .kind = ECH_NORM_RMS, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_NORM, .y_type = ECH_A_Q8, .rows = 2, .inner = 5, .flags = ECH_CASE_ALSO},
+        {.op = ECH_CASE_EMBED, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_POOL, .sequences = 1, .lengths = {2}, .inner = 5},
+        {.op = ECH_CASE_GATE, .act = ECH_ACT_SILU, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_ROTARY, .rows = 2, .outputs = 3, .heads = 1, .head_dim = 4, .rotary = 4},
+        {.op = ECH_CASE_TOPK, .rows = 2, .outputs = 2, .inner = 5},
+        {.op = ECH_CASE_ACTIVATE, .act = ECH_ACT_GELU, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_SOFTMAX, .rows = 2, .inner = 5},
+        {.op = ECH_CASE_LOG_SOFTMAX, .rows = 2, .inner = 5}};
+    char label[96];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct ech_case *c = &rows[i];
         snprintf(label, sizeof label, "%s%s%s", ech_case_op_name(c->op),
@@ -147,7 +160,9 @@ void ech_print_support(bool json, FILE *out)
     collect(&m);
     if (json) {
         fputs("{\"support\": [\n", out);
-        put_rows(&m, true, out);
+        put_products(&m, true, out);
+        put_attentions(&m, true, out);
+        put_others(&m, true, out);
         fputs("\n  ]}\n", out);
         return;
     }
@@ -158,7 +173,9 @@ void ech_print_support(bool json, FILE *out)
     for (int i = 0; i < m.count; i++)
         fputs("---|", out);
     fputs("\n", out);
-    put_rows(&m, false, out);
+    put_products(&m, false, out);
+    put_attentions(&m, false, out);
+    put_others(&m, false, out);
     fputs("\nProducts name their numerics class: equal names, equal bits.\n", out);
     for (int i = 0; i < m.count; i++)
         if (m.ops[i]->available())

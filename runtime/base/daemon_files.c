@@ -19,11 +19,6 @@
 /* Clocks of files and of processes are compared with this much doubt. */
 #define DOUBT_S 5
 
-static bool is_own_folder(const char *path, struct stat *st)
-{
-    return lstat(path, st) == 0 && S_ISDIR(st->st_mode) && st->st_uid == geteuid();
-}
-
 /* The process that the folder belongs to, by the name of what PMIx keeps in it ("pmix_dstor_ds21_<pid>"); 0:
  * none. */
 static pid_t owner_of(const char *folder)
@@ -55,7 +50,7 @@ static bool started_ago(pid_t pid, double *ago)
 static bool is_left(const char *folder)
 {
     struct stat st;
-    if (!is_own_folder(folder, &st))
+    if (!ech_is_own_folder(folder, &st))
         return false;
     double made_ago = difftime(time(NULL), st.st_mtime);
     pid_t owner = owner_of(folder);
@@ -73,7 +68,7 @@ static int sweep_host(const char *top)
     struct stat st;
     struct dirent *entry;
     int removed = 0;
-    DIR *dir = is_own_folder(top, &st) ? opendir(top) : NULL;
+    DIR *dir = ech_is_own_folder(top, &st) ? opendir(top) : NULL;
     while (dir && (entry = readdir(dir))) {
         char path[1200];
         snprintf(path, sizeof path, "%.800s/%.255s", top, entry->d_name);

@@ -208,6 +208,11 @@ int64_t ech_file_size(const char *path, struct ech_err *err)
     return st.st_size;
 }
 
+bool ech_is_own_folder(const char *path, struct stat *out)
+{
+    return lstat(path, out) == 0 && S_ISDIR(out->st_mode) && out->st_uid == geteuid();
+}
+
 bool ech_path_exists(const char *path)
 {
     struct stat st;

@@ -27,6 +27,9 @@ int ech_mkdir_all(const char *path, struct ech_err *err);
 int ech_remove_all(const char *path, struct ech_err *err);
 int64_t ech_file_size(const char *path, struct ech_err *err); /* -1 on error */
 bool ech_path_exists(const char *path);
+/* A folder, no link to one, that belongs to this user; *out is its state. */
+struct stat;
+bool ech_is_own_folder(const char *path, struct stat *out);
 /* Whole file, NUL-terminated; refused above `most` bytes. Owner: caller, ech_free. */
 int ech_read_file(const char *path, size_t most, char **data, size_t *bytes, struct ech_err *err);
 /* Write PATH.tmp, fsync, rename over PATH, fsync the folder. */

@@ -91,11 +91,6 @@ int ech_nodedir_create(struct ech_nodedir *dir, struct ech_err *err)
                           roots[0]);
 }
 
-static bool is_own_folder(const char *path, struct stat *st)
-{
-    return lstat(path, st) == 0 && S_ISDIR(st->st_mode) && st->st_uid == geteuid();
-}
-
 void ech_nodedir_unfinished(const char *path)
 {
     const char *folder = getenv(ECH_NODEDIR_ENV);
@@ -114,7 +109,7 @@ static void remove_half_made(const char *folder)
     snprintf(note, sizeof note, "%.600s/" HALF, folder);
     if (access(note, F_OK) != 0 || ech_read_file(note, 8300, &path, NULL, NULL) != ECH_OK)
         return;
-    if (path[0] == '/' && strstr(ech_path_base(path), ".partial-") && is_own_folder(path, &st))
+    if (path[0] == '/' && strstr(ech_path_base(path), ".partial-") && ech_is_own_folder(path, &st))
         ech_remove_all(path, NULL);
     ech_free(path);
 }
@@ -139,7 +134,7 @@ static bool is_stale(const char *path, int *lock)
 {
     struct stat st;
     *lock = -1;
-    if (!is_own_folder(path, &st))
+    if (!ech_is_own_folder(path, &st))
         return false;
     const char *name = has_file(path, LAUNCHER) ? LAUNCHER : has_file(path, RANKS) ? RANKS : NULL;
     if (name)
@@ -199,7 +194,7 @@ int ech_nodedir_join(const char *path, bool *first, struct ech_err *err)
     for (int tries = 0; lock < 0 && tries < 5; tries++) { /* an earlier rank's death may remove it just now */
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
             return ech_fail_errno(err, ECH_UNAVAILABLE, errno, "cannot make %s for shared memory", path);
-        if (!is_own_folder(path, &st))
+        if (!ech_is_own_folder(path, &st))
             return ech_fail(err, ECH_UNAVAILABLE, "%s is not a folder of this user", path);
         if (has_file(path, LAUNCHER))
             return ECH_OK;

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define TICK_S 1.0 /* the nodes' silence is looked at so often */
+#define AWAIT_PART 8   /* of the deadline: leaders report some ten times a second */
+#define TICK_S     1.0 /* the nodes' silence is looked at so often */
 
 struct node {
     struct ech_rowset held; /* granted, not known to be safe */
@@ -258,13 +259,23 @@ static int take_new_leader(struct ech_coord *c, const struct ech_report *r, stru
     return code;
 }
 
-static void next_state(struct ech_coord *c, const struct ech_report *r)
+/* A node that has been silent for a while is awaited before the job is done: once it is, all go on to steps
+ * that need every rank which is not known to be dead. */
+static bool awaits_node(const struct ech_coord *c, double now)
+{
+    for (int n = 0; n < c->nodes_count; n++)
+        if (c->nodes[n].alive && now - c->nodes[n].heard > c->deadline / AWAIT_PART)
+            return true;
+    return false;
+}
+
+static void next_state(struct ech_coord *c, double now, const struct ech_report *r)
 {
     if (c->state != ECH_STATE_RUN)
         return;
     if (c->errors > c->max_errors || r->failed) /* before DONE: the last rows may be the ones too many */
         c->state = ECH_STATE_FAIL;
-    else if (c->done.rows == c->rows)
+    else if (c->done.rows == c->rows && !awaits_node(c, now))
         c->state = ECH_STATE_DONE;
     else if (r->stop)
         c->state = ECH_STATE_STOP;
@@ -296,7 +307,7 @@ int ech_coord_report(struct ech_coord *c, double now, const struct ech_report *r
             code = mark_done(c, r->node, &r->done[i], err);
         for (int i = 0; !code && i < r->dead_count; i++)
             code = kill_rank(c, r->dead[i], err);
-        next_state(c, r);
+        next_state(c, now, r);
         if (!code && c->state == ECH_STATE_RUN)
             code = grant(c, r, reply, err);
         if (!code && c->state == ECH_STATE_RUN && r->idle && !reply->grants_count && !c->equal &&

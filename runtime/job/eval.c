@@ -12,7 +12,9 @@
 #include <string.h>
 
 /* The settings a score was made with, in sacrebleu's own words. */
-#define SACREBLEU "2.6.0"
+#define SACREBLEU      "2.6.0"
+#define BLEU_SIGNATURE "nrefs:%d|case:mixed|eff:no|tok:13a|smooth:exp|version:" SACREBLEU
+#define CHRF_SIGNATURE "nrefs:%d|case:mixed|eff:yes|nc:6|nw:0|space:no|version:" SACREBLEU
 
 struct sides {
     struct ech_eval_lines *hypothesis, *references[ECH_REFERENCES_MOST];
@@ -76,8 +78,8 @@ static void print_human(const struct ech_metrics *m, int references, struct ech_
     ech_str_addf(out, "chrF  %.2f\nlines %lld\n", c.score, (long long)ech_metrics_lines(m));
     ech_str_addf(out,
                  "signatures, as sacrebleu's:\n"
-                 "  BLEU  nrefs:%d|case:mixed|eff:no|tok:13a|smooth:exp|version:" SACREBLEU "\n"
-                 "  chrF  nrefs:%d|case:mixed|eff:yes|nc:6|nw:0|space:no|version:" SACREBLEU "\n",
+                 "  BLEU  " BLEU_SIGNATURE "\n"
+                 "  chrF  " CHRF_SIGNATURE "\n",
                  references, references);
 }
 
@@ -91,9 +93,9 @@ static void print_json(const struct ech_metrics *m, int references, struct ech_s
     ech_str_addf(out, "\"bp\":%.6f,\"hyp_len\":%lld,\"ref_len\":%lld,", b.brevity,
                  (long long)b.hypothesis_tokens, (long long)b.reference_tokens);
     ech_str_addf(out,
-                 "\"signature\":\"nrefs:%d|case:mixed|eff:no|tok:13a|smooth:exp|version:" SACREBLEU "\"},"
+                 "\"signature\":\"" BLEU_SIGNATURE "\"},"
                  "\"chrf\":{\"score\":%.6f,"
-                 "\"signature\":\"nrefs:%d|case:mixed|eff:yes|nc:6|nw:0|space:no|version:" SACREBLEU "\"}}\n",
+                 "\"signature\":\"" CHRF_SIGNATURE "\"}}\n",
                  references, c.score, references);
 }
 

@@ -19,6 +19,21 @@ MODELS = os.environ.get("ECH_TEST_MODELS", "models")
 WORDS = "wood stone river light engine paper signal forest copper window winter market harbour letter garden".split()
 
 
+def lacks(peers=False):
+    """Says what a test misses here. Else the environment is ready for mpirun."""
+    try:
+        if peers:
+            import h5py, numpy
+    except ImportError:
+        print("SKIP python peers: h5py and numpy are not there", file=sys.stderr)
+        return True
+    if not os.path.exists(f"{MODELS}/all-MiniLM-L6-v2/model.safetensors"):
+        print("SKIP data: all-MiniLM-L6-v2 is not there (ci/get-model)", file=sys.stderr)
+        return True
+    os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    return False
+
+
 def texts(rows):
     r = random.Random(7)
     return [" ".join(r.choice(WORDS) for _ in range(r.randint(1, 40))) for _ in range(rows)]
@@ -247,10 +262,8 @@ def main():
     p.add_argument("--rows", type=int, default=3000)
     p.add_argument("--hosts", type=int, default=1 if hosts.refused() else 3)
     a = p.parse_args()
-    if not os.path.exists(f"{MODELS}/all-MiniLM-L6-v2/model.safetensors"):
-        print("SKIP data: all-MiniLM-L6-v2 is not there (ci/get-model)", file=sys.stderr)
+    if lacks():
         return 77
-    os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     if a.hosts > 1:
         hosts.enter()
     where, began = pathlib.Path.cwd() / "fault", time.time()

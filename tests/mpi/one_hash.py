@@ -64,11 +64,9 @@ def main():
     p.add_argument("--every", type=int, default=96)
     p.add_argument("--full", action="store_true")
     a = p.parse_args()
-    if not os.path.exists(f"{loop.MODELS}/all-MiniLM-L6-v2/model.safetensors"):
-        print("SKIP data: all-MiniLM-L6-v2 is not there (ci/get-model)", file=sys.stderr)
+    if loop.lacks():
         return 77
     docs = documents(16 if a.full else a.every)
-    os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     where = pathlib.Path.cwd() / "hash"
     where.mkdir()
     (where / "docs.jsonl").write_text("".join(json.dumps(d) + "\n" for d in docs))

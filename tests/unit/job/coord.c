@@ -147,13 +147,46 @@ static void an_idle_node_copies_from_the_slowest(void **state)
     fast.done_count = 0;
     ech_coord_report(c, 2, &fast, &reply, NULL);
     assert_int_equal(reply.grants_count, 0); /* never a second time */
-    slow.done = &done[0];                    /* the slow one's copy, late: counted once */
+    struct ech_report third = asks(2);
+    ech_coord_report(c, 3, &third, &reply, NULL);
+    slow.done = &done[0]; /* the slow one's copy, late: counted once */
     slow.done_count = 2;
     ech_coord_report(c, 3, &slow, &reply, NULL);
     assert_int_equal(reply.state, ECH_STATE_DONE);
     assert_int_equal(ech_coord_errors(c), 2);
     assert_int_equal(ech_coord_tokens(c), 1000);
     ech_coord_destroy(c);
+}
+
+/* All rows are done, one of the nodes has stopped before: what comes next needs every rank that lives. */
+static void a_silent_node_is_awaited_before_the_end(void **state)
+{
+    (void)state;
+    for (int wakes = 0; wakes < 2; wakes++) {
+        struct ech_coord *c = open_coord(10, NULL, false);
+        struct ech_reply reply;
+        struct ech_report r = asks(0), other = asks(2);
+        ech_coord_report(c, 0, &r, &reply, NULL);
+        r.done = (struct ech_spooled[]){{0, 10, 0, 10}};
+        r.done_count = 1;
+        ech_coord_report(c, 2, &r, &reply, NULL);
+        r.done_count = 0;
+        ech_coord_report(c, 2, &other, &reply, NULL);
+        assert_int_equal(reply.state, ECH_STATE_RUN); /* node 1 has said nothing for 2 s */
+        if (wakes) {
+            struct ech_report late = asks(1);
+            ech_coord_report(c, 2.1, &late, &reply, NULL);
+        } else {
+            ech_coord_report(c, 10, &other, &reply, NULL);
+            ech_coord_report(c, 10, &r, &reply, NULL);
+            assert_int_equal(reply.state, ECH_STATE_RUN);
+            assert_int_equal(ech_coord_tick(c, 10.5, NULL), 0);
+            ech_coord_report(c, 10.5, &r, &reply, NULL);
+            assert_true(reply.dead_count == 1 && reply.dead[0] == 1);
+        }
+        assert_int_equal(reply.state, ECH_STATE_DONE);
+        ech_coord_destroy(c);
+    }
 }
 
 static void states_follow_stop_failure_and_bad_rows(void **state)
@@ -360,6 +393,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(rows_done_before_are_not_granted),
     cmocka_unit_test(a_silent_nodes_rows_are_granted_again),
     cmocka_unit_test(an_idle_node_copies_from_the_slowest),
+    cmocka_unit_test(a_silent_node_is_awaited_before_the_end),
     cmocka_unit_test(states_follow_stop_failure_and_bad_rows),
     cmocka_unit_test(the_dead_of_an_earlier_round_stay_dead),
     cmocka_unit_test(equal_gives_each_its_part_and_balances_what_comes_back),

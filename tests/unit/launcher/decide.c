@@ -180,6 +180,24 @@ static void peers(void **state)
     assert_int_equal(ech_peers_of(-1), -1);
 }
 
+static void nodes_without_ranks(void **state)
+{
+    (void)state;
+    struct ech_rank_view ranks[] = {{.seen = true, .node = 0},
+                                    {.seen = true, .node = 1, .dead = true},
+                                    {.seen = true, .node = 1},
+                                    {.seen = true, .node = 2, .dead = true},
+                                    {.seen = true, .node = 2, .ended = true},
+                                    {.seen = false, .node = 0},
+                                    {.seen = true, .node = 99}};
+    struct ech_run_view view = {.ranks = ranks, .rank_count = 7};
+    assert_int_equal(ech_nodes_without_ranks(&view), 1);
+    ranks[2].dead = true;
+    assert_int_equal(ech_nodes_without_ranks(&view), 2);
+    view.rank_count = 0;
+    assert_int_equal(ech_nodes_without_ranks(&view), 0);
+}
+
 static void ending(void **state)
 {
     (void)state;
@@ -415,10 +433,10 @@ static void verb_table(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(cores),      cmocka_unit_test(layout),          cmocka_unit_test(command),
-    cmocka_unit_test(ending),     cmocka_unit_test(outcome),         cmocka_unit_test(sweep),
-    cmocka_unit_test(lost_ranks), cmocka_unit_test(peers),           cmocka_unit_test(tail),
-    cmocka_unit_test(same_job),   cmocka_unit_test(run_directories), cmocka_unit_test(merged_logs),
-    cmocka_unit_test(verb_table), cmocka_unit_test(origins),
+    cmocka_unit_test(cores),       cmocka_unit_test(layout),     cmocka_unit_test(command),
+    cmocka_unit_test(ending),      cmocka_unit_test(outcome),    cmocka_unit_test(sweep),
+    cmocka_unit_test(lost_ranks),  cmocka_unit_test(peers),      cmocka_unit_test(nodes_without_ranks),
+    cmocka_unit_test(tail),        cmocka_unit_test(same_job),   cmocka_unit_test(run_directories),
+    cmocka_unit_test(merged_logs), cmocka_unit_test(verb_table), cmocka_unit_test(origins),
 };
 ECH_TEST_MAIN(tests)
