@@ -103,8 +103,8 @@ static const struct ech_field tail[] = {
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
      .affects = true, .doc = "What products compute in; auto: f32 where the weights allow it"},
-    {"precision.kv", ECH_F_CHOICE, AT(precision.kv), .fallback = "auto", .choices = kv_choices, .affects = true,
-     .doc = "How kinds that write keep keys and values; auto: f32"},
+    {"precision.kv", ECH_F_CHOICE, AT(precision.kv), .fallback = "auto", .choices = kv_choices,
+     .affects = true, .doc = "How kinds that write keep keys and values; auto: f32"},
     {"numerics", ECH_F_CHOICE, AT(numerics), .fallback = "strict", .choices = numerics_choices,
      .affects = true,
      .doc = "strict: all ranks compute the same bits; mixed: each row says in column numerics how it was "
@@ -162,7 +162,6 @@ static const struct {
     {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
     {"cluster", NULL, "a cluster file is named on the command line: --cluster C.yaml"},
     {"output.exists", "append", "exists append comes in a later version"},
-    {"kind", "classify", "kind classify comes in a later version"},
     {"kind", "recommend", "kind recommend comes in a later version"},
     {"kind", "run", "kind run comes in a later version"},
 };
