@@ -23,7 +23,7 @@ struct ech_kind {
     size_t options_bytes;                           /* of the struct that the fields fill */
     bool needs_input;                               /* input.dataset is required */
     bool needs_model;
-    bool as_stored;   /* precision that is not given is that of the model's files */
+    bool as_stored;   /* of language models: precision not given is that of the files, precision.kv applies */
     bool splits;      /* its model can run on several ranks a worker */
     const char *pair; /* option that names the column of a row's second text, or NULL */
 };

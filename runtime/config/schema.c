@@ -223,9 +223,9 @@ const char *ech_schema_word(const char *section, const char *word, const char *k
 {
     if (strcmp(section, "precision") != 0)
         return NULL;
-    if (strcmp(word, "auto") == 0)
-        return "auto";
     const char *compute = ech_precision_compute_of(word);
+    if (strcmp(word, "auto") == 0 || (compute && strcmp(key, "kv") == 0))
+        return "auto";
     return !compute || strcmp(key, "compute") == 0 ? compute : word;
 }
 
