@@ -29,6 +29,7 @@ static const struct folder folders[] = {
     {"modernbert", ENCODER, 1e-5, {"v4"}, {0}},
     {"deberta_v2", ENCODER, 1e-5, {0}, {0}},
     {"nomic_bert", ENCODER, 1e-5, {0}, {0}},
+    {"lora_bert", ENCODER, 1e-5, {0}, {0}},
     {"gpt2", WRITER, 1e-5, {0}, {0}},
     {"gpt_neox", WRITER, 1e-5, {"v4"}, {0}},
     {"opt", WRITER, 1e-5, {0}, {0}},
