@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "config/kinds/classify.h"
 #include "config/kinds/retrieve.h"
 #include "config/each.h"
 #include "config/precision.h"
@@ -284,6 +285,15 @@ static int check_retrieve(struct check *c)
     return ECH_OK;
 }
 
+static int check_classify(struct check *c)
+{
+    const struct ech_classify_options *options = c->job->options;
+    if (options->pair && !ech_column_word(options->pair, strlen(options->pair)))
+        NOTE(c, "options.pair", "options.pair is \"%.60s\", which is not the name of a column",
+             options->pair);
+    return ECH_OK;
+}
+
 static int (*const rules[])(struct check *) = {check_name,   check_input, check_precision, check_cache,
                                                check_device, check_needs, check_workers,   check_places,
                                                check_keep,   check_each,  check_numbers};
@@ -291,7 +301,7 @@ static int (*const rules[])(struct check *) = {check_name,   check_input, check_
 static const struct {
     const char *kind;
     int (*rule)(struct check *);
-} kind_rules[] = {{"retrieve", check_retrieve}};
+} kind_rules[] = {{"retrieve", check_retrieve}, {"classify", check_classify}};
 
 int ech_check_job(struct ech_config *config, struct ech_problems *problems, struct ech_err *err)
 {

@@ -55,6 +55,7 @@ static const struct {
     TEST(attention_team),
     TEST(combine),
     TEST(ssru),
+    TEST(relative),
     TEST(norm_parts),
     TEST(attention_cache),
     TEST(faults),
