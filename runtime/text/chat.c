@@ -149,7 +149,9 @@ static void read_mistral(const char *text, struct ech_chat_style *s)
         has(text, "eos_token + ' '") || has(text, "eos_token + \" \"") ? "</s> " : "</s>";
     if (quoted(text, "[SYSTEM_PROMPT] ", ""))
         s->before[ECH_ROLE_SYSTEM] = "[SYSTEM_PROMPT] ";
-    s->joined_last = s->joined && has(text, "loop.last");
+    s->joined_last = s->joined && has(text, "loop.last and system_message");
+    if (has(text, "|trim + eos_token"))
+        s->trims |= ASSISTANT;
 }
 
 /* Is a new line written behind the end of a turn? */

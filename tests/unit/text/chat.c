@@ -154,10 +154,12 @@ static void spellings(void **state)
         {"{{ ' [INST] ' + s + '\\n\\n' + message['content'] + ' [/INST]' }}{{ ' ' + message['content'] + "
          "eos_token }}",
          " [INST]  Be brief. \n\n Hi.  [/INST]  Yo. </s> [INST]  Bye.  [/INST]"},
-        {"{% if loop.last %}{{ \"[INST] \" + s + \"\\n\\n\" }}{% endif %}{{ c + \"[/INST]\" }}"
-         "{{ \" \" + message[\"content\"] + eos_token }}",
-         "[INST]  Hi. [/INST]  Yo. </s>[INST]  Be brief. \n\n Bye. [/INST]"},
-        {"{% if loop.last %}{{ '[INST]' + s + '\\n\\n' }}{% endif %}{{ c + '[/INST]' }}{{ c + eos_token }}",
+        {"{% if loop.last and system_message %}{{ \"[INST] \" + s + \"\\n\\n\" }}{% endif %}{{ c + "
+         "\"[/INST]\" }}"
+         "{{ \" \" + message[\"content\"]|trim + eos_token }}",
+         "[INST]  Hi. [/INST] Yo.</s>[INST]  Be brief. \n\n Bye. [/INST]"},
+        {"{% if loop.last and system_message %}{{ '[INST]' + s + '\\n\\n' }}{% endif %}{{ c + '[/INST]' }}{{ "
+         "c + eos_token }}",
          "[INST] Hi. [/INST] Yo. </s>[INST] Be brief. \n\n Bye. [/INST]"},
         {"{{ '[SYSTEM_PROMPT] ' + s + '[/SYSTEM_PROMPT]' }}{{ '[INST] ' + c + '[/INST]' }}{{ ' ' + message + "
          "eos_token }}",
