@@ -84,6 +84,13 @@ static int check_precision(struct check *c)
     return ECH_OK;
 }
 
+static int check_cache(struct check *c)
+{
+    if (c->job->precision.kv && !c->job->kind->as_stored)
+        NOTE(c, "precision.kv", "precision.kv: kind %s keeps no keys and values", c->job->kind->name);
+    return ECH_OK;
+}
+
 /* A device and a backend that do not go together; device cuda alone means its backend. */
 static int check_device(struct check *c)
 {
@@ -277,9 +284,9 @@ static int check_retrieve(struct check *c)
     return ECH_OK;
 }
 
-static int (*const rules[])(struct check *) = {check_name,  check_input,   check_precision, check_device,
-                                               check_needs, check_workers, check_places,    check_keep,
-                                               check_each,  check_numbers};
+static int (*const rules[])(struct check *) = {check_name,   check_input, check_precision, check_cache,
+                                               check_device, check_needs, check_workers,   check_places,
+                                               check_keep,   check_each,  check_numbers};
 
 static const struct {
     const char *kind;

@@ -23,8 +23,8 @@ struct ech_kind {
     size_t options_bytes;                           /* of the struct that the fields fill */
     bool needs_input;                               /* input.dataset is required */
     bool needs_model;
-    bool as_stored; /* precision that is not given is that of the model's files */
-    bool splits; /* its model can run on several ranks a worker */
+    bool as_stored; /* of language models: precision not given is that of the files, precision.kv applies */
+    bool splits;    /* its model can run on several ranks a worker */
 };
 
 /* NULL-terminated. */

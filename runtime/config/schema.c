@@ -103,8 +103,8 @@ static const struct ech_field tail[] = {
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
      .affects = true, .doc = "What products compute in; auto: f32 where the weights allow it"},
-    {"precision.kv", ECH_F_CHOICE, AT(precision.kv), .fallback = "auto", .choices = kv_choices, .affects = true,
-     .doc = "How kinds that write keep keys and values; auto: f32"},
+    {"precision.kv", ECH_F_CHOICE, AT(precision.kv), .fallback = "auto", .choices = kv_choices,
+     .affects = true, .doc = "How kinds that write keep keys and values; auto: f32"},
     {"numerics", ECH_F_CHOICE, AT(numerics), .fallback = "strict", .choices = numerics_choices,
      .affects = true,
      .doc = "strict: all ranks compute the same bits; mixed: each row says in column numerics how it was "
@@ -224,9 +224,9 @@ const char *ech_schema_word(const char *section, const char *word, const char *k
 {
     if (strcmp(section, "precision") != 0)
         return NULL;
-    if (strcmp(word, "auto") == 0)
-        return "auto";
     const char *compute = ech_precision_compute_of(word);
+    if (strcmp(word, "auto") == 0 || (compute && strcmp(key, "kv") == 0))
+        return "auto";
     return !compute || strcmp(key, "compute") == 0 ? compute : word;
 }
 

@@ -21,7 +21,7 @@ struct ech_generator_rules {
 };
 
 struct ech_generator_options {
-    struct ech_lm *decoder;           /* started; borrowed: nobody else steps it */
+    struct ech_lm *decoder;                /* started; borrowed: nobody else steps it */
     const struct ech_tokenizer *tokenizer; /* for stop strings; NULL where there are none */
     const char *const *stops;              /* NULL-terminated, or NULL; borrowed */
     struct ech_generator_rules rules;

@@ -90,8 +90,8 @@ static enum ech_stype stored_type(const struct ech_lm *d)
     return ECH_ST_F32;
 }
 
-static int choose_precision(struct ech_lm *d, const struct ech_lm_options *o,
-                            struct ech_packing_options *p, struct ech_err *err)
+static int choose_precision(struct ech_lm *d, const struct ech_lm_options *o, struct ech_packing_options *p,
+                            struct ech_err *err)
 {
     bool stored = !o->weights || strcmp(o->weights, "auto") == 0;
     const char *weights = o->weights, *compute = o->compute;

@@ -1,6 +1,6 @@
-/* A Marian model with a recurrent decoder, its int8 weights as f32: given the reference's own words, the next word
- * is the reference's nearly everywhere. The reference rounds activations to int8 and takes words of a shortlist, so
- * equality is not asked for. */
+/* A Marian model with a recurrent decoder, its int8 weights as f32: given the reference's own words, the next
+ * word is the reference's nearly everywhere. The reference rounds activations to int8 and takes words of a
+ * shortlist, so equality is not asked for. */
 #include "tests/parity/writers.h"
 
 enum { WORDS = 512 };
@@ -67,7 +67,8 @@ static void forced(void **state)
     fprintf(stderr, "%lld of %lld words\n", (long long)same, (long long)all);
     assert_true(all > 4000);
     if (!(same * 100 >= all * 97))
-        fail_msg("%lld of %lld words are the reference's, 97 %% were expected", (long long)same, (long long)all);
+        fail_msg("%lld of %lld words are the reference's, 97 %% were expected", (long long)same,
+                 (long long)all);
     ech_lm_close(lm);
     ech_free(data);
 }
