@@ -8,11 +8,18 @@
  *
  * Values. INT8: an output's weights are quantised as a row of x is (ops.h, Q8). INT4: scale = (the element of
  * largest magnitude, the first of equals) / -8 as f16, value = round to even(w / scale) in [-8, 7]; 0 where
- * the scale is 0 or not finite: in the latter case every result of that output is NaN. */
+ * the scale is 0 or not finite: in the latter case every result of that output is NaN. ECH_W_S8: values and
+ * scale as they are. */
 #ifndef ECH_KERNELS_PANELS_INT_H
 #define ECH_KERNELS_PANELS_INT_H
 
 #include "kernels/panels.h"
+
+/* Where the scales of ECH_W_S8 begin, in bytes. */
+static inline size_t ech_s8_scales(int64_t n, int64_t k)
+{
+    return ((size_t)n * (size_t)k + 3) / 4 * 4;
+}
 
 enum { ECH_INT4_GROUP = 32, ECH_INT4_WORDS = 72 }; /* elements of k; words of 16 outputs */
 
