@@ -276,8 +276,9 @@ static void unknown_and_later(void **state)
     load_bad(BASIC "resources: 3\n", 5, 1, "resources is a value, a map of keys was expected");
     load_bad(BASIC "balance: {policy: adptive}\n", 5, 11,
              "balance.policy is \"adptive\", one of adaptive, equal was expected (did you mean adaptive?)");
-    load_bad("kind: embde\nmodel: m\n", 1, 1,
-             "one of embed, retrieve, generate, translate, score, classify was expected (did you mean embed?)");
+    load_bad(
+        "kind: embde\nmodel: m\n", 1, 1,
+        "one of embed, retrieve, generate, translate, score, classify was expected (did you mean embed?)");
     load_bad("model: m\noutput: {dataset: b}\n", 1, 1, "kind is missing");
     load_bad("kind: embed\nmodel: m\ninput: {dataset: a}\noutput: {keep: []}\n", 4, 1,
              "output.dataset is missing");
