@@ -250,7 +250,37 @@ def files():
             fail("files", f"status {p.returncode} ({status}), /{says}/ was expected", p)
 
 
-CASES = [texts, stops, half_letter, template, prefix, chat, messages, scores, completions, choices, bad_rows, keys, files]
+def memory():
+    p, _ = run("memory", ["a"], options={"max_tokens": 2}, resources={"memory": "1MiB"})
+    if p.returncode != 69 or "needs" not in p.stderr or "a smaller options.context" not in p.stderr:
+        fail("memory", "status 69 and what would do were expected", p)
+
+
+def examples():
+    """The files of configs/, with small models in place of those they name."""
+    configs = TESTS.parent / "configs"
+    (W / "examples.jsonl").write_text(json.dumps({"id": 1, "text": "a"}) + "\n")
+    (W / "examples-choice.jsonl").write_text(json.dumps({"text": json.dumps({"prompt": "a", "choices": ["x", "b"]})}) + "\n")
+    for name in ("examples", "examples-choice"):
+        if call("data", "import", W / f"{name}.jsonl", W / name).returncode:
+            fail("examples", "import")
+    gguf = writers.counter_gguf(W / "counter.gguf")
+    models = {"generate": (gguf, "examples", "text", "t"), "chat": (chat_folder("examples-model", CHATML), "examples", "text", "!"),
+              "score": (gguf, "examples-choice", "choice", 1)}
+    for name, (model, source, column, want) in models.items():
+        p = call("run", configs / f"{name}.yaml", "--ranks", "1", "--set", f"model={model}", "--set", f"input.dataset={W}/{source}", "--set",
+                 f"output.dataset={W}/{name}-example", "--set", f"runs={W}/{name}-runs", *(["--set", "options.max_tokens=1"] if want != 1 else []))
+        if p.returncode:
+            fail(f"examples {name}", "run", p)
+        call("data", "export", W / f"{name}-example", W / f"{name}-example.jsonl")
+        equal(f"examples {name}", json.loads((W / f"{name}-example.jsonl").read_text())[column], want)
+    for name in ("translate", "translate-ct2"):
+        p = call("config", "check", configs / f"{name}.yaml")
+        if p.returncode:
+            fail(f"examples {name}", "check", p)
+
+
+CASES = [texts, stops, half_letter, template, prefix, chat, messages, scores, completions, choices, bad_rows, keys, files, memory, examples]
 
 
 def main():
