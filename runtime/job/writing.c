@@ -35,8 +35,9 @@ static int load_decoder(const struct ech_stream_env *env, const struct ech_write
         .kv = kv[env->job->precision.kv],
         .device = env->device,
         .threads = env->threads,
-        .cache_bytes = env->memory > 0 ? ech_min64(cache_default, env->memory / 2) : cache_default,
-        .cache_least = env->memory == 0,
+        .cache_bytes =
+            env->memory > 0 ? ech_min64(cache_default, ech_max64(env->memory / 2, 1)) : cache_default,
+        .cache_least = true,
         .context = o->context,
         .step_tokens = STEP_TOKENS,
         .sequences = w->sequences,
