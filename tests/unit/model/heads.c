@@ -2,6 +2,7 @@
  * refused by name; a row's bits depend on the row alone; pairs. */
 #include "tests/unit/model/fixture.h"
 
+#include "base/fault.h"
 #include "model/engine.h"
 #include "model/heads.h"
 
@@ -277,8 +278,45 @@ static void acts(void **state)
     expect(ech_spec_read_pooler("config.json", &spec, &err), ECH_CONFIG, &err, "type electra have no pooler");
 }
 
+/* One failure at every place that can fail, over opening, a pair, closing: an error, nothing lost. */
+static int whole_life(struct ech_err *err)
+{
+    static const uint64_t at[] = {0, 11, 12};
+    struct ech_engine *engine = NULL;
+    struct ech_batch *batch = NULL;
+    struct ech_engine_options o = plain;
+    o.backend = "ref_exact";
+    o.classes = true;
+    int code = ech_engine_open(&o, &engine, err);
+    if (code == ECH_OK)
+        code = ech_engine_prepare_pairs(engine, (const unsigned char *)texts, at, 1, &batch, err);
+    if (code == ECH_OK)
+        ech_batch_destroy(batch);
+    ech_engine_close(engine);
+    return code;
+}
+
+static void faults(void **state)
+{
+    (void)state;
+    bool fired = true;
+    int64_t n = 1;
+    put_headed(HEADED(ROW, ""));
+    put_pair_template();
+    for (; fired; n = n < 200 ? n + 1 : n * 13 / 10) {
+        struct ech_err err = ECH_ERR_NONE;
+        ech_fault_arm(-1, n);
+        int code = whole_life(&err);
+        fired = ech_fault_fired();
+        ech_fault_arm(-1, 0);
+        if (fired != (code != ECH_OK) || (fired && !err.text[0]))
+            fail_msg("fault %lld: status %d, \"%s\"", (long long)n, code, err.text);
+    }
+    assert_true(n > 30);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(rows),    cmocka_unit_test(tokens), cmocka_unit_test(pairs),
-    cmocka_unit_test(refused), cmocka_unit_test(acts),
+    cmocka_unit_test(refused), cmocka_unit_test(acts),   cmocka_unit_test(faults),
 };
 ECH_TEST_MAIN(tests)
