@@ -15,12 +15,6 @@
 
 #include "kernels/panels.h"
 
-/* Where the scales of ECH_W_S8 begin, in bytes. */
-static inline size_t ech_s8_scales(int64_t n, int64_t k)
-{
-    return ((size_t)n * (size_t)k + 3) / 4 * 4;
-}
-
 enum { ECH_INT4_GROUP = 32, ECH_INT4_WORDS = 72 }; /* elements of k; words of 16 outputs */
 
 /* A group of one output: the f16 scale, and values + 8. */

@@ -99,7 +99,7 @@ static inline float q8_fixed(const float *x, int64_t cols, float multiplier, uin
     const float found = v16_largest_magnitude(most[0]);
     if (!isfinite(found))
         memset(y, 128, (size_t)ech_q8_stride(cols));
-    return isfinite(found) ? 1.0f / multiplier : found;
+    return isfinite(found) ? 1.0f : found;
 }
 
 /* `scale` is written for Q8 only. */

@@ -24,7 +24,7 @@ static float int8_scale(const struct ech_linear_args *a, int64_t row, float *by)
     *by = a->x_multiplier > 0 ? a->x_multiplier : 127.0f / most;
     *by = flat || !isfinite(most) ? 0.0f : *by;
     if (a->x_multiplier > 0 && isfinite(most))
-        return 1.0f / a->x_multiplier;
+        return 1.0f;
     return flat ? 0.0f : a->x_multiplier > 0 ? most : most / 127.0f;
 }
 

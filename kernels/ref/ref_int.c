@@ -78,7 +78,7 @@ static float scale_of_x(const struct ech_linear_args *a, const float *x, int64_t
     if (a->x_multiplier == 0)
         return own;
     *by = isfinite(own) ? a->x_multiplier : 0;
-    return isfinite(own) ? 1 / a->x_multiplier : own;
+    return isfinite(own) ? 1 : own;
 }
 
 double ech_ref_int_dot(const struct ech_linear_args *a, int64_t row, int64_t output)

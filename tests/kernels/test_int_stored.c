@@ -43,7 +43,7 @@ static float expected(const struct stored *s, const float *x, int64_t j, float m
         value = value > 127 ? 127 : value < -127 ? -127 : value;
         sum += (int64_t)rintf(value) * (signed char)s->at[j * s->k + i];
     }
-    return fmaf((float)sum, (1 / multiplier) * stored_scale(s, j), bias);
+    return fmaf((float)sum, stored_scale(s, j), bias);
 }
 
 static struct ech_linear_args arguments(const struct matrix *x, const struct stored *s, const void *packed,
