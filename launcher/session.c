@@ -136,7 +136,7 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     }
     ech_argv_add_all(&env, l->session->settings);
     if (l->session->srun)
-        ech_srun_settings(l->shm.path, &env);
+        ech_srun_settings(l->shm.path, l->session->hosts_file, &env);
     ech_argv_init(&argv);
     ech_session_command(l->session, l->shm.path, &argv);
     int code = ech_argv_check(&argv, err);
