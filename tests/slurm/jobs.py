@@ -76,6 +76,12 @@ def test_submit(lab):
     lab.wait_state(job, "COMPLETED")
     assert "2 node(s): n[1-2]" in c.log(run), c.log(run)
     assert "#SBATCH --no-kill" in open(run + "/submit.sh").read()
+    c.echelon("cancel", run)
+    assert "Slurm job %s is not in the queue" % job in c.said, c.said
+    (run, job), = c.submit("--set", "output.dataset=out/w", "--set", "slurm=[hold]")
+    assert c.status(run)["slurm"]["state"] == "PENDING", c.status(run)  # also within the time of a kept answer
+    c.echelon("cancel", run)
+    lab.wait_state(job, "CANCELLED")
 
 
 def test_partition(lab):
