@@ -17,8 +17,8 @@ static const struct ech_field options[] = {
      .doc = "Tokens of a row; auto: the model's limit"},
     {"options.on_long", ECH_F_CHOICE, AT(on_long), .fallback = "truncate", .choices = ech_on_long_choices,
      .affects = true, .doc = "What to do with a row that is longer; of a pair the longer text is cut first"},
-    {"options.prefix", ECH_F_STRING, AT(prefix), .affects = true, .example = "query: ",
-     .doc = "Put before each text, of a pair before the first"},
+    {"options.prefix", ECH_F_STRING, AT(prefix), .affects = true,
+     .example = "query: ", .doc = "Put before each text, of a pair before the first"},
     {0},
 };
 
