@@ -76,7 +76,8 @@ int ech_multiply(const struct ech_net *net, struct ech_work *w, int64_t rows, st
                                        .y_type = y.type,
                                        .x_scale = x.scale,
                                        .y_scale = y.scale,
-                                       .w_type = part->type};
+                                       .w_type = part->type,
+                                       .x_multiplier = x.type == ECH_A_F32 ? part->multiplier : 0};
         status = net->ops->linear(w->queue, &args);
         at += part->n;
     }

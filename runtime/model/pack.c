@@ -61,6 +61,80 @@ static void pack_sines(const struct share *p, const struct ech_matrix *m)
         }
 }
 
+/* What a sum of row `row` is multiplied by, as the engine of such files has it. */
+static float kept_scale(const struct ech_matrix_part *part, const struct ech_tensor *t, int64_t row)
+{
+    float scale = ech_tensor_scale(t, row);
+    return 1.0f / (part->multiplier != 0 ? part->multiplier * scale : scale);
+}
+
+/* Integers of all tensors one under the other, then their scales (ops.h, ECH_W_S8). */
+static int pack_kept(const struct share *p, const struct ech_sources *from,
+                     const struct ech_matrix_part *part, struct ech_err *err)
+{
+    size_t all = ech_s8_bytes(from->n, from->k), row = 0;
+    char *bytes = ech_alloc_aligned(all, err);
+    if (!bytes)
+        return ECH_UNAVAILABLE;
+    for (int i = 0; i < from->count; i++) {
+        const struct ech_tensor *t = from->tensor[i];
+        memcpy(bytes + row * (size_t)from->k, t->data, t->bytes);
+        for (int64_t j = 0; j < from->rows[i]; j++, row++) {
+            float scale = kept_scale(part, t, j);
+            memcpy(bytes + ech_s8_scales(from->n, from->k) + row * sizeof scale, &scale, sizeof scale);
+        }
+    }
+    int status = p->ops->linear_pack(part->format, bytes, ECH_W_S8, from->n, from->k, p->base + part->offset,
+                                     p->part, p->parts);
+    ech_free(bytes);
+    return status == ECH_OP_OK
+               ? ECH_OK
+               : ech_fail(err, ECH_BUG, "packing the integers of %s for the backend %s failed",
+                          from->tensor[0]->name, p->ops->name);
+}
+
+static int rows_as_floats(const struct ech_tensor *t, const int32_t *rows, int64_t count, float *out,
+                          struct ech_err *err)
+{
+    int64_t cols = t->shape[1];
+    int code = ECH_OK;
+    for (int64_t i = 0; code == ECH_OK && i < count; i++)
+        code = ech_tensor_to_f32(t, rows[i] * cols, cols, out + i * cols, err);
+    return code;
+}
+
+static void rows_as_bytes(const struct ech_matrix_part *part, const struct ech_tensor *t, const int32_t *rows,
+                          int64_t count, char *out)
+{
+    size_t cols = (size_t)t->shape[1];
+    char *scales = out + ech_s8_scales(count, t->shape[1]);
+    for (int64_t i = 0; i < count; i++) {
+        float scale = kept_scale(part, t, rows[i]);
+        memcpy(out + (size_t)i * cols, t->data + (size_t)rows[i] * cols, cols);
+        memcpy(scales + (size_t)i * sizeof scale, &scale, sizeof scale);
+    }
+}
+
+int ech_pack_rows(const struct ech_ops *ops, const struct ech_matrix_part *part, const struct ech_tensor *t,
+                  const int32_t *rows, int64_t count, void *out, struct ech_err *err)
+{
+    int64_t cols = t->shape[1];
+    size_t bytes = part->kept ? ech_s8_bytes(count, cols) : (size_t)(count * cols) * sizeof(float);
+    void *copy = ech_alloc_aligned(bytes, err);
+    if (!copy)
+        return ECH_UNAVAILABLE;
+    int code = ECH_OK;
+    if (part->kept)
+        rows_as_bytes(part, t, rows, count, copy);
+    else
+        code = rows_as_floats(t, rows, count, copy, err);
+    enum ech_wtype type = part->kept ? ECH_W_S8 : ECH_W_F32;
+    if (code == ECH_OK && ops->linear_pack(part->format, copy, type, count, cols, out, 0, 1) != ECH_OP_OK)
+        code = ech_fail(err, ECH_BUG, "packing rows of %s for the backend %s failed", t->name, ops->name);
+    ech_free(copy);
+    return code;
+}
+
 /* One aligned f32 tensor is packed in place; anything else goes through a widened copy. */
 static int pack_product(const struct share *p, const struct ech_sources *from,
                         const struct ech_matrix_part *part, struct ech_err *err)
@@ -100,7 +174,9 @@ static int pack_matrix(const struct share *p, const struct ech_sources *from, co
                                        .rows = {from->rows[i]},
                                        .n = from->rows[i],
                                        .k = from->k};
-        if (!in_place(&m->part[i]))
+        if (m->part[i].kept)
+            code = pack_kept(p, &one, &m->part[i], err);
+        else if (!in_place(&m->part[i]))
             code = pack_product(p, &one, &m->part[i], err);
         else if (!m->part[i].at)
             code = copy_bytes(p, one.tensor[0], p->base + m->part[i].offset);

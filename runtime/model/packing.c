@@ -91,6 +91,24 @@ static bool usable(const struct plan *p, const struct ech_tensor *t)
             (t->dtype == ECH_ST_F16 && !p->options->narrow && p->options->format == ECH_FMT_F32));
 }
 
+/* Integers that are not rounded anew. */
+static bool keeps(const struct plan *p, const struct ech_sources *from, int i)
+{
+    const struct ech_tensor *t = from->tensor[i];
+    return p->options->format == ECH_FMT_INT8 && t->dtype == ECH_ST_I8 && t->scale_count > 0 &&
+           ech_tensor_in_place(t) && !from->by_head && !from->in_out;
+}
+
+/* Tensors that one product cannot hold: other integers, other scales of the input. */
+static bool differ(const struct plan *p, const struct ech_sources *from)
+{
+    for (int i = 1; i < from->count; i++)
+        if (keeps(p, from, i) != keeps(p, from, 0) ||
+            (keeps(p, from, 0) && from->tensor[i]->input_scale != from->tensor[0]->input_scale))
+            return true;
+    return false;
+}
+
 static enum ech_format format_in_place(const struct plan *p, const struct ech_tensor *t)
 {
     return p->options->narrow && is_block(t) ? ECH_FMT_BLOCK_INT8 : ECH_FMT_BLOCK;
@@ -114,7 +132,7 @@ static struct ech_matrix_part part_in_place(const struct plan *p, const struct e
 static void place_matrix(const struct plan *p, enum ech_packed_piece piece, const struct ech_sources *from,
                          struct ech_matrix *m)
 {
-    bool apart = false;
+    bool apart = differ(p, from);
     (void)piece;
     for (int i = 0; i < from->count; i++)
         apart = apart || (usable(p, from->tensor[i]) && !from->by_head && !from->in_out);
@@ -128,6 +146,8 @@ static void place_matrix(const struct plan *p, enum ech_packed_piece piece, cons
         size_t bytes = p->ops->linear_packed_bytes(p->options->format, n, from->k);
         m->part[i] =
             (struct ech_matrix_part){.format = p->options->format, .n = n, .offset = take(p->packing, bytes)};
+        m->part[i].kept = keeps(p, from, i);
+        m->part[i].multiplier = m->part[i].kept ? from->tensor[i]->input_scale : 0;
     }
 }
 
@@ -293,6 +313,15 @@ const struct ech_matrix *ech_packing_expert(const struct ech_packing *packing, e
                                             int64_t set, int64_t expert)
 {
     return &packing->matrices[index_of(packing, piece, set, expert)];
+}
+
+bool ech_packing_fixed(const struct ech_packing *p)
+{
+    for (size_t i = 0; i < (size_t)count_all(p); i++)
+        for (int part = 0; part < p->matrices[i].parts; part++)
+            if (p->matrices[i].part[part].multiplier != 0)
+                return true;
+    return false;
 }
 
 static bool is_table(size_t index)

@@ -89,6 +89,8 @@ struct ech_matrix_part {
     int64_t n;
     const void *at; /* in the mapped file; NULL: in the segment, at the piece's offset */
     size_t offset;
+    bool kept;        /* INT8: the file's own integers */
+    float multiplier; /* INT8: of the product's input, where the file fixes it; 0: each row has its own */
 };
 enum { ECH_MATRIX_PARTS = 3 };
 struct ech_matrix {
@@ -139,6 +141,12 @@ static inline const void *ech_matrix_at(const struct ech_matrix_part *part, cons
 /* From one head's matrix to the next in RELKEY and RELQUERY. */
 size_t ech_packing_head_bytes(const struct ech_packing *packing, const struct ech_ops *ops,
                               const struct ech_spec *spec);
+/* Does a file fix the scale of some product's input? */
+bool ech_packing_fixed(const struct ech_packing *packing);
+/* `count` rows of a tensor as the matrix of a product for `part`'s format at `out` (64-byte aligned; the
+ * packed size of (count, cols)): the bits of those outputs of the whole. */
+int ech_pack_rows(const struct ech_ops *ops, const struct ech_matrix_part *part, const struct ech_tensor *t,
+                  const int32_t *rows, int64_t count, void *out, struct ech_err *err);
 /* Scratch of the largest product with up to m rows, for a queue of `threads`. */
 size_t ech_packing_workspace(const struct ech_packing *packing, const struct ech_ops *ops, int64_t m,
                              int threads);

@@ -36,19 +36,23 @@ static bool of_one_format(const struct ech_net *net)
     return true;
 }
 
-/* Heads that turn or are normed, gates, recurrent cells and a causal past are f32. */
+/* Heads that turn or are normed, gates, recurrent cells and a causal past are f32; so is all where a file
+ * fixes how products quantise what they take. */
 void ech_net_choose_flow(struct ech_net *net)
 {
     const struct ech_spec *s = &net->spec;
     struct ech_flow flow = *ech_flow_of(net->packing.format);
     bool turns = s->ropes[0].dim || s->ropes[1].dim || s->qk_norm != ECH_QK_NONE;
-    bool all = s->part == ECH_PART_DECODER || s->experts || !of_one_format(net);
+    bool fixed = ech_packing_fixed(&net->packing);
+    bool all = fixed || s->part == ECH_PART_DECODER || s->experts || !of_one_format(net);
     if (all)
         flow.feed = flow.attended = ECH_A_F32;
     if (all || turns || s->disentangled)
         flow.qkv = ECH_A_F32;
     if (all || s->gated)
         flow.up = ECH_A_F32;
+    if (fixed)
+        flow.attention = ECH_FMT_F32;
     net->flow = flow;
 }
 

@@ -29,6 +29,8 @@ static const struct {
     TEST(int_quality),
     TEST(int_pack),
     TEST(int_moved),
+    TEST(int_stored),
+    TEST(int_stored_refused),
     TEST(blocks),
     TEST(blocks_moved),
     TEST(blocks_hostile),

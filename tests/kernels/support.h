@@ -72,6 +72,8 @@ void test_int_hostile(void);
 void test_int_quality(void);
 void test_int_pack(void);
 void test_int_moved(void);
+void test_int_stored(void);
+void test_int_stored_refused(void);
 void test_blocks(void);
 void test_blocks_moved(void);
 void test_blocks_hostile(void);
