@@ -14,6 +14,7 @@ struct ech_writing {
     struct ech_tokenizer *output;           /* of what is written; the same one where the model has one */
     struct ech_encoder *encoder, *decoding; /* the feeder's thread, main's */
     struct ech_generator_rules rules;
+    bool frameless;      /* the tokenizer puts no special tokens round a text */
     int32_t start;       /* the decoder's first token; -1: the zero vector, or none is needed */
     int32_t begin;       /* put before a text where the tokenizer's file does not do so itself; -1: none */
     bool begins;         /* such a file: a language model's tokenizer.model */

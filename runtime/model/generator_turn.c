@@ -73,6 +73,12 @@ static struct ech_written *written_of(const struct ech_slot_row *s)
     return &s->batch->written[s->row];
 }
 
+/* Logits of the words that may be written, and no others? */
+static bool restricted(const struct ech_generator *w, const struct ech_request *r)
+{
+    return r->allowed && !w->options.log_probabilities && r->scored >= r->count;
+}
+
 /* --- rows in --- */
 
 static int add_sequence(struct ech_generator *w, struct ech_request *r, struct ech_written *out,
@@ -87,7 +93,12 @@ static int add_sequence(struct ech_generator *w, struct ech_request *r, struct e
         if (!out->scores)
             return ECH_UNAVAILABLE;
     }
-    return ech_lm_add(w->options.decoder, &o, sequence, err);
+    int code = ech_lm_add(w->options.decoder, &o, sequence, err);
+    if (code == ECH_OK && *sequence >= 0 && restricted(w, r))
+        code = ech_lm_restrict(w->options.decoder, *sequence, r->allowed, r->allowed_count, err);
+    if (code != ECH_OK && *sequence >= 0)
+        ech_lm_remove(w->options.decoder, *sequence);
+    return code;
 }
 
 /* A row that cannot be computed ends with its reason; what is no row's fault ends the batch. */
@@ -196,14 +207,18 @@ static int line_up(struct ech_turn_state *t, const struct ech_request *r, const 
     return ECH_OK;
 }
 
+/* `few`: logits are of the allowed words alone. Of equals the first; what is no number is never the best. */
 static int32_t best_allowed(const struct ech_generator_rules *rules, const struct ech_request *r,
-                            const float *logits)
+                            const float *logits, bool few)
 {
     int32_t best = -1;
+    float most = -INFINITY;
     for (int64_t i = 0; i < r->allowed_count; i++) {
-        int32_t id = r->allowed[i];
-        if ((best < 0 || logits[id] > logits[best]) && !listed(rules->banned, id))
-            best = id;
+        float logit = logits[few ? i : r->allowed[i]];
+        if (logit > most && !listed(rules->banned, r->allowed[i])) {
+            best = r->allowed[i];
+            most = logit;
+        }
     }
     return best;
 }
@@ -225,7 +240,7 @@ static int draw(struct ech_generator *w, const struct ech_slot_row *s, const flo
         return ECH_OK;
     }
     if (r->allowed) {
-        *id = best_allowed(&o->rules, r, logits);
+        *id = best_allowed(&o->rules, r, logits, restricted(w, r));
         return ECH_OK;
     }
     if (t->masked) {
@@ -327,6 +342,14 @@ static struct ech_slot_row *slot_of_item(struct ech_turn_state *t, int64_t item)
     return NULL;
 }
 
+/* The row's own few words. */
+static int take_few(struct ech_generator *w, struct ech_slot_row *s, int64_t row, struct ech_err *err)
+{
+    const float *logits;
+    int code = ech_lm_restricted(w->options.decoder, s->sequence, row, &logits, err);
+    return code == ECH_OK ? write_one(w, s, logits, err) : code;
+}
+
 static int read_logits(struct ech_generator *w, int64_t items, int64_t rows, struct ech_err *err)
 {
     struct ech_turn_state *t = &w->turn;
@@ -338,7 +361,12 @@ static int read_logits(struct ech_generator *w, int64_t items, int64_t rows, str
         int64_t mine = item->want == ECH_WANT_ALL ? item->count : item->want == ECH_WANT_LAST;
         for (int64_t k = 0; k < mine; k++, row++) {
             int code = ECH_OK;
-            if (row == group_end) {
+            if (restricted(w, request_of(s))) {
+                if ((code = take_few(w, s, row, err)) != ECH_OK)
+                    return code;
+                continue;
+            }
+            if (row >= group_end) {
                 group = row;
                 group_end = ech_min64(rows, row + w->options.logits_rows);
                 code = ech_lm_logits(w->options.decoder, group, group_end - group, &logits, err);

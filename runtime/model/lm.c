@@ -92,11 +92,21 @@ static enum ech_stype stored_type(const struct ech_lm *d)
     return ECH_ST_F32;
 }
 
+/* Does the file say how its products are computed? Where a backend lacks that they are computed in f32. */
+static bool fixes_int8(const struct ech_lm *d)
+{
+    const json_t *says = json_object_get(ech_weights_config(d->weights), "ech_compute");
+    return json_is_string(says) && strcmp(json_string_value(says), "int8") == 0 &&
+           d->ops->numerics[ECH_FMT_INT8];
+}
+
 static int choose_precision(struct ech_lm *d, const struct ech_lm_options *o, struct ech_packing_options *p,
                             struct ech_err *err)
 {
     bool stored = !o->weights || strcmp(o->weights, "auto") == 0;
     const char *weights = o->weights, *compute = o->compute;
+    if (stored && !compute && fixes_int8(d))
+        compute = "int8";
     p->stored = stored;
     p->narrow = stored && compute && strcmp(compute, "int8") == 0;
     if (stored && compute && strcmp(compute, "f32") != 0)
@@ -113,7 +123,8 @@ static int choose_precision(struct ech_lm *d, const struct ech_lm_options *o, st
     if (!d->ops->numerics[p->format])
         return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s", d->ops->name,
                         ech_ops_format_name(p->format));
-    const char *kept = stored ? ech_stype_name(stored_type(d)) : weights;
+    bool integers = p->format == ECH_FMT_INT8 && stored_type(d) == ECH_ST_I8;
+    const char *kept = stored && !integers ? ech_stype_name(stored_type(d)) : weights;
     snprintf(d->precision, sizeof d->precision, "%s%s%s", kept, strcmp(kept, compute) ? "-" : "",
              strcmp(kept, compute) ? compute : "");
     return ECH_OK;
@@ -144,6 +155,8 @@ static void name_numerics(struct ech_lm *d)
             add_class(d, d->ops->numerics[m->part[i].format]);
     }
     add_class(d, d->ops->numerics[ECH_FMT_F32]);
+    if (ech_packing_fixed(p))
+        add_class(d, "fixed");
     if (d->kv == ECH_A_BF16)
         add_class(d, "kv-bf16");
 }
@@ -332,6 +345,11 @@ bool ech_lm_has_source(const struct ech_lm *d)
 int64_t ech_lm_source_most(const struct ech_lm *d)
 {
     return d->source_most;
+}
+
+int64_t ech_lm_source_vocab(const struct ech_lm *d)
+{
+    return d->has_source ? d->encoder.net.spec.vocab : 0;
 }
 
 const char *ech_lm_numerics(const struct ech_lm *d)
