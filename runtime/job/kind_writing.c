@@ -134,11 +134,11 @@ int ech_writing_count_tokens(const struct ech_stream *s, const struct ech_cells 
 }
 
 /* Nothing is written before the job runs: the first leases tell. */
-int ech_writing_probe(struct ech_stream *s, double tokens_a_row, double seconds, double *speed,
+int ech_writing_probe(struct ech_stream *s, double tokens_a_row, double seconds, struct ech_probe *out,
                       struct ech_err *err)
 {
     (void)s, (void)tokens_a_row, (void)seconds, (void)err;
-    *speed = 0;
+    *out = (struct ech_probe){0};
     return ECH_OK;
 }
 

@@ -47,7 +47,7 @@ int ech_writing_pack(struct ech_stream *s, void *base, int64_t part, int64_t par
 int ech_writing_stream_start(struct ech_stream *s, struct ech_err *err);
 int ech_writing_count_tokens(const struct ech_stream *s, const struct ech_cells *rows, int64_t *tokens,
                              struct ech_err *err);
-int ech_writing_probe(struct ech_stream *s, double tokens_a_row, double seconds, double *speed,
+int ech_writing_probe(struct ech_stream *s, double tokens_a_row, double seconds, struct ech_probe *out,
                       struct ech_err *err);
 int ech_writing_submit(struct ech_stream *s, int64_t first, const struct ech_cells *rows,
                        struct ech_err *err);
