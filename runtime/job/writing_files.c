@@ -226,6 +226,7 @@ static int open_sentencepiece(struct ech_writing *w, const char *folder, struct 
     const char *one = first_of(folder, single);
     if (has(folder, "source.spm"))
         return open_sides(w, folder, err);
+    w->begins = one == single[0];
     if (one)
         return open_single(w, folder, one, err);
     if (find_spm(folder, "srcvocab", name) && find_spm(folder, "trgvocab", target)) {
@@ -310,13 +311,38 @@ static void take_rules(struct ech_writing *w, const json_t *root)
         take_ids(word, w->rules.banned);
 }
 
+/* A text, or a list of {name, template} whose default is taken. What came first stays. */
 static int take_template(struct ech_writing *w, const json_t *root, struct ech_err *err)
 {
-    const char *text = json_string_value(json_object_get(root, "chat_template"));
+    const json_t *value = json_object_get(root, "chat_template"), *item;
+    const char *text = json_string_value(value);
+    size_t i;
+    json_array_foreach(value, i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        if (name && strcmp(name, "default") == 0)
+            text = json_string_value(json_object_get(item, "template"));
+    }
     if (!text || w->chat_template)
         return ECH_OK;
     w->chat_template = ech_strdup(text, err);
     return w->chat_template ? ECH_OK : ECH_UNAVAILABLE;
+}
+
+/* Newer folders have the template in a file of its own. */
+static int read_template(struct ech_writing *w, const char *folder, struct ech_err *err)
+{
+    static const char name[] = "chat_template.jinja";
+    size_t bytes;
+    char *path = ech_path_join(folder, name, err);
+    int code = path ? ECH_OK : ECH_UNAVAILABLE;
+    if (code == ECH_OK && ech_path_exists(path)) {
+        code = ech_read_file(path, JSON_MOST, &w->chat_template, &bytes, err);
+        if (code == ECH_OK)
+            code = note_file(w, name, err);
+    }
+    ech_free(path);
+    return code;
 }
 
 static int read_rules(struct ech_writing *w, const char *folder, struct ech_err *err)
@@ -324,7 +350,7 @@ static int read_rules(struct ech_writing *w, const char *folder, struct ech_err 
     const json_t *config = ech_weights_config(ech_lm_weights(w->decoder));
     json_t *generation = NULL, *tokens = NULL;
     w->rules = (struct ech_generator_rules){.forced_first = -1, .forced_last = -1};
-    w->rules.ends[0] = w->rules.banned[0] = w->start = -1;
+    w->rules.ends[0] = w->rules.banned[0] = w->start = w->begin = -1;
     int code = load_json(w, folder, "generation_config.json", &generation, err);
     if (code == ECH_OK)
         code = load_json(w, folder, "tokenizer_config.json", &tokens, err);
@@ -332,10 +358,18 @@ static int read_rules(struct ech_writing *w, const char *folder, struct ech_err 
         take_rules(w, generation);
         take_rules(w, config);
         list_add(w->rules.ends, ech_tokenizer_role(w->output, ECH_TOKEN_EOS));
+<<<<<<< HEAD
         if (json_is_true(json_object_get(config, "ech_start_zero")))
             w->start = -1;
         code = take_template(w, tokens, err);
+=======
+        if (w->begins && !json_is_false(json_object_get(tokens, "add_bos_token")))
+            w->begin = ech_tokenizer_role(w->tokenizer, ECH_TOKEN_BOS);
+        code = read_template(w, folder, err);
+>>>>>>> gen
     }
+    if (code == ECH_OK)
+        code = take_template(w, tokens, err);
     if (code == ECH_OK)
         code = take_template(w, config, err);
     json_decref(generation);

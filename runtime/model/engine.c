@@ -79,7 +79,8 @@ static int read_model(struct ech_engine *e, const struct ech_engine_options *o, 
     int code = ech_sentence_read(o->model, o->prompt, &e->sentence, err);
     if (code != ECH_OK)
         return code;
-    code = ech_weights_open(e->sentence.folder, &e->weights, err);
+    code = o->adapter ? ech_weights_open_adapted(e->sentence.folder, o->adapter, &e->weights, err)
+                      : ech_weights_open(e->sentence.folder, &e->weights, err);
     if (code == ECH_OK)
         code = ech_spec_parse(ech_weights_config_path(e->weights), ech_weights_config(e->weights),
                               &e->net.spec, err);

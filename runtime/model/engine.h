@@ -20,6 +20,7 @@ enum ech_tristate { ECH_AUTO, ECH_NO, ECH_YES };
 
 struct ech_engine_options {
     const char *model;         /* folder */
+    const char *adapter;       /* folder of a low-rank adapter to be merged, or NULL */
     const char *backend;       /* "auto", "avx512", "avx2", "openblas", "ref_exact", "cuda" */
     const char *weights;       /* "f32", "bf16", "f16", "int8", "int4"; NULL: "f32" */
     const char *compute;       /* "f32", "bf16", "f16", "int8"; NULL: as weights, int8 for int4 */

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+static const char no_numbers[] = "the model's logits are not numbers";
+
 static int listed(const int32_t *list, int32_t id)
 {
     for (int i = 0; i < ECH_ENDS_MOST && list[i] >= 0; i++)
@@ -108,6 +110,18 @@ static void refuse(struct ech_generator *w, struct ech_write_batch *b, int64_t r
     ech_generator_row_done(w, b, err->code == ECH_DATA ? (lost.code ? &lost : NULL) : err);
 }
 
+/* A tokenizer may know more tokens than the model. -1 is the zero vector of decoders that start with it. */
+static int check_prompt(const struct ech_generator *w, const struct ech_request *r, struct ech_err *err)
+{
+    int64_t vocab = ech_lm_vocab(w->options.decoder);
+    int32_t least = ech_lm_has_source(w->options.decoder) ? -1 : 0;
+    for (int64_t i = 0; i < r->count; i++)
+        if (r->ids[i] < least || r->ids[i] >= vocab)
+            return ech_fail(err, ECH_DATA, "token %d of the prompt is not among the model's %lld",
+                            (int)r->ids[i], (long long)vocab);
+    return ECH_OK;
+}
+
 static void take_rows(struct ech_generator *w)
 {
     struct ech_turn_state *t = &w->turn;
@@ -121,7 +135,8 @@ static void take_rows(struct ech_generator *w)
             ech_generator_row_done(w, b, NULL);
             continue;
         }
-        if (add_sequence(w, r, &b->written[row], &sequence, &err) != ECH_OK) {
+        if (check_prompt(w, r, &err) != ECH_OK ||
+            add_sequence(w, r, &b->written[row], &sequence, &err) != ECH_OK) {
             refuse(w, b, row, &err);
             continue;
         }
@@ -285,7 +300,7 @@ static int write_one(struct ech_generator *w, struct ech_slot_row *s, const floa
     if (code != ECH_OK)
         return code;
     if (id < 0) {
-        request_of(s)->error = ech_strdup("no token can follow: the model's logits are not numbers", err);
+        request_of(s)->error = ech_strdup(no_numbers, err);
         out->finish = ECH_FINISH_STOP;
         return request_of(s)->error ? ECH_OK : ECH_UNAVAILABLE;
     }
@@ -307,12 +322,15 @@ static int write_one(struct ech_generator *w, struct ech_slot_row *s, const floa
 static int take_logits(struct ech_generator *w, struct ech_slot_row *s, int64_t position, const float *logits,
                        struct ech_err *err)
 {
-    const struct ech_request *r = request_of(s);
+    struct ech_request *r = request_of(s);
     struct ech_written *out = written_of(s);
     int64_t next = position + 1;
-    if (next >= r->scored && next < r->count)
-        out->scores[next - r->scored] =
-            ech_log_probability(logits, ech_lm_vocab(w->options.decoder), r->ids[next]);
+    if (next >= r->scored && next < r->count) {
+        double *score = &out->scores[next - r->scored];
+        *score = ech_log_probability(logits, ech_lm_vocab(w->options.decoder), r->ids[next]);
+        if (isnan(*score) && !r->error && !(r->error = ech_strdup(no_numbers, err)))
+            return ECH_UNAVAILABLE;
+    }
     return r->most > 0 && next == r->count + out->count ? write_one(w, s, logits, err) : ECH_OK;
 }
 

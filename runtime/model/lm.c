@@ -58,10 +58,12 @@ static int read_half(struct ech_lm *d, struct ech_half *half, enum ech_part part
     return code;
 }
 
-static int read_model(struct ech_lm *d, const char *path, struct ech_err *err)
+static int read_model(struct ech_lm *d, const struct ech_lm_options *o, struct ech_err *err)
 {
     struct ech_parts parts;
-    int code = ech_weights_open(path, &d->weights, err);
+    const char *path = o->model;
+    int code = o->adapter ? ech_weights_open_adapted(path, o->adapter, &d->weights, err)
+                          : ech_weights_open(path, &d->weights, err);
     if (code == ECH_OK)
         code =
             ech_spec_parts(ech_weights_config_path(d->weights), ech_weights_config(d->weights), &parts, err);
@@ -189,10 +191,14 @@ static int choose_cache(struct ech_lm *d, const struct ech_lm_options *o, struct
     size_t row = cache_row_bytes(d);
     int64_t all = d->most * d->context;
     d->cache_rows = o->cache_bytes && row ? ech_min64((int64_t)((size_t)o->cache_bytes / row), all) : all;
-    if (d->cache_rows < 1)
-        return ech_fail(err, ECH_UNAVAILABLE,
-                        "a cache of %lld bytes does not hold one token, which takes %zu",
-                        (long long)o->cache_bytes, row);
+    if (o->cache_least)
+        d->cache_rows = ech_max64(d->cache_rows, d->context);
+    if (d->cache_rows < d->context)
+        return ech_fail(
+            err, ECH_UNAVAILABLE,
+            "keys and values of one text of %lld tokens take %lld bytes, the cache may take %lld: "
+            "less context, kv bf16 or more memory",
+            (long long)d->context, (long long)row * (long long)d->context, (long long)o->cache_bytes);
     return ECH_OK;
 }
 
@@ -242,7 +248,7 @@ int ech_lm_load(const struct ech_lm_options *o, struct ech_lm **out, struct ech_
         return ECH_UNAVAILABLE;
     code = choose_backend(d, o, err);
     if (code == ECH_OK)
-        code = read_model(d, o->model, err);
+        code = read_model(d, o, err);
     if (code == ECH_OK)
         code = plan(d, o, err);
     if (code == ECH_OK)

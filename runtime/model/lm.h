@@ -19,12 +19,15 @@ struct ech_weights; /* weights.h */
 
 struct ech_lm_options {
     const char *model;   /* folder or file */
+    const char *adapter; /* folder of a low-rank adapter to be merged, or NULL */
     const char *backend; /* as of an engine */
     const char *weights; /* "auto" or NULL: as stored; else "f32", "bf16", "int8", "int4" */
     const char *compute; /* NULL: f32, or what the file fixes; "bf16", "int8" */
     const char *kv;      /* NULL: "f32"; "bf16" */
     int device, threads;
     int64_t cache_bytes; /* budget of keys and values; 0: that of `sequences` sequences of `context` tokens */
+    bool cache_least;    /* a sequence of `context` tokens fits whatever cache_bytes says; else too small a
+                            budget is ECH_UNAVAILABLE */
     int64_t context;     /* most tokens of a sequence; 0: the model's own limit, at most 4096 */
     int64_t step_tokens; /* most tokens of one step; 0: 512 */
     int64_t sequences;   /* most sequences at a time; 0: 1 */
@@ -32,7 +35,8 @@ struct ech_lm_options {
 };
 
 struct ech_lm;
-/* Errors  ECH_CONFIG: an option; ECH_DATA: the model; ECH_UNAVAILABLE: backend, memory. */
+/* Errors  ECH_CONFIG: an option; ECH_DATA: the model; ECH_UNAVAILABLE: backend, memory, a cache that does not
+ *         hold one sequence of `context` tokens. */
 int ech_lm_load(const struct ech_lm_options *options, struct ech_lm **out, struct ech_err *err);
 size_t ech_lm_packed_bytes(const struct ech_lm *lm);
 /* Memory beside that and beside files in place: cache, workspace, logits. */
