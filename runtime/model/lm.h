@@ -41,6 +41,8 @@ int ech_lm_load(const struct ech_lm_options *options, struct ech_lm **out, struc
 size_t ech_lm_packed_bytes(const struct ech_lm *lm);
 /* Memory beside that and beside files in place: cache, workspace, logits. */
 size_t ech_lm_workspace_bytes(const struct ech_lm *lm);
+size_t ech_lm_cache_bytes(const struct ech_lm *lm); /* of that */
+bool ech_lm_in_place(const struct ech_lm *lm);      /* some weights are read where the files have them */
 int ech_lm_pack(struct ech_lm *lm, void *base, int64_t part, int64_t parts, struct ech_err *err);
 int ech_lm_start(struct ech_lm *lm, struct ech_err *err);
 /* load + pack into own memory + start. */

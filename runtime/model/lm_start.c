@@ -44,12 +44,21 @@ static size_t cells_bytes(const struct ech_lm *d)
     return s->ssru ? (size_t)(d->most * s->layers * s->hidden) * sizeof(float) : 0;
 }
 
-size_t ech_lm_memory(const struct ech_lm *d)
+size_t ech_lm_cache_bytes(const struct ech_lm *d)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     size_t row = ech_cache_row_bytes(d->kv, s->layers, key_width(d));
-    size_t caches = (size_t)d->cache_rows * ((s->ssru ? 0 : row) + (d->has_source ? row : 0));
-    return caches + cells_bytes(d) + carve(d).bytes;
+    return (size_t)d->cache_rows * ((s->ssru ? 0 : row) + (d->has_source ? row : 0)) + cells_bytes(d);
+}
+
+size_t ech_lm_memory(const struct ech_lm *d)
+{
+    return ech_lm_cache_bytes(d) + carve(d).bytes;
+}
+
+bool ech_lm_in_place(const struct ech_lm *d)
+{
+    return d->decoder.net.packing.in_place || d->encoder.net.packing.in_place;
 }
 
 static int alloc(const struct ech_lm *d, size_t bytes, struct ech_mem *out, struct ech_err *err)
@@ -162,7 +171,7 @@ int ech_lm_start(struct ech_lm *d, struct ech_err *err)
     d->encoder.net.packed = base + d->encoder.offset;
     ech_bound_fini(&d->encoder.bound);
     ech_bound_fini(&d->decoder.bound);
-    if (!d->decoder.net.packing.in_place && !d->encoder.net.packing.in_place && !d->head) {
+    if (!ech_lm_in_place(d) && !d->head) {
         ech_weights_close(d->weights);
         d->weights = NULL;
     }

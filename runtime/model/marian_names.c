@@ -29,7 +29,8 @@ static int by_name(const void *a, const void *b)
 static const struct ech_tensor *take(struct build *b, const char *name)
 {
     struct ech_tensor key = {.name = (char *)(uintptr_t)name};
-    const struct ech_tensor *t = bsearch(&key, b->items->items, b->items->count, sizeof key, by_name);
+    const struct ech_tensor *t =
+        b->items->count ? bsearch(&key, b->items->items, b->items->count, sizeof key, by_name) : NULL;
     if (t)
         b->used[t - b->items->items] = 1;
     return t;
