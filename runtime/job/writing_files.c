@@ -358,15 +358,11 @@ static int read_rules(struct ech_writing *w, const char *folder, struct ech_err 
         take_rules(w, generation);
         take_rules(w, config);
         list_add(w->rules.ends, ech_tokenizer_role(w->output, ECH_TOKEN_EOS));
-<<<<<<< HEAD
         if (json_is_true(json_object_get(config, "ech_start_zero")))
             w->start = -1;
-        code = take_template(w, tokens, err);
-=======
         if (w->begins && !json_is_false(json_object_get(tokens, "add_bos_token")))
             w->begin = ech_tokenizer_role(w->tokenizer, ECH_TOKEN_BOS);
         code = read_template(w, folder, err);
->>>>>>> gen
     }
     if (code == ECH_OK)
         code = take_template(w, tokens, err);
