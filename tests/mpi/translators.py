@@ -47,11 +47,10 @@ def weights(tiny):
 
 
 def ct2_variables(w):
-    """Under CTranslate2's names, as its converter makes them: q, k, v stacked, the padding's row left out, sinusoids in a
-    table."""
+    """Under CTranslate2's names, as its converter makes them: q, k, v stacked, sinusoids in a table."""
     import numpy as np
-    out = {"encoder/embeddings_0/weight": w["model.shared.weight"][:PAD], "decoder/embeddings/weight": w["model.shared.weight"][:PAD],
-           "decoder/projection/bias": w["final_logits_bias"][0, :PAD], "decoder/start_from_zero_embedding": np.int8(1)}
+    out = {"encoder/embeddings_0/weight": w["model.shared.weight"], "decoder/embeddings/weight": w["model.shared.weight"],
+           "decoder/projection/bias": w["final_logits_bias"][0], "decoder/start_from_zero_embedding": np.int8(0)}
     width = w["model.shared.weight"].shape[1]
     angles = np.arange(64)[:, None] / 10000 ** (2 * np.arange(width // 2) / width)
     for side in ("encoder", "decoder"):
@@ -96,8 +95,8 @@ def ctranslate2(tiny, folder):
         data += struct.pack("<BI", types[v.dtype.name], v.nbytes) + v.tobytes()
     (folder / "model.bin").write_bytes(data + struct.pack("<I", 0))
     (folder / "config.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
-                                                    "decoder_start_token": "</s>", "layer_norm_epsilon": None}))
-    (folder / "shared_vocabulary.txt").write_text("\n".join(tokens()) + "\n")
+                                                    "decoder_start_token": "<pad>", "layer_norm_epsilon": None}))
+    (folder / "shared_vocabulary.txt").write_text("\n".join(tokens() + ["<pad>"]) + "\n")
     for side in ("source", "target"):
         spm(folder / f"{side}.spm")
 
