@@ -73,7 +73,7 @@ size_t ech_writing_shared_bytes(const struct ech_stream *s)
 
 size_t ech_writing_workspace_bytes(const struct ech_stream *s)
 {
-    return ech_lm_workspace_bytes(s->w.decoder);
+    return ech_lm_workspace_bytes(s->w.decoder) * (size_t)s->w.lanes;
 }
 
 int ech_writing_pack(struct ech_stream *s, void *base, int64_t part, int64_t parts, struct ech_err *err)

@@ -10,6 +10,8 @@
 
 struct ech_writing {
     struct ech_lm *decoder;
+    struct ech_lm **twins; /* lanes - 1: of a small model each thread has one (ech_lm_divide) */
+    int lanes;
     struct ech_tokenizer *tokenizer;        /* of what is read */
     struct ech_tokenizer *output;           /* of what is written; the same one where the model has one */
     struct ech_encoder *encoder, *decoding; /* the feeder's thread, main's */
