@@ -45,6 +45,8 @@ def cgroup():
 PRESENT = {
     "data": lambda data, models: os.path.isdir(data),
     "model": lambda data, models: os.path.isdir(os.path.join(models, "all-MiniLM-L6-v2")),
+    "models": lambda data, models: all(os.path.isdir(os.path.join(models, name))
+                                       for name in ("gemma-3-270m", "bergamot-enpt", "whisper-base")),
     "root": lambda data, models: os.geteuid() == 0,
     "mount": lambda data, models: runs("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),
     "cgroup": lambda data, models: cgroup(),

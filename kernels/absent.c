@@ -25,6 +25,18 @@ static int no_topk(struct ech_queue *queue, const struct ech_topk_args *args)
     return ECH_OP_UNSUPPORTED;
 }
 
+static int no_combine(struct ech_queue *queue, const struct ech_combine_args *args)
+{
+    (void)queue, (void)args;
+    return ECH_OP_UNSUPPORTED;
+}
+
+static int no_ssru(struct ech_queue *queue, const struct ech_ssru_args *args)
+{
+    (void)queue, (void)args;
+    return ECH_OP_UNSUPPORTED;
+}
+
 static int no_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld)
 {
     (void)queue, (void)x, (void)rows, (void)cols, (void)ld;
@@ -36,5 +48,7 @@ const struct ech_ops ech_absent_entries = {
     .gate = no_gate,
     .rotary = no_rotary,
     .topk = no_topk,
+    .combine = no_combine,
+    .ssru = no_ssru,
     .log_softmax = no_log_softmax,
 };

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "kernels/blocks.h"
+
 /* No length or stride above this: every product of two of them and a float's size fits int64_t. */
 static const int64_t LENGTH_MAX = (int64_t)1 << 30;
 
@@ -23,9 +25,10 @@ static bool matrix_ok(const void *p, int64_t rows, int64_t cols, int64_t ld)
 
 static bool act_ok(enum ech_act act)
 {
-    return (int)act >= ECH_ACT_NONE && (int)act <= ECH_ACT_TANH;
+    return (int)act >= ECH_ACT_NONE && act < ECH_ACTS;
 }
 
+/* Types that are packed. */
 static bool type_ok(enum ech_wtype type)
 {
     return (int)type >= ECH_W_F32 && (int)type <= ECH_W_BF16;
@@ -83,6 +86,16 @@ int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, i
     return verdict(ok && depth_ok(format, k) && (n == 0 || k == 0 || (w && packed)));
 }
 
+/* Products on a file's own blocks: is the type one, are rows whole blocks, does the format do it? */
+static int check_blocks(const struct ech_linear_args *a)
+{
+    const struct ech_block_type *type = ech_block_type(a->w_type);
+    if (!type || a->k % type->elements != 0)
+        return ECH_OP_SHAPE;
+    bool ok = a->y_type != ECH_A_Q8 && (a->format == ECH_FMT_BLOCK || type->group > 0);
+    return ok ? ECH_OP_OK : ECH_OP_UNSUPPORTED;
+}
+
 /* Does a product of this format take x of this type? */
 static bool x_type_ok(enum ech_format format, enum ech_atype type)
 {
@@ -108,6 +121,9 @@ int ech_check_linear(const struct ech_linear_args *a)
         return ECH_OP_SHAPE;
     if (!x_type_ok(a->format, a->x_type))
         return ECH_OP_UNSUPPORTED;
+    int rc = ech_format_in_place(a->format) ? check_blocks(a) : ECH_OP_OK;
+    if (rc)
+        return rc;
     if (a->m == 0 || a->n == 0)
         return ECH_OP_OK;
     return verdict((a->k == 0 || a->packed) &&
@@ -124,10 +140,16 @@ int ech_check_convert(const struct ech_convert_args *a)
                    activations_ok(a->y, a->y_type, a->rows, a->cols, a->ldy, a->y_scale));
 }
 
+/* Parts times cols fits int64_t. */
+static const int64_t PARTS_MAX = (int64_t)1 << 30;
+
 int ech_check_norm(const struct ech_norm_args *a)
 {
-    if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx) ||
-        !matrix_ok(a->y, a->rows, a->cols, a->ldy))
+    if (!a || a->size < sizeof *a || !length_ok(a->cols) || a->parts < 0 || a->parts > PARTS_MAX)
+        return ECH_OP_SHAPE;
+    const int64_t parts = a->parts ? a->parts : 1;
+    if (!matrix_ok(a->x, a->rows, parts * a->cols, a->ldx) ||
+        !matrix_ok(a->y, a->rows, parts * a->cols, a->ldy) || (a->also && parts > 1))
         return ECH_OP_SHAPE;
     if ((int)a->kind < ECH_NORM_LAYER || (int)a->kind > ECH_NORM_RMS)
         return ECH_OP_SHAPE;
@@ -140,7 +162,8 @@ int ech_check_norm(const struct ech_norm_args *a)
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
 }
 
-/* What the CPU's attention computes in, and the types it takes and gives with that. */
+/* What the CPU's attention computes in, and the types it takes and gives with that: keys and values in bf16
+ * always, the rest with compute BF16. */
 static int attention_types(const struct ech_attention_args *a)
 {
     const enum ech_atype types[] = {a->q_type, a->kv_type, a->out_type};
@@ -150,7 +173,7 @@ static int attention_types(const struct ech_attention_args *a)
     for (int i = 0; i < 3; i++) {
         if ((int)types[i] < 0 || types[i] >= ECH_ATYPES)
             return ECH_OP_SHAPE;
-        done = done && (types[i] == ECH_A_F32 || (bf16 && types[i] == ECH_A_BF16));
+        done = done && (types[i] == ECH_A_F32 || ((bf16 || i == 1) && types[i] == ECH_A_BF16));
     }
     return done ? ECH_OP_OK : ECH_OP_UNSUPPORTED;
 }
@@ -163,15 +186,46 @@ static bool bias_ok(const struct ech_attention_args *a)
     if (!length_ok(a->bias_span) || a->bias_span < ech_attention_longest(a))
         return false;
     for (int64_t s = 0; s < a->sequences && a->key_starts; s++)
-        if (a->starts[s + 1] - a->starts[s] > a->key_starts[s + 1] - a->key_starts[s])
+        if (a->starts[s + 1] - a->starts[s] > ech_attention_keys(a, s, &(int64_t){0}))
             return false;
+    return true;
+}
+
+/* Keys of a cache lie in any order; *rows: how many rows of k and v hold them all. */
+static bool key_counts_ok(const struct ech_attention_args *a, int64_t *rows)
+{
+    *rows = 0;
+    if (!a->key_starts)
+        return false;
+    for (int64_t s = 0; s < a->sequences; s++) {
+        const int64_t first = a->key_starts[s], count = a->key_counts[s];
+        if (!length_ok(first) || !length_ok(count) || first + count > LENGTH_MAX)
+            return false;
+        *rows = first + count > *rows ? first + count : *rows;
+    }
+    return true;
+}
+
+/* And packed ones. */
+static bool keys_ok(const struct ech_attention_args *a, int64_t *rows)
+{
+    if (a->key_counts)
+        return key_counts_ok(a, rows);
+    const int64_t *starts = a->key_starts ? a->key_starts : a->starts;
+    if (!starts_ok(starts, a->sequences))
+        return false;
+    *rows = a->sequences ? starts[a->sequences] : 0;
     return true;
 }
 
 int64_t ech_attention_longest(const struct ech_attention_args *a)
 {
     int64_t queries = ech_longest(a->starts, a->sequences);
-    int64_t keys = a->key_starts ? ech_longest(a->key_starts, a->sequences) : 0;
+    int64_t keys = 0;
+    for (int64_t s = 0; s < a->sequences && a->key_starts; s++) {
+        int64_t first, count = ech_attention_keys(a, s, &first);
+        keys = count > keys ? count : keys;
+    }
     return queries == 0 || queries > keys ? queries : keys;
 }
 
@@ -206,11 +260,33 @@ int ech_check_topk(const struct ech_topk_args *a)
     return verdict(a->count >= 0 && a->count <= a->cols && (a->indices || a->rows == 0 || a->count == 0));
 }
 
+int ech_check_combine(const struct ech_combine_args *a)
+{
+    if (!a || a->size < sizeof *a || !length_ok(a->take) || !length_ok(a->x_rows) ||
+        !matrix_ok(a->y, a->rows, a->cols, a->ldy))
+        return ECH_OP_SHAPE;
+    if (a->rows == 0 || a->cols == 0 || a->take == 0)
+        return ECH_OP_OK;
+    if (!a->index || !matrix_ok(a->x, a->x_rows, a->cols, a->ldx))
+        return ECH_OP_SHAPE;
+    for (int64_t i = 0; i < a->rows * a->take; i++)
+        if (a->index[i] < 0 || a->index[i] >= a->x_rows)
+            return ECH_OP_SHAPE;
+    return ECH_OP_OK;
+}
+
+int ech_check_ssru(const struct ech_ssru_args *a)
+{
+    return verdict(a && a->size >= sizeof *a && matrix_ok(a->forget, a->rows, a->cols, a->ldf) &&
+                   matrix_ok(a->x, a->rows, a->cols, a->ldx) &&
+                   matrix_ok(a->cell, a->rows, a->cols, a->ldc) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
+}
+
 int ech_check_attention(const struct ech_attention_args *a)
 {
     static const int64_t DISTANCE_MAX = (int64_t)1 << 24; /* exact in f32 */
-    if (!a || a->size < sizeof *a || !starts_ok(a->starts, a->sequences) ||
-        (a->key_starts && !starts_ok(a->key_starts, a->sequences)))
+    int64_t keys;
+    if (!a || a->size < sizeof *a || !starts_ok(a->starts, a->sequences) || !keys_ok(a, &keys))
         return ECH_OP_SHAPE;
     if (a->heads < 1 || a->kv_heads < 1 || a->head_dim < 1 || a->heads > LENGTH_MAX ||
         a->head_dim > LENGTH_MAX || a->heads % a->kv_heads != 0)
@@ -221,7 +297,6 @@ int ech_check_attention(const struct ech_attention_args *a)
     if (!length_ok(a->window) || !(a->softcap >= 0 && a->softcap < INFINITY))
         return ECH_OP_SHAPE;
     int64_t queries = a->sequences ? a->starts[a->sequences] : 0;
-    int64_t keys = a->sequences && a->key_starts ? a->key_starts[a->sequences] : queries;
     int64_t wide = a->heads * a->head_dim, narrow = a->kv_heads * a->head_dim;
     return verdict(matrix_ok(a->q, queries, wide, a->ldq) && matrix_ok(a->k, keys, narrow, a->ldk) &&
                    matrix_ok(a->v, keys, narrow, a->ldv) && matrix_ok(a->out, queries, wide, a->ldo) &&
@@ -236,7 +311,9 @@ int ech_check_embed(const struct ech_embed_args *a)
     if (a->count == 0 || a->cols == 0)
         return ECH_OP_OK;
     for (int64_t t = 0; t < a->tables_count; t++) {
-        if (!type_ok(a->wtype[t]) || !a->ids[t] || !matrix_ok(a->tables[t], a->rows[t], a->cols, a->cols))
+        const struct ech_block_type *type = ech_block_type(a->wtype[t]);
+        if (!type || a->cols % type->elements != 0 || !a->ids[t] ||
+            !matrix_ok(a->tables[t], a->rows[t], a->cols, a->cols))
             return ECH_OP_SHAPE;
         for (int64_t i = 0; i < a->count; i++)
             if (a->ids[t][i] < 0 || a->ids[t][i] >= a->rows[t])

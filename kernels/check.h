@@ -19,8 +19,18 @@ int ech_check_pool(const struct ech_pool_args *args);
 int ech_check_activate(enum ech_act act, const float *x, int64_t count);
 int ech_check_softmax(const float *x, int64_t rows, int64_t cols, int64_t ld);
 
+int ech_check_combine(const struct ech_combine_args *args);
+int ech_check_ssru(const struct ech_ssru_args *args);
+
 /* The longest sequence of `starts`. */
 int64_t ech_longest(const int64_t *starts, int64_t sequences);
+/* Sequence s's keys: how many, and the first. Checked arguments only. */
+static inline int64_t ech_attention_keys(const struct ech_attention_args *a, int64_t s, int64_t *first)
+{
+    const int64_t *starts = a->key_starts ? a->key_starts : a->starts;
+    *first = starts[s];
+    return a->key_counts ? a->key_counts[s] : starts[s + 1] - starts[s];
+}
 /* The longest of queries and keys; 0 where no sequence has a query. Checked arguments only. */
 int64_t ech_attention_longest(const struct ech_attention_args *args);
 

@@ -44,9 +44,9 @@ static bool complete(const struct ech_ops *o)
 {
     return o->name && o->numerics[ECH_FMT_F32] && o->available && o->linear_packed_bytes && o->linear_pack &&
            o->linear_workspace && o->attention_workspace && o->linear && o->convert && o->norm &&
-           o->attention && o->embed && o->pool && o->gate && o->rotary && o->topk && o->activate &&
-           o->softmax && o->log_softmax && o->devices && o->mem_alloc && o->mem_free && o->put && o->get &&
-           o->queue_open && o->queue_close && o->queue_sync;
+           o->attention && o->embed && o->pool && o->gate && o->rotary && o->topk && o->combine && o->ssru &&
+           o->activate && o->softmax && o->log_softmax && o->devices && o->mem_alloc && o->mem_free &&
+           o->put && o->get && o->queue_open && o->queue_close && o->queue_sync;
 }
 
 /* Every entry that `over` has replaces the one below. */
@@ -68,6 +68,8 @@ static void overlay(struct ech_ops *ops, const struct ech_ops *over)
     TAKE(gate);
     TAKE(rotary);
     TAKE(topk);
+    TAKE(combine);
+    TAKE(ssru);
     TAKE(activate);
     TAKE(softmax);
     TAKE(log_softmax);
@@ -195,6 +197,8 @@ static const struct format {
     [ECH_FMT_INT4] = {"int4", "int4", "int8"},
     [ECH_FMT_BF16_F32] = {"bf16-f32", "bf16", "f32"},
     [ECH_FMT_F16] = {"f16", "f16", "f16"},
+    [ECH_FMT_BLOCK] = {"block", "block", "f32"},
+    [ECH_FMT_BLOCK_INT8] = {"block-int8", "block", "int8"},
 };
 
 const char *ech_ops_format_name(enum ech_format format)

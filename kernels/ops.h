@@ -32,11 +32,43 @@ enum ech_op_status {
     ECH_OP_DEVICE       /* the device failed; ech_queue_error says how */
 };
 
-enum ech_act { ECH_ACT_NONE, ECH_ACT_GELU, ECH_ACT_GELU_TANH, ECH_ACT_RELU, ECH_ACT_SILU, ECH_ACT_TANH };
+enum ech_act {
+    ECH_ACT_NONE,
+    ECH_ACT_GELU, /* by erf */
+    ECH_ACT_GELU_TANH,
+    ECH_ACT_RELU,
+    ECH_ACT_SILU,
+    ECH_ACT_TANH,
+    ECH_ACT_QUICK_GELU, /* x sigmoid(1.702 x) */
+    ECH_ACT_RELU2,      /* relu(x)^2 */
+    ECH_ACT_SIGMOID,
+    ECH_ACTS
+};
 enum ech_pool { ECH_POOL_MEAN, ECH_POOL_CLS, ECH_POOL_MAX };
-enum ech_wtype { ECH_W_F32, ECH_W_F16, ECH_W_BF16 }; /* how a weight is stored in its file */
+/* How a weight is stored in its file; from Q8_0 on the block formats of GGUF (blocks.h). */
+enum ech_wtype {
+    ECH_W_F32,
+    ECH_W_F16,
+    ECH_W_BF16,
+    ECH_W_Q8_0,
+    ECH_W_Q4_0,
+    ECH_W_Q4_1,
+    ECH_W_Q5_0,
+    ECH_W_Q5_1,
+    ECH_W_Q2_K,
+    ECH_W_Q3_K,
+    ECH_W_Q4_K,
+    ECH_W_Q5_K,
+    ECH_W_Q6_K,
+    ECH_W_IQ4_NL,
+    ECH_W_IQ4_XS,
+    ECH_W_MXFP4,
+    ECH_W_TQ1_0,
+    ECH_W_TQ2_0,
+    ECH_WTYPES
+};
 
-/* Products: weights, and what they are multiplied in. Block formats of GGUF join at the end. */
+/* Products: weights, and what they are multiplied in. */
 enum ech_format {
     ECH_FMT_F32,
     ECH_FMT_BF16,     /* both sides rounded to bf16, f32 sums */
@@ -44,8 +76,18 @@ enum ech_format {
     ECH_FMT_INT4,     /* weights int4, a scale per 32 of k; x int8, a scale per 32 of k */
     ECH_FMT_BF16_F32, /* weights rounded to bf16, computed as ECH_FMT_F32: half the memory */
     ECH_FMT_F16,      /* devices: both sides f16, f32 sums */
+    /* Weights in place, row by row as a file has them, of any ech_wtype: nothing is packed
+     * (linear_packed_bytes 0), `packed` is the first row at any alignment, k is whole blocks. */
+    ECH_FMT_BLOCK,      /* decoded, then as ECH_FMT_F32: the same bits */
+    ECH_FMT_BLOCK_INT8, /* types with groups only (blocks.h); x int8, a scale per 32 of k */
     ECH_FORMATS
 };
+
+/* Are weights multiplied where a file has them? */
+static inline bool ech_format_in_place(enum ech_format format)
+{
+    return format == ECH_FMT_BLOCK || format == ECH_FMT_BLOCK_INT8;
+}
 
 /* Activations in memory. Q8: byte = value + 128, value in [-127, 127]; x = value * scale of its row. Each row
  * of Q8 has a stride of at least cols rounded up to 64; the bytes from cols to that are 128. */
@@ -64,12 +106,16 @@ struct ech_queue; /* opaque: one per compute thread; opened from a backend */
  *         (f32, added after the activation; may be y itself). Strides in elements, >= width. m = 0: success.
  *         y may not overlap x. scale: x_scale (m) of a Q8 x, y_scale (m) of a Q8 y.
  * Types   x: f32 always (rounded or quantised on the way in); bf16 with ECH_FMT_BF16; Q8 with ECH_FMT_INT8;
- *         f16 with ECH_FMT_F16. y: f32, bf16, Q8 (f16 on devices), whatever the format: the bits of an f32 y
- *         put through `convert`. A residual with y of another type may not be y itself.
- * INT8    y = act(fma((float)sum, x_scale * w_scale, bias or 0)) [+ residual]; k <= ECH_INT8_K_MAX, so that
- * the sum fits int32. INT4: each group's FMA takes (float)sum and x_scale * w_scale; bias is added after. Q8
- * of a row: most = max |x|; most < 2^-100: all zero, scale 0; else value = round to even(x * (127 / most)),
- * scale = most / 127. A NaN or infinity in the row makes all its results NaN or infinite. */
+ *         f16 with ECH_FMT_F16. y: f32, bf16, Q8 (f16 on devices; no Q8 with BLOCK and BLOCK_INT8), whatever
+ *         the format: the bits of an f32 y put through `convert`. A residual with y of another type may not
+ * be y itself. INT8    y = act(fma((float)sum, x_scale * w_scale, bias or 0)) [+ residual]; k <=
+ * ECH_INT8_K_MAX, so that the sum fits int32. INT4: each group's FMA takes (float)sum and x_scale * w_scale;
+ * bias is added after. Q8 of a row: most = max |x|; most < 2^-100: all zero, scale 0; else value = round to
+ * even(x * (127 / most)), scale = most / 127. A NaN or infinity in the row makes all its results NaN or
+ * infinite. BLOCK_INT8: groups of 16 or 32 of k (blocks.h), w = scale * value - min. Each 32 of a row of x
+ * are quantised as a Q8 row is: values and x_scale. Groups in ascending k: sum = fma((float)dot of values,
+ * x_scale * scale, sum); then, in types with mins, sum = fma(min, -(x_scale * (float)sum of x's values),
+ * sum). */
 enum { ECH_INT8_K_MAX = 1 << 17 };
 struct ech_linear_args {
     size_t size; /* sizeof *this: old callers keep working when fields are added at the end */
@@ -87,6 +133,7 @@ struct ech_linear_args {
     enum ech_atype x_type, y_type;
     const float *x_scale;
     float *y_scale;
+    enum ech_wtype w_type; /* ECH_FMT_BLOCK, ECH_FMT_BLOCK_INT8: how `packed` is stored */
 };
 
 /* Rows of one type into another by way of f32: f32 into bf16 (round to even, denormals to zero), Q8, f16, and
@@ -110,10 +157,12 @@ enum ech_norm { ECH_NORM_LAYER, ECH_NORM_RMS };
 
 /* LAYER: y = (x - mean) / sqrt(var + eps) * gain + shift, each row (var: biased, two passes). RMS:
  * y = x / sqrt(mean of squares + eps) * (gain + gain_offset). y may be x.
- * Shapes  x, y (rows, cols), strides ldx, ldy, f32; gain, shift (cols), shift may be NULL; also (rows, cols)
- *         stride ld_also or NULL: the same result a second time in bf16, Q8 (also_scale (rows)) or f16, as
- *         `convert` gives it, for the product that follows.
- * Errors  ECH_OP_SHAPE: also a shift with RMS, a gain_offset with LAYER, `also` in f32. */
+ * Shapes  x, y (rows, parts*cols), strides ldx, ldy, f32; each of a row's `parts` is normed by itself (q and
+ * k by head; 0: one). gain, shift (cols), shift may be NULL; also (rows, cols) stride ld_also or NULL: the
+ * same result a second time in bf16, Q8 (also_scale (rows)) or f16, as `convert` gives it, for the product
+ * that follows. Errors  ECH_OP_SHAPE: also a shift with RMS, a gain_offset with LAYER, `also` in f32 or with
+ * parts above 1.
+ */
 struct ech_norm_args {
     size_t size;
     int64_t rows, cols;
@@ -129,12 +178,15 @@ struct ech_norm_args {
     int64_t ld_also;
     enum ech_atype also_type;
     float *also_scale;
+    int64_t parts;
 };
 
 /* Scaled dot-product attention over packed sequences: no padding exists, none is computed.
  * Shapes  q (queries, heads*head_dim) stride ldq; k, v (keys, kv_heads*head_dim) strides ldk, ldv; out
  *         (queries, heads*head_dim) stride ldo; starts (sequences + 1): sequence s owns queries
- *         [starts[s], starts[s+1]). key_starts the same for keys; NULL: starts. bias (heads, bias_span,
+ *         [starts[s], starts[s+1]). key_starts the same for keys; NULL: starts. key_counts (sequences) or
+ *         NULL: sequence s has the keys key_starts[s] .. + key_counts[s], in any order and with any room
+ *         between (a cache; key_starts is then (sequences)). bias (heads, bias_span,
  *         bias_span) or NULL: added to the score, element (h, i, j) by positions in the sequence (bias_span
  * >= longest sequence of queries and of keys). slopes (heads) or NULL: ALiBi, slope * -|i - j| is added.
  *         kv_heads divides heads. Position of query i: i + (keys - queries) of its sequence. With a bias no
@@ -146,10 +198,11 @@ struct ech_norm_args {
  * exp(old - most); then e = exp(s - most) is added to its lane (16 lanes by key position) and the chain of
  * value sums goes on over ascending j. out = (sums + 0) / total (the tree over the lanes). All scores -inf:
  * zeros. A key that is masked is not touched: its value may be infinite.
- * Types   compute F32: q, k, v, out f32. compute BF16: q, k, v, out each f32 or bf16; q, k, the exponentials
- *         and v are rounded to bf16, sums as in ECH_FMT_BF16; max, exp and total stay f32. F16 on devices.
- * Device  starts and key_starts are host arrays on every backend; `out` may not overlap q, k, v.
- * Errors  ECH_OP_MEMORY if workspace is NULL and the queue's scratch is smaller than it must be. */
+ * Types   compute F32: q, out f32, k, v f32 or bf16 (widened exactly). compute BF16: q, k, v, out each f32 or
+ * bf16; q, k, the exponentials and v are rounded to bf16, sums as in ECH_FMT_BF16; max, exp and total stay
+ * f32. F16 on devices. Device  starts, key_starts and key_counts are host arrays on every backend; `out` may
+ * not overlap q, k, v. Errors  ECH_OP_MEMORY if workspace is NULL and the queue's scratch is smaller than it
+ * must be. */
 enum { ECH_KEY_BLOCK = 512 };
 struct ech_attention_args {
     size_t size;
@@ -170,11 +223,13 @@ struct ech_attention_args {
     float softcap;
     enum ech_format compute; /* ECH_FMT_F32, ECH_FMT_BF16, ECH_FMT_F16 */
     enum ech_atype q_type, kv_type, out_type;
+    const int64_t *key_counts;
 };
 
 /* y[i] = sum over t of tables[t][ids[t][i]] (word + position + type embeddings), added in the order of t.
- * Shapes  tables[t] (rows[t], cols) in wtype[t], contiguous; ids[t] (count); y (count, cols) f32.
- * Errors  ECH_OP_SHAPE if an id is outside its table (a device says so in ech_queue_sync). */
+ * Shapes  tables[t] (rows[t], cols) in wtype[t], contiguous (block formats: cols whole blocks); ids[t]
+ * (count); y (count, cols) f32. Errors  ECH_OP_SHAPE if an id is outside its table (a device says so in
+ * ech_queue_sync). */
 struct ech_embed_args {
     size_t size;
     int64_t count, cols, tables_count;
@@ -239,6 +294,37 @@ struct ech_topk_args {
     int32_t *indices;
 };
 
+/* y[r] = [y[r] +] sum over j of weight[r][j] * x[index[r][j]], one FMA each in ascending j from 0 (or from
+ * y): rows gathered for an expert (take 1, no weights: copies), results of experts brought together. Shapes
+ * x (x_rows, cols) stride ldx; index, weight (rows, take), weight NULL: the rows are added as they are; y
+ * (rows, cols) stride ldy, no overlap with x. Errors  ECH_OP_SHAPE if an index is outside x (a device says so
+ * in ech_queue_sync). */
+struct ech_combine_args {
+    size_t size;
+    int64_t rows, cols, take, x_rows;
+    const float *x;
+    int64_t ldx;
+    const int32_t *index;
+    const float *weight;
+    bool add;
+    float *y;
+    int64_t ldy;
+};
+
+/* One step of Marian's simpler recurrence: f = sigmoid(forget), cell = f * cell + (1 - f) * x as
+ * fma(f, cell, (1 - f) * x), y = relu(cell). y may be x or forget.
+ * Shapes  forget, x, cell, y (rows, cols), strides ldf, ldx, ldc, ldy. */
+struct ech_ssru_args {
+    size_t size;
+    int64_t rows, cols;
+    const float *forget, *x;
+    int64_t ldf, ldx;
+    float *cell;
+    int64_t ldc;
+    float *y;
+    int64_t ldy;
+};
+
 /* Memory that operations read and write: a handle, so that an address always has an owner. */
 struct ech_mem {
     void *at;
@@ -281,6 +367,8 @@ struct ech_ops {
     int (*gate)(struct ech_queue *queue, const struct ech_gate_args *args);
     int (*rotary)(struct ech_queue *queue, const struct ech_rotary_args *args);
     int (*topk)(struct ech_queue *queue, const struct ech_topk_args *args);
+    int (*combine)(struct ech_queue *queue, const struct ech_combine_args *args);
+    int (*ssru)(struct ech_queue *queue, const struct ech_ssru_args *args);
     /* x (count) in place. */
     int (*activate)(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
     /* Softmax of each row in place, (rows, cols) stride ld; -inf entries become 0, also where all are. */
@@ -312,8 +400,7 @@ const struct ech_ops *ech_ops_find(const char *name, char *why);
 /* With "auto": one line for the log, what was chosen and what was refused, with the reason. */
 const char *ech_ops_explain(char *out, size_t bytes);
 
-const char *
-ech_ops_format_name(enum ech_format format); /* "f32", "bf16", "int8", "int4", "bf16-f32", "f16" */
+const char *ech_ops_format_name(enum ech_format format); /* "f32", "bf16", ..., "block", "block-int8" */
 /* By how weights are stored and what is computed in: ("bf16", "f32") is ECH_FMT_BF16_F32. false: no such
  * pair. */
 bool ech_ops_format_of(const char *weights, const char *compute, enum ech_format *out);

@@ -42,8 +42,7 @@ static const struct ech_panel_format FORMATS[ECH_FORMATS] = {
     [ECH_FMT_BF16] = {2, ECH_PANEL, 0, pack_bf16},
     [ECH_FMT_BF16_F32] = {2, ECH_PANEL, 0, pack_bf16},
     [ECH_FMT_INT8] = {4, ECH_PANEL, 2, ech_pack_int8},
-    [ECH_FMT_INT4] = {ECH_INT4_GROUP, 4 * ECH_INT4_WORDS, 0,
-                      ech_pack_int4}, /* block formats of GGUF: likewise */
+    [ECH_FMT_INT4] = {ECH_INT4_GROUP, 4 * ECH_INT4_WORDS, 0, ech_pack_int4},
 };
 
 const struct ech_panel_format *ech_panel_format(enum ech_format format)

@@ -6,7 +6,7 @@
 
 #include "kernels/ops.h"
 
-enum { ECH_PLUGIN_ABI = 1 };
+enum { ECH_PLUGIN_ABI = 2 };
 #define ECH_PLUGIN_SYMBOL ech_plugin
 
 struct ech_plugin {

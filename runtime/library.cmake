@@ -10,7 +10,7 @@ target_include_directories(libechelon INTERFACE ${CMAKE_BINARY_DIR}/include/eche
 target_link_libraries(libechelon INTERFACE ech_model ech_data)
 
 include(GNUInstallDirs)
-set(ECH_PC_REQUIRES "jansson libxxhash libutf8proc yaml-0.1 hdf5-openmpi ompi-c zlib libzstd")
+set(ECH_PC_REQUIRES "jansson libxxhash libutf8proc libpcre2-8 yaml-0.1 hdf5-openmpi ompi-c zlib libzstd")
 if(ECH_HAVE_OPENBLAS)
   string(APPEND ECH_PC_REQUIRES " openblas")
 endif()

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/blocks.h"
+
 static const char *const OPS[ECH_CASE_OPS] = {
     [ECH_CASE_LINEAR] = "linear",   [ECH_CASE_CONVERT] = "convert",
     [ECH_CASE_NORM] = "norm",       [ECH_CASE_ATTENTION] = "attention",
@@ -38,10 +40,16 @@ const char *ech_case_type_name(enum ech_atype type)
 
 const char *ech_case_act_name(enum ech_act act)
 {
-    static const char *const names[] = {
-        [ECH_ACT_NONE] = "none", [ECH_ACT_GELU] = "gelu", [ECH_ACT_GELU_TANH] = "gelu_tanh",
-        [ECH_ACT_RELU] = "relu", [ECH_ACT_SILU] = "silu", [ECH_ACT_TANH] = "tanh"};
-    return (int)act >= 0 && act <= ECH_ACT_TANH ? names[act] : "?";
+    static const char *const names[] = {[ECH_ACT_NONE] = "none",
+                                        [ECH_ACT_GELU] = "gelu",
+                                        [ECH_ACT_GELU_TANH] = "gelu_tanh",
+                                        [ECH_ACT_RELU] = "relu",
+                                        [ECH_ACT_SILU] = "silu",
+                                        [ECH_ACT_TANH] = "tanh",
+                                        [ECH_ACT_QUICK_GELU] = "quick_gelu",
+                                        [ECH_ACT_RELU2] = "relu2",
+                                        [ECH_ACT_SIGMOID] = "sigmoid"};
+    return (int)act >= 0 && act < ECH_ACTS ? names[act] : "?";
 }
 
 struct text {
@@ -105,9 +113,9 @@ static void add_shape(struct text *t, const struct ech_case *c)
 
 static void add_flags(struct text *t, const struct ech_case *c)
 {
-    static const char *const names[] = {"bias",   "residual",  "in place",   "special",
-                                        "causal", "slopes",    "normalised", "interleaved",
-                                        "also",   "no values", "ties",       "own keys"};
+    static const char *const names[] = {"bias",   "residual",   "in place",    "special", "causal",
+                                        "slopes", "normalised", "interleaved", "also",    "no values",
+                                        "ties",   "own keys",   "bf16 keys"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (c->flags & 1u << i)
             add(t, ", %s", c->op == ECH_CASE_NORM && i == 0 ? "shift" : names[i]);
@@ -126,6 +134,8 @@ const char *ech_case_describe(const struct ech_case *c, char *out, size_t bytes)
     add(&t, "%s", ech_case_op_name(c->op));
     if (c->op == ECH_CASE_LINEAR || c->op == ECH_CASE_ATTENTION)
         add(&t, " %s", ech_ops_format_name(c->format));
+    if (c->op == ECH_CASE_LINEAR && ech_format_in_place(c->format))
+        add(&t, " %s", ech_block_type(c->w_type)->name);
     if (c->x_type || c->y_type || c->op == ECH_CASE_CONVERT)
         add(&t, " %s to %s", ech_case_type_name(c->x_type), ech_case_type_name(c->y_type));
     if (c->op == ECH_CASE_NORM)

@@ -33,7 +33,8 @@ enum ech_case_flag {
     ECH_CASE_ALSO = 256,      /* norm: the result a second time, in y_type */
     ECH_CASE_NO_VALUES = 512, /* top-k: indices alone */
     ECH_CASE_TIES = 1024,     /* top-k: few distinct values */
-    ECH_CASE_KEYS = 2048      /* attention: keys of a length of their own */
+    ECH_CASE_KEYS = 2048,     /* attention: keys of a length of their own */
+    ECH_CASE_HALF_KEYS = 4096 /* attention: k and v in bf16 whatever q is */
 };
 
 enum { ECH_CASE_SEQUENCES = 4 };
@@ -54,7 +55,8 @@ struct ech_case {
     int64_t sequences, lengths[ECH_CASE_SEQUENCES], key_lengths[ECH_CASE_SEQUENCES];
     int64_t heads, kv_heads, head_dim, window, rotary;
     float softcap;
-    int64_t copies; /* product: calls rotate through so many copies of the weights; 0: one */
+    int64_t copies;        /* product: calls rotate through so many copies of the weights; 0: one */
+    enum ech_wtype w_type; /* product on a file's own blocks */
 };
 
 const char *ech_case_op_name(enum ech_case_op op); /* "linear", "log_softmax" */

@@ -6,6 +6,7 @@
 
 #include "kernels/bench/plan.h"
 #include "kernels/convert.h"
+#include "kernels/blocks.h"
 
 static const uint32_t GUARD_WORD = 0x7fa5c3e1; /* a NaN: a stray read shows too */
 
@@ -159,4 +160,27 @@ void ech_fill_weights(float *w, int64_t n, int64_t k)
     for (int64_t j = 0; j < n; j++)
         for (int64_t i = 0; i < k; i++)
             w[j * k + i] = uniform(hash(99, j, i));
+}
+
+/* Where the f16s of a block lie; -1: none. MXFP4 has an exponent instead. */
+static const int HALVES[ECH_WTYPES][2] = {
+    [ECH_W_F16] = {0, -1},    [ECH_W_Q8_0] = {0, -1},   [ECH_W_Q4_0] = {0, -1},   [ECH_W_Q4_1] = {0, 2},
+    [ECH_W_Q5_0] = {0, -1},   [ECH_W_Q5_1] = {0, 2},    [ECH_W_Q2_K] = {80, 82},  [ECH_W_Q3_K] = {108, -1},
+    [ECH_W_Q4_K] = {0, 2},    [ECH_W_Q5_K] = {0, 2},    [ECH_W_Q6_K] = {208, -1}, [ECH_W_IQ4_NL] = {0, -1},
+    [ECH_W_IQ4_XS] = {0, -1}, [ECH_W_TQ1_0] = {52, -1}, [ECH_W_TQ2_0] = {64, -1}};
+
+void ech_fill_blocks(enum ech_wtype type, unsigned char *w, int64_t count)
+{
+    const int64_t bytes = ech_block_type(type)->bytes;
+    for (int64_t b = 0; b < count; b++, w += bytes) {
+        for (int64_t i = 0; i < bytes; i++)
+            w[i] = (unsigned char)hash(98, b, i);
+        for (int i = 0; i < 2; i++)
+            if (HALVES[type][i] >= 0 && HALVES[type][1] != 0)
+                w[HALVES[type][i] + 1] = (unsigned char)(0x1c + hash(97, b, i) % 8); /* 2^-8 to 2^-6 */
+        if (type == ECH_W_MXFP4)
+            w[0] = (unsigned char)(120 + w[0] % 8);
+        if (type == ECH_W_F32 || type == ECH_W_BF16)
+            w[bytes - 1] = (unsigned char)(0x3c + w[bytes - 1] % 4);
+    }
 }

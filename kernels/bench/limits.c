@@ -129,6 +129,7 @@ enum ech_limit ech_limit_of_format(const struct ech_ops *ops, enum ech_format fo
     switch (format) {
     case ECH_FMT_INT8:
     case ECH_FMT_INT4:
+    case ECH_FMT_BLOCK_INT8:
         return narrow ? first_here(ECH_LIMIT_MADD_256, ECH_LIMIT_NONE)
                       : first_here(ECH_LIMIT_VNNI, ECH_LIMIT_MADD_256);
     case ECH_FMT_BF16:

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/blocks.h"
+
 #define COUNT(array) (sizeof array / sizeof array[0])
 
 struct set {
@@ -102,6 +104,49 @@ static void decoding(struct set *s)
     }
 }
 
+/* One row over a large matrix and a prompt of 512 over Gemma 3 270M's: rows of 640 have blocks of 32 alone.
+ */
+static void blocks(struct set *s)
+{
+    static const enum ech_format formats[] = {ECH_FMT_BLOCK_INT8, ECH_FMT_BLOCK};
+    static const enum ech_wtype types[] = {ECH_W_Q4_K, ECH_W_Q6_K, ECH_W_Q8_0, ECH_W_Q4_0, ECH_W_Q5_0};
+    static const struct {
+        int64_t outputs, inner;
+        enum ech_wtype type;
+    } gemma[] = {{2048, 640, ECH_W_Q5_0}, {1024, 640, ECH_W_Q8_0}, {640, 2048, ECH_W_Q4_K},
+                 {640, 2048, ECH_W_Q6_K}, {640, 1024, ECH_W_Q4_K}, {256, 640, ECH_W_Q8_0}};
+    for (size_t f = 0; f < COUNT(formats); f++) {
+        for (size_t i = 0; i < (s->options->quick ? 1 : COUNT(types)); i++) {
+            struct ech_case c = {.op = ECH_CASE_LINEAR,
+                                 .format = formats[f],
+                                 .w_type = types[i],
+                                 .rows = 1,
+                                 .outputs = 4096,
+                                 .inner = 4096};
+            c.copies = (256 << 20) / (4096 * (int64_t)ech_block_row_bytes(types[i], 4096)) + 1;
+            add_both(s, &c, false, ECH_RATE_BYTES);
+        }
+        for (size_t i = 0; i < (s->options->quick ? 0 : COUNT(gemma)); i++) {
+            struct ech_case c = {.op = ECH_CASE_LINEAR,
+                                 .format = formats[f],
+                                 .w_type = gemma[i].type,
+                                 .rows = 512,
+                                 .outputs = gemma[i].outputs,
+                                 .inner = gemma[i].inner};
+            add_both(s, &c, false, ECH_RATE_FLOP);
+        }
+        struct ech_case head = {.op = ECH_CASE_LINEAR,
+                                .format = formats[f],
+                                .w_type = ECH_W_Q8_0,
+                                .rows = 1,
+                                .outputs = 262144,
+                                .inner = 640,
+                                .copies = 2};
+        if (!s->options->quick)
+            add_both(s, &head, false, ECH_RATE_BYTES);
+    }
+}
+
 /* What a micro-batch of the engine holds of MiniLM: 12 heads of 32. */
 static void attention(struct set *s)
 {
@@ -121,6 +166,29 @@ static void attention(struct set *s)
                                  .head_dim = 32,
                                  .flags = shapes[i].flags};
             add_both(s, &c, true, ECH_RATE_FLOP);
+        }
+}
+
+/* A token over a cache: one query a sequence, heads that share keys; Gemma 3 270M's and Llama's shapes. */
+static void decoding_attention(struct set *s)
+{
+    static const struct {
+        int64_t heads, kv_heads, head_dim;
+    } shapes[] = {{4, 1, 256}, {32, 8, 64}};
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (int half = 0; half < 2; half++) {
+            struct ech_case c = {.op = ECH_CASE_ATTENTION,
+                                 .format = ECH_FMT_F32,
+                                 .sequences = 4,
+                                 .lengths = {1, 1, 1, 1},
+                                 .key_lengths = {4096, 4096, 4096, 4096},
+                                 .heads = shapes[i].heads,
+                                 .kv_heads = shapes[i].kv_heads,
+                                 .head_dim = shapes[i].head_dim,
+                                 .flags = ECH_CASE_CAUSAL | ECH_CASE_KEYS |
+                                          (unsigned)(half ? ECH_CASE_HALF_KEYS : 0)};
+            if (!s->options->quick)
+                add_both(s, &c, false, ECH_RATE_BYTES);
         }
 }
 
@@ -145,6 +213,9 @@ static void rows(struct set *s)
         {.op = ECH_CASE_ROTARY, .rows = 240, .outputs = 512, .heads = 12, .head_dim = 32, .rotary = 32},
         {.op = ECH_CASE_TOPK, .rows = 4, .outputs = 1, .inner = 32000},
         {.op = ECH_CASE_TOPK, .rows = 4, .outputs = 50, .inner = 32000},
+        {.op = ECH_CASE_LOG_SOFTMAX, .rows = 1, .inner = 262144},
+        {.op = ECH_CASE_TOPK, .rows = 1, .outputs = 1, .inner = 262144},
+        {.op = ECH_CASE_TOPK, .rows = 1, .outputs = 64, .inner = 262144},
         {.op = ECH_CASE_CONVERT, .y_type = ECH_A_BF16, .rows = 240, .inner = 384},
         {.op = ECH_CASE_CONVERT, .y_type = ECH_A_Q8, .rows = 240, .inner = 384},
         {.op = ECH_CASE_CONVERT, .x_type = ECH_A_BF16, .rows = 240, .inner = 384},
@@ -191,14 +262,17 @@ int ech_lines_make(const struct ech_kernels_bench *options, int threads, struct 
                         "topk, activate, softmax, log_softmax, math)",
                         is_op, why);
     if (!rc)
-        rc = check_list(options->formats, "format (f32, bf16, int8, int4, bf16-f32, f16)", is_format, why);
+        rc = check_list(options->formats, "format (f32, bf16, int8, int4, bf16-f32, f16, block, block-int8)",
+                        is_format, why);
     if (rc)
         return rc;
     *out = (struct ech_lines){0};
     struct set s = {options, out, threads, false};
     products(&s);
     decoding(&s);
+    blocks(&s);
     attention(&s);
+    decoding_attention(&s);
     rows(&s);
     if (!s.lacking)
         return ECH_BENCH_OK;

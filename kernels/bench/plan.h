@@ -75,7 +75,8 @@ size_t ech_block_element(const struct ech_block *b);
 
 /* The guard pattern everywhere, then every block's contents. */
 int ech_fill_image(const struct ech_trial *t, unsigned char *image);
-/* Weights (n, k) of a product. */
+/* Weights (n, k) of a product; `count` blocks of a type: any bytes, the floats in them tame. */
 void ech_fill_weights(float *w, int64_t n, int64_t k);
+void ech_fill_blocks(enum ech_wtype type, unsigned char *w, int64_t count);
 
 #endif

@@ -49,7 +49,8 @@ static void args_linear(struct ech_trial *t)
                                               .x_type = c->x_type,
                                               .y_type = c->y_type,
                                               .x_scale = at(t, "x_scale"),
-                                              .y_scale = at(t, "y_scale")};
+                                              .y_scale = at(t, "y_scale"),
+                                              .w_type = c->w_type};
 }
 
 static void args_convert(struct ech_trial *t)
@@ -94,32 +95,33 @@ static void args_attention(struct ech_trial *t)
 {
     const struct ech_case *c = &t->c;
     bool own_keys = memcmp(t->starts, t->key_starts, (size_t)(c->sequences + 1) * sizeof *t->starts) != 0;
-    t->args.attention = (struct ech_attention_args){.size = sizeof t->args.attention,
-                                                    .sequences = c->sequences,
-                                                    .heads = c->heads,
-                                                    .kv_heads = c->kv_heads,
-                                                    .head_dim = c->head_dim,
-                                                    .starts = t->starts,
-                                                    .q = at(t, "q"),
-                                                    .k = at(t, "k"),
-                                                    .v = at(t, "v"),
-                                                    .ldq = ld(t, "q"),
-                                                    .ldk = ld(t, "k"),
-                                                    .ldv = ld(t, "v"),
-                                                    .bias = at(t, "bias"),
-                                                    .bias_span = find(t, "bias") ? t->span : 0,
-                                                    .scale = 0.3f,
-                                                    .causal = c->flags & ECH_CASE_CAUSAL,
-                                                    .out = at(t, "out"),
-                                                    .ldo = ld(t, "out"),
-                                                    .key_starts = own_keys ? t->key_starts : NULL,
-                                                    .window = c->window,
-                                                    .slopes = at(t, "slopes"),
-                                                    .softcap = c->softcap,
-                                                    .compute = c->format,
-                                                    .q_type = c->x_type,
-                                                    .kv_type = c->x_type,
-                                                    .out_type = c->y_type};
+    t->args.attention =
+        (struct ech_attention_args){.size = sizeof t->args.attention,
+                                    .sequences = c->sequences,
+                                    .heads = c->heads,
+                                    .kv_heads = c->kv_heads,
+                                    .head_dim = c->head_dim,
+                                    .starts = t->starts,
+                                    .q = at(t, "q"),
+                                    .k = at(t, "k"),
+                                    .v = at(t, "v"),
+                                    .ldq = ld(t, "q"),
+                                    .ldk = ld(t, "k"),
+                                    .ldv = ld(t, "v"),
+                                    .bias = at(t, "bias"),
+                                    .bias_span = find(t, "bias") ? t->span : 0,
+                                    .scale = 0.3f,
+                                    .causal = c->flags & ECH_CASE_CAUSAL,
+                                    .out = at(t, "out"),
+                                    .ldo = ld(t, "out"),
+                                    .key_starts = own_keys ? t->key_starts : NULL,
+                                    .window = c->window,
+                                    .slopes = at(t, "slopes"),
+                                    .softcap = c->softcap,
+                                    .compute = c->format,
+                                    .q_type = c->x_type,
+                                    .kv_type = c->flags & ECH_CASE_HALF_KEYS ? ECH_A_BF16 : c->x_type,
+                                    .out_type = c->y_type};
 }
 
 static void args_embed(struct ech_trial *t)

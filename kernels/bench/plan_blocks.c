@@ -109,8 +109,9 @@ static void blocks_attention(struct ech_trial *t)
     int64_t wide = c->heads * c->head_dim, narrow = c->kv_heads * c->head_dim;
     int64_t queries = t->starts[c->sequences], keys = t->key_starts[c->sequences];
     add_x(t, "q", c->x_type, t->queries, queries, wide)->scale = 2;
-    add_x(t, "k", c->x_type, t->keys, keys, narrow)->scale = 2;
-    add_x(t, "v", c->x_type, t->keys, keys, narrow);
+    const enum ech_atype kv = c->flags & ECH_CASE_HALF_KEYS ? ECH_A_BF16 : c->x_type;
+    add_x(t, "k", kv, t->keys, keys, narrow)->scale = 2;
+    add_x(t, "v", kv, t->keys, keys, narrow);
     add_out(t, "out", c->y_type, queries, wide);
     if (c->flags & ECH_CASE_BIAS)
         add_in(t, "bias", ECH_A_F32, c->heads * t->span, t->span, 0);

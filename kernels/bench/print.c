@@ -5,7 +5,8 @@
 
 static const char *unit_of(const struct ech_line *line)
 {
-    bool integers = line->c.format == ECH_FMT_INT8 || line->c.format == ECH_FMT_INT4;
+    bool integers = line->c.format == ECH_FMT_INT8 || line->c.format == ECH_FMT_INT4 ||
+                    line->c.format == ECH_FMT_BLOCK_INT8;
     switch (line->rate) {
     case ECH_RATE_FLOP:
         return integers ? "Gop/s" : "GFLOP/s";

@@ -77,7 +77,8 @@ static void put_products(const struct matrix *m, bool json, FILE *out)
         {ECH_FMT_F32, ECH_A_F32, ECH_A_Q8},       {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32},
         {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16},   {ECH_FMT_INT8, ECH_A_F32, ECH_A_F32},
         {ECH_FMT_INT8, ECH_A_Q8, ECH_A_Q8},       {ECH_FMT_INT4, ECH_A_F32, ECH_A_F32},
-        {ECH_FMT_BF16_F32, ECH_A_F32, ECH_A_F32}, {ECH_FMT_F16, ECH_A_F16, ECH_A_F16}};
+        {ECH_FMT_BF16_F32, ECH_A_F32, ECH_A_F32}, {ECH_FMT_F16, ECH_A_F16, ECH_A_F16},
+        {ECH_FMT_BLOCK, ECH_A_F32, ECH_A_F32},    {ECH_FMT_BLOCK_INT8, ECH_A_F32, ECH_A_F32}};
     char label[96];
     for (size_t i = 0; i < sizeof products / sizeof products[0]; i++) {
         const struct ech_case c = {.op = ECH_CASE_LINEAR,
@@ -86,7 +87,8 @@ static void put_products(const struct matrix *m, bool json, FILE *out)
                                    .y_type = products[i].y,
                                    .rows = 2,
                                    .outputs = 3,
-                                   .inner = 4};
+                                   .inner = ech_format_in_place(products[i].format) ? 256 : 4,
+                                   .w_type = ECH_W_Q4_K};
         snprintf(label, sizeof label, "linear %s, %s to %s", ech_ops_format_name(c.format),
                  ech_case_type_name(c.x_type), ech_case_type_name(c.y_type));
         put_row(m, &c, label, json, i == 0, out);

@@ -89,6 +89,27 @@ static bool products(const struct walk *w)
     return true;
 }
 
+/* On a file's own blocks: every way that x meets them (blocks of 32, of 256, groups of 16; mins). */
+static bool blocks(const struct walk *w)
+{
+    static const enum ech_wtype types[] = {ECH_W_F16,  ECH_W_Q8_0, ECH_W_Q5_1, ECH_W_IQ4_NL,
+                                           ECH_W_Q4_K, ECH_W_Q6_K, ECH_W_Q2_K, ECH_W_IQ4_XS};
+    static const enum ech_format formats[] = {ECH_FMT_BLOCK, ECH_FMT_BLOCK_INT8};
+    for (size_t f = 0; f < COUNT(formats); f++)
+        for (size_t t = 0; t < COUNT(types); t++)
+            for (size_t i = 0; i < COUNT(PRODUCTS); i++) {
+                const int64_t unit = types[t] >= ECH_W_Q2_K && types[t] != ECH_W_IQ4_NL ? 256 : 32;
+                unsigned flags = PRODUCTS[i].flags;
+                if (i % 3 != t % 3 || (formats[f] == ECH_FMT_BLOCK_INT8 && types[t] == ECH_W_F16))
+                    continue;
+                VISIT(.op = ECH_CASE_LINEAR, .format = formats[f], .w_type = types[t],
+                      .y_type = i % 2 && !(flags & IN_Y) ? ECH_A_BF16 : ECH_A_F32, .rows = PRODUCTS[i].m,
+                      .outputs = PRODUCTS[i].n, .inner = (PRODUCTS[i].k + unit - 1) / unit * unit,
+                      .pad = PRODUCTS[i].pad, .flags = flags, .act = PRODUCTS[i].act);
+            }
+    return true;
+}
+
 /* --- operations on rows --- */
 
 static const struct {
@@ -130,7 +151,7 @@ static bool converts(const struct walk *w)
 static bool elementwise(const struct walk *w)
 {
     static const enum ech_case_op ops[] = {ECH_CASE_SOFTMAX, ECH_CASE_LOG_SOFTMAX};
-    for (int act = ECH_ACT_NONE; act <= ECH_ACT_TANH; act++)
+    for (int act = ECH_ACT_NONE; act < ECH_ACTS; act++)
         for (size_t i = 0; i < COUNT(ROWS); i++) {
             VISIT(.op = ECH_CASE_ACTIVATE, .act = (enum ech_act)act, .rows = ROWS[i].rows,
                   .inner = ROWS[i].cols, .pad = ROWS[i].pad, .flags = ROWS[i].flags);
@@ -218,10 +239,11 @@ static bool attentions(const struct walk *w)
     static const struct {
         enum ech_format format;
         enum ech_atype in, out;
+        unsigned flags;
     } types[] = {
-        {ECH_FMT_F32, ECH_A_F32, ECH_A_F32},    {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32},
-        {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16}, {ECH_FMT_F16, ECH_A_F32, ECH_A_F32},
-        {ECH_FMT_F16, ECH_A_F16, ECH_A_F16},
+        {ECH_FMT_F32, ECH_A_F32, ECH_A_F32, 0},  {ECH_FMT_F32, ECH_A_F32, ECH_A_F32, ECH_CASE_HALF_KEYS},
+        {ECH_FMT_BF16, ECH_A_F32, ECH_A_F32, 0}, {ECH_FMT_BF16, ECH_A_BF16, ECH_A_BF16, 0},
+        {ECH_FMT_F16, ECH_A_F32, ECH_A_F32, 0},  {ECH_FMT_F16, ECH_A_F16, ECH_A_F16, 0},
     };
     for (size_t t = 0; t < COUNT(types); t++)
         for (size_t i = 0; i < COUNT(ATTENTION); i++) {
@@ -230,8 +252,8 @@ static bool attentions(const struct walk *w)
                   .y_type = types[t].out, .sequences = 4, .lengths = {n[0], n[1], n[2], n[3]},
                   .key_lengths = {k[0], k[1], k[2], k[3]}, .heads = ATTENTION[i].heads,
                   .kv_heads = ATTENTION[i].kv_heads, .head_dim = ATTENTION[i].head_dim,
-                  .flags = ATTENTION[i].flags, .window = ATTENTION[i].window, .pad = ATTENTION[i].pad,
-                  .softcap = ATTENTION[i].softcap);
+                  .flags = ATTENTION[i].flags | types[t].flags, .window = ATTENTION[i].window,
+                  .pad = ATTENTION[i].pad, .softcap = ATTENTION[i].softcap);
         }
     return true;
 }
@@ -253,8 +275,8 @@ static bool pools(const struct walk *w)
 
 void ech_cases_each(bool (*visit)(const struct ech_case *c, void *context), void *context)
 {
-    static bool (*const parts[])(const struct walk *) = {products, converts,    norms,   attentions,
-                                                         pools,    elementwise, largest, rotaries};
+    static bool (*const parts[])(const struct walk *) = {products, blocks,      converts, norms,   attentions,
+                                                         pools,    elementwise, largest,  rotaries};
     const struct walk w = {visit, context};
     for (size_t i = 0; i < COUNT(parts); i++)
         if (!parts[i](&w))

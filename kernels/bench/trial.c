@@ -7,6 +7,7 @@
 
 #include "kernels/bench/plan.h"
 #include "kernels/convert.h"
+#include "kernels/blocks.h"
 
 static int no_memory(char *why, size_t bytes)
 {
@@ -107,12 +108,18 @@ static int pack(const struct ech_trial *t, unsigned char **out, char *why)
 {
     const struct ech_case *c = &t->c;
     size_t floats = (size_t)(c->outputs * c->inner), room = (t->packed_bytes + 63) / 64 * 64 + 64;
-    float *w = malloc((floats + 1) * sizeof *w);
+    const bool in_place = ech_format_in_place(c->format);
+    float *w = malloc(((in_place ? 0 : floats) + 1) * sizeof *w);
     unsigned char *packed = aligned_alloc(64, room);
     int rc = w && packed ? ECH_OP_OK : no_memory(why, room);
     if (!rc) {
-        ech_fill_weights(w, c->outputs, c->inner);
         memset(packed, 0xa5, room);
+        if (in_place)
+            ech_fill_blocks(c->w_type, packed, c->outputs * (c->inner / ech_block_type(c->w_type)->elements));
+        else
+            ech_fill_weights(w, c->outputs, c->inner);
+    }
+    if (!rc && !in_place) {
         rc = t->ops->linear_pack(c->format, w, ECH_W_F32, c->outputs, c->inner, packed, 0, 1);
     }
     for (size_t i = t->packed_bytes; !rc && i < room; i++)
@@ -134,7 +141,9 @@ static int open_weights(struct ech_trial *t, const struct ech_trial_options *o, 
     t->copies = c->copies > 0 ? c->copies : 1;
     if (c->op != ECH_CASE_LINEAR)
         return ECH_OP_OK;
-    t->packed_bytes = t->ops->linear_packed_bytes(c->format, c->outputs, c->inner);
+    t->packed_bytes = ech_format_in_place(c->format)
+                          ? (size_t)c->outputs * ech_block_row_bytes(c->w_type, c->inner)
+                          : t->ops->linear_packed_bytes(c->format, c->outputs, c->inner);
     t->packed_stride = (t->packed_bytes + 63) / 64 * 64;
     if (o->weights_of) {
         t->packed = o->weights_of->packed;

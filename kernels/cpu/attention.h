@@ -31,6 +31,42 @@ static size_t attention_workspace(enum ech_format compute, int64_t longest, int6
     return longest > 0 && head_dim > 0 ? team * attention_bytes(compute, longest, head_dim) : 0;
 }
 
+/* Nothing was seen yet. The sums need it only where strips go on from them. */
+static void begin_rows(const struct scratch *s, int64_t state, int64_t rows, bool sums)
+{
+    for (int64_t r = state; r < state + rows; r++) {
+        s->most[r] = -INFINITY;
+        v16_store(s->lanes + 16 * r, v16_zero());
+        if (sums)
+            memset(s->sums + r * s->width, 0, (size_t)s->width * sizeof(float));
+    }
+}
+
+/* sums / total of rows from query i on. A sum of -0 becomes 0. */
+static void finish_rows(const struct head *h, int64_t i, int64_t rows, int64_t state)
+{
+    const struct ech_attention_args *a = h->args;
+    const struct scratch *s = &h->scratch;
+    for (int64_t r = 0; r < rows; r++) {
+        float sum = v16_sum(v16_load(s->lanes + 16 * (state + r)));
+        struct v16 total = v16_set(sum == 0.0f ? 1.0f : sum);
+        const float *from = s->sums + (state + r) * s->width;
+        int64_t at = (h->query + i + r) * a->ldo + h->head * a->head_dim;
+        for (int64_t d = 0; d < a->head_dim; d += 16) {
+            struct v16 x = v16_div(v16_add(v16_load(from + d), v16_zero()), total);
+            int64_t left = a->head_dim - d;
+            if (a->out_type == ECH_A_BF16)
+                store_part_bf16((uint16_t *)a->out + at + d, x, left);
+            else if (left >= 16)
+                v16_store((float *)a->out + at + d, x);
+            else
+                v16_store_part((float *)a->out + at + d, x, left);
+        }
+    }
+}
+
+#include "kernels/cpu/attention_decode.h"
+
 /* FMAs that stand for dpbf16 run without denormals, as it does. The compiler moves no arithmetic across the
  * calls, which go through a table. */
 static void multiply(const struct head *h, const struct attend_tile *t, int64_t rows, int64_t vectors)
@@ -156,40 +192,6 @@ static void attend(const struct head *h, const struct key_block *b, int64_t quer
     weigh(&p);
 }
 
-/* Nothing was seen yet. The sums need it only where strips go on from them. */
-static void begin_rows(const struct scratch *s, int64_t state, int64_t rows, bool sums)
-{
-    for (int64_t r = state; r < state + rows; r++) {
-        s->most[r] = -INFINITY;
-        v16_store(s->lanes + 16 * r, v16_zero());
-        if (sums)
-            memset(s->sums + r * s->width, 0, (size_t)s->width * sizeof(float));
-    }
-}
-
-/* sums / total of rows from query i on. A sum of -0 becomes 0. */
-static void finish_rows(const struct head *h, int64_t i, int64_t rows, int64_t state)
-{
-    const struct ech_attention_args *a = h->args;
-    const struct scratch *s = &h->scratch;
-    for (int64_t r = 0; r < rows; r++) {
-        float sum = v16_sum(v16_load(s->lanes + 16 * (state + r)));
-        struct v16 total = v16_set(sum == 0.0f ? 1.0f : sum);
-        const float *from = s->sums + (state + r) * s->width;
-        int64_t at = (h->query + i + r) * a->ldo + h->head * a->head_dim;
-        for (int64_t d = 0; d < a->head_dim; d += 16) {
-            struct v16 x = v16_div(v16_add(v16_load(from + d), v16_zero()), total);
-            int64_t left = a->head_dim - d;
-            if (a->out_type == ECH_A_BF16)
-                store_part_bf16((uint16_t *)a->out + at + d, x, left);
-            else if (left >= 16)
-                v16_store((float *)a->out + at + d, x);
-            else
-                v16_store_part((float *)a->out + at + d, x, left);
-        }
-    }
-}
-
 static struct key_block pack_block(const struct head *h, int64_t first)
 {
     int64_t left = h->keys - first;
@@ -246,19 +248,19 @@ static void attend_long(struct head *h, int64_t group)
 static void attend_item(const struct ech_attention_args *a, int64_t item, float *base)
 {
     const int64_t sequence = item / a->kv_heads;
-    const int64_t *keys = (a->key_starts ? a->key_starts : a->starts) + sequence;
     struct head h = {.args = a,
                      .rounded = a->compute == ECH_FMT_BF16,
                      .queries = a->starts[sequence + 1] - a->starts[sequence],
-                     .keys = keys[1] - keys[0],
                      .query = a->starts[sequence],
-                     .key = keys[0],
                      .kv_head = item % a->kv_heads};
     if (h.queries == 0)
         return;
+    h.keys = ech_attention_keys(a, sequence, &h.key);
     int64_t longest = h.queries > h.keys ? h.queries : h.keys;
     scratch_layout(&h.scratch, h.rounded, longest, a->head_dim, base);
-    if (h.keys <= ECH_KEY_BLOCK)
+    if (h.queries == 1 && !is_rounded(&h))
+        attend_query(&h, a->heads / a->kv_heads);
+    else if (h.keys <= ECH_KEY_BLOCK)
         attend_short(&h, a->heads / a->kv_heads);
     else
         attend_long(&h, a->heads / a->kv_heads);

@@ -168,7 +168,7 @@ static bool in_place(const void *p, enum ech_atype type, int64_t dim, int64_t ld
 {
     if (PER_UNIT == 2)
         return type == ECH_A_BF16 && dim % 2 == 0 && ld % 2 == 0 && (uintptr_t)p % sizeof(float) == 0;
-    return !rounded;
+    return type == ECH_A_F32 && !rounded;
 }
 
 /* 16 rows of `units` become columns of a panel. */
@@ -176,7 +176,7 @@ static void transpose(float *to, const float *from, int64_t ld, int64_t units)
 {
     int64_t d = 0;
     for (; d + 4 <= units; d += 4)
-        v16_transpose4(to + d * KEY_PANEL, from + d, ld);
+        v16_transpose4(to + d * KEY_PANEL, KEY_PANEL, from + d, ld);
     for (; d < units; d++)
         for (int64_t i = 0; i < 16; i++)
             to[d * KEY_PANEL + i] = from[i * ld + d];

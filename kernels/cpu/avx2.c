@@ -12,7 +12,11 @@
 #include "kernels/cpu/tile_bf16_f32.h"
 #include "kernels/cpu/int8_madd.h"
 #include "kernels/cpu/int4_madd.h"
+#include "kernels/cpu/block_madd.h"
+#include "kernels/cpu/block_panel.h"
+#include "kernels/cpu/block_row.h"
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/block_product.h"
 #include "kernels/cpu/rows_convert.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/rows_norm.h"
@@ -40,6 +44,17 @@ static const struct product_format *product_format_of(enum ech_format format)
     }
 }
 
+static const struct product_format *block_format_of(const struct ech_block_type *type)
+{
+    return block_format(type);
+}
+
+static const struct block_vector *block_vector_of(enum ech_wtype type)
+{
+    (void)type;
+    return NULL;
+}
+
 static int checked_attention(struct ech_queue *queue, const struct ech_attention_args *a)
 {
     int rc = ech_check_attention(a);
@@ -52,7 +67,9 @@ const struct ech_ops ech_avx2_entries = {
                  [ECH_FMT_BF16] = "cpu-bf16-1",
                  [ECH_FMT_BF16_F32] = "cpu-bf16-f32-1",
                  [ECH_FMT_INT8] = "cpu-int8-1",
-                 [ECH_FMT_INT4] = "cpu-int4-1"},
+                 [ECH_FMT_INT4] = "cpu-int4-1",
+                 [ECH_FMT_BLOCK] = "cpu-block-1",
+                 [ECH_FMT_BLOCK_INT8] = "cpu-block-int8-1"},
     .available = ech_avx2_available,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
@@ -67,6 +84,8 @@ const struct ech_ops ech_avx2_entries = {
     .gate = gate,
     .rotary = rotary,
     .topk = topk,
+    .combine = combine,
+    .ssru = ssru,
     .activate = activate,
     .softmax = softmax,
     .log_softmax = log_softmax,

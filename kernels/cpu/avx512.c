@@ -12,7 +12,11 @@
 #include "kernels/cpu/tile_bf16_f32.h"
 #include "kernels/cpu/int8_madd.h"
 #include "kernels/cpu/int4_madd.h"
+#include "kernels/cpu/block_madd.h"
+#include "kernels/cpu/block_panel.h"
+#include "kernels/cpu/block_row.h"
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/block_product.h"
 #include "kernels/cpu/rows_convert.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/rows_norm.h"
@@ -41,6 +45,16 @@ static const struct product_format *product_format_of(enum ech_format format)
     }
 }
 
+static const struct product_format *block_format_of(const struct ech_block_type *type)
+{
+    return ech_avx512_vnni() ? ech_avx512_block_format(type) : block_format(type);
+}
+
+static const struct block_vector *block_vector_of(enum ech_wtype type)
+{
+    return ech_avx512_vnni() ? &ech_avx512_block_vectors[type] : NULL;
+}
+
 /* Attention in bf16 by dpbf16 where the processor has it. */
 static bool native(enum ech_format compute)
 {
@@ -67,7 +81,9 @@ const struct ech_ops ech_avx512_entries = {
                  [ECH_FMT_BF16] = "cpu-bf16-1",
                  [ECH_FMT_BF16_F32] = "cpu-bf16-f32-1",
                  [ECH_FMT_INT8] = "cpu-int8-1",
-                 [ECH_FMT_INT4] = "cpu-int4-1"},
+                 [ECH_FMT_INT4] = "cpu-int4-1",
+                 [ECH_FMT_BLOCK] = "cpu-block-1",
+                 [ECH_FMT_BLOCK_INT8] = "cpu-block-int8-1"},
     .available = ech_avx512_available,
     .linear_packed_bytes = ech_panels_bytes,
     .linear_pack = ech_panels_pack,
@@ -82,6 +98,8 @@ const struct ech_ops ech_avx512_entries = {
     .gate = gate,
     .rotary = rotary,
     .topk = topk,
+    .combine = combine,
+    .ssru = ssru,
     .activate = activate,
     .softmax = softmax,
     .log_softmax = log_softmax,

@@ -8,6 +8,9 @@
 extern const struct product_format ech_avx512_bf16_format;
 extern const struct product_format ech_avx512_int8_format;
 extern const struct product_format ech_avx512_int4_format;
+struct ech_block_type;
+extern const struct block_vector ech_avx512_block_vectors[ECH_WTYPES];
+const struct product_format *ech_avx512_block_format(const struct ech_block_type *type);
 
 /* Checked arguments, compute ECH_FMT_BF16. */
 int ech_avx512_attention_bf16(struct ech_queue *queue, const struct ech_attention_args *args);

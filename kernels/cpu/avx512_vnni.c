@@ -8,8 +8,10 @@
 #include "kernels/cpu/rows_types.h"
 #include "kernels/cpu/int8_vnni.h"
 #include "kernels/cpu/int4_vnni.h"
+#include "kernels/cpu/block_vnni.h"
 
 #include "kernels/cpu/avx512_formats.h"
+#include "kernels/cpu/block_vector.h"
 
 const struct product_format ech_avx512_int8_format = {.unit = 4,
                                                       .lane_words = 16,
@@ -20,3 +22,8 @@ const struct product_format ech_avx512_int8_format = {.unit = 4,
                                                       .in_place = int8_in_place,
                                                       .bring = int8_bring};
 const struct product_format ech_avx512_int4_format = INT4_FORMAT;
+
+const struct product_format *ech_avx512_block_format(const struct ech_block_type *type)
+{
+    return block_format(type);
+}

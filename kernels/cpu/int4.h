@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "kernels/cpu/group32.h"
 #include "kernels/cpu/product_format.h"
 #include "kernels/panels_int.h"
 
@@ -57,18 +58,9 @@ TILE_SHAPES(tile_int4, TILES_INT4)
 /* 32 elements, missing ones 0, as a group of A. */
 INLINE void int4_group(struct v16 x0, struct v16 x1, float *to)
 {
-    const float most = v16_largest_magnitude(v16_magnitude(v16_magnitude(v16_zero(), x0), x1));
-    const bool flat = most < ECH_Q8_LEAST, zeros = flat || !isfinite(most);
-    struct w16 q0 = w16_zero(), q1 = w16_zero();
-    if (!zeros) {
-        const struct v16 by = v16_set(127.0f / most);
-        q0 = w16_round(v16_mul(x0, by));
-        q1 = w16_round(v16_mul(x1, by));
-    }
-    w16_store_bytes(to, q0);
-    w16_store_bytes(to + 4, q1);
-    const int32_t start = -8 * w16_sum(w16_add(q0, q1));
-    to[INT4_SCALE] = flat ? 0.0f : most / 127.0f;
+    int32_t sums[2];
+    to[INT4_SCALE] = group32_values(x0, x1, to, sums);
+    const int32_t start = -8 * (sums[0] + sums[1]);
     memcpy(to + INT4_START, &start, sizeof start);
 }
 

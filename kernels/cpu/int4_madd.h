@@ -7,7 +7,7 @@ INLINE struct w16 w16_nibble_sum(struct w16 start, const struct w16 nibbles[8], 
 {
     struct w16 halves = w16_byte_pairs(nibbles[0], w16_set(x));
     FOR(i, 7) halves = w16_add_halves(halves, w16_byte_pairs(nibbles[i + 1], w16_set(x + i + 1)));
-    return w16_add(start, w16_pairs(halves, w16_ones_halves()));
+    return w16_add(start, w16_pairs(halves, w16_halves(1)));
 }
 
 #include "kernels/cpu/int4.h"

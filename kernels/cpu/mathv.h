@@ -115,12 +115,27 @@ INLINE void v16_gelu_tanh(struct v16 x[GROUP])
     }
 }
 
-INLINE void v16_silu(struct v16 x[GROUP])
+/* x becomes 1 + e^(-by x). */
+INLINE void v16_exp_minus(struct v16 x[GROUP], float by)
+{
+    EACH(i) x[i] = v16_mul(v16_set(-by), x[i]);
+    v16_exp(x);
+    EACH(i) x[i] = v16_add(v16_set(1.0f), x[i]);
+}
+
+INLINE void v16_sigmoid(struct v16 x[GROUP])
+{
+    v16_exp_minus(x, 1.0f);
+    EACH(i) x[i] = v16_div(v16_set(1.0f), x[i]);
+}
+
+/* x sigmoid(by x): SiLU where `by` is 1. */
+INLINE void v16_gated(struct v16 x[GROUP], float by)
 {
     struct v16 e[GROUP];
-    EACH(i) e[i] = v16_sub(v16_set(-0.0f), x[i]);
-    v16_exp(e);
-    EACH(i) x[i] = v16_div(x[i], v16_add(v16_set(1.0f), e[i]));
+    EACH(i) e[i] = x[i];
+    v16_exp_minus(e, by);
+    EACH(i) x[i] = v16_div(x[i], e[i]);
 }
 
 /* `act` is a constant wherever this is inlined. */
@@ -137,12 +152,23 @@ INLINE void v16_act(const enum ech_act act, struct v16 x[GROUP])
         EACH(i) x[i] = v16_maximum(v16_zero(), x[i]);
         break;
     case ECH_ACT_SILU:
-        v16_silu(x);
+        v16_gated(x, 1.0f);
         break;
     case ECH_ACT_TANH:
         v16_tanh(x);
         break;
+    case ECH_ACT_QUICK_GELU:
+        v16_gated(x, ECH_QUICK_GELU);
+        break;
+    case ECH_ACT_RELU2:
+        EACH(i) x[i] = v16_maximum(v16_zero(), x[i]);
+        EACH(i) x[i] = v16_mul(x[i], x[i]);
+        break;
+    case ECH_ACT_SIGMOID:
+        v16_sigmoid(x);
+        break;
     case ECH_ACT_NONE:
+    case ECH_ACTS:
         break;
     }
 }

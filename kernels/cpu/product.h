@@ -28,6 +28,8 @@ struct product {
     const struct ech_linear_args *args;
     const struct product_format *format;
     int64_t steps, panel_words; /* of k; of a panel */
+    const float *b;             /* packed panels, from panel b_panel on */
+    int64_t b_panel;
     const float *tail;
     int64_t row, row_end, panel, panel_end;
     int64_t lda;      /* words between rows of A in scratch */
@@ -163,12 +165,25 @@ static void finish(const struct finish *f)
     case ECH_ACT_TANH:
         finish_act(f, ECH_ACT_TANH);
         break;
+    case ECH_ACT_QUICK_GELU:
+        finish_act(f, ECH_ACT_QUICK_GELU);
+        break;
+    case ECH_ACT_RELU2:
+        finish_act(f, ECH_ACT_RELU2);
+        break;
+    case ECH_ACT_SIGMOID:
+        finish_act(f, ECH_ACT_SIGMOID);
+        break;
+    case ECH_ACTS:
+        break;
     }
 }
 
 /* How wide the tiles of a block are: narrower ones where that saves a pass over the panels. */
-static int64_t strip_vectors(int64_t rows)
+static int64_t strip_vectors(const struct product_format *f, int64_t rows)
 {
+    if (f->strip)
+        return f->strip;
 #if TILE_VECTORS == 4
     int64_t wide = (rows + TILE_ROWS[3] - 1) / TILE_ROWS[3],
             narrow = (rows + TILE_ROWS[2] - 1) / TILE_ROWS[2];
@@ -183,9 +198,9 @@ static int64_t strip_vectors(int64_t rows)
 static struct tile strip_tile(const struct product *p, const struct block *b, int64_t first)
 {
     const struct product_format *f = p->format;
-    const int64_t lane = first % 4, at = first / 4 * p->panel_words + lane * f->lane_words;
+    const int64_t lane = first % 4, at = (first / 4 - p->b_panel) * p->panel_words + lane * f->lane_words;
     return (struct tile){.a = b->a,
-                         .b = p->steps ? (const float *)p->args->packed + at : NULL,
+                         .b = p->steps ? p->b + at : NULL,
                          .lda = b->lda,
                          .ldb = 4 * f->lane_words,
                          .ldc = ECH_PANEL,
@@ -229,7 +244,8 @@ static void strip_run(const struct product *p, const struct block *b, int64_t fi
     _Alignas(64) float sums[BLOCK_ROWS * ECH_PANEL];
     const struct product_format *f = p->format;
     const int64_t left = p->args->n - first * 16, width = left < 16 * vectors ? left : 16 * vectors;
-    const int64_t tiles = (b->rows + TILE_ROWS[vectors - 1] - 1) / TILE_ROWS[vectors - 1];
+    const int64_t tallest = f->rows ? f->rows : TILE_ROWS[vectors - 1];
+    const int64_t tiles = (b->rows + tallest - 1) / tallest;
     const int64_t small = b->rows / tiles, tall = b->rows % tiles; /* the first `tall` have a row more */
     const int64_t block = tiles == 1 ? p->steps : f->block;
     int64_t step = 0;
@@ -293,7 +309,7 @@ static int64_t block_rows(const struct product *p)
 /* The panels [first, end) of one block of rows. */
 static void block_run(const struct product *p, const struct block *b, int64_t first, int64_t end)
 {
-    const int64_t vectors = strip_vectors(b->rows);
+    const int64_t vectors = strip_vectors(p->format, b->rows);
     for (int64_t v = 4 * first; v < 4 * end; v += vectors)
         strip_run(p, b, v, 4 * end - v < vectors ? 4 * end - v : vectors);
 }
@@ -438,6 +454,7 @@ static int product_run(struct ech_queue *queue, const struct ech_linear_args *a,
                             .format = f,
                             .steps = steps,
                             .panel_words = steps * 4 * f->lane_words,
+                            .b = a->packed,
                             .lda = steps ? product_lda(f, steps) : 0,
                             .ldr = product_ldr(a->n)};
     if (f->tail && steps)
@@ -467,9 +484,15 @@ static int product_run(struct ech_queue *queue, const struct ech_linear_args *a,
 /* What the backend has for a format; NULL: nothing. The file that includes this one says. */
 static const struct product_format *product_format_of(enum ech_format format);
 
+/* Products on a file's own blocks (block_product.h, included after this). */
+static int block_linear(struct ech_queue *queue, const struct ech_linear_args *a);
+static size_t block_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads);
+
 static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 {
     int rc = ech_check_linear(a);
+    if (!rc && ech_format_in_place(a->format))
+        return a->y_type > ECH_A_Q8 ? ECH_OP_UNSUPPORTED : block_linear(queue, a);
     const struct product_format *f = rc ? NULL : product_format_of(a->format);
     if (!rc && (!f || a->y_type > ECH_A_Q8))
         return ECH_OP_UNSUPPORTED;
@@ -478,6 +501,8 @@ static int linear(struct ech_queue *queue, const struct ech_linear_args *a)
 
 static size_t linear_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
 {
+    if (ech_format_in_place(format))
+        return block_workspace(format, m, n, k, threads);
     const struct product_format *f = product_format_of(format);
     if (!f || m <= 0 || n <= 0 || k < 0)
         return 0;

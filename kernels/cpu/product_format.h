@@ -16,6 +16,8 @@ struct product_format {
     int64_t block;     /* steps in a block of k: 4 lane_words block words are a few times L1 */
     int64_t tail;      /* f32 values a column after the panels */
     const struct tile_table *tiles;
+    int64_t strip,
+        rows; /* vectors of a strip and rows of a tile where the format has its own; 0: by the rows */
 
     /* May x be A as it lies (stride a->ldx elements)? Then `bring` is not called; x_scale is a->x_scale. */
     bool (*in_place)(const struct ech_linear_args *a);
@@ -23,6 +25,14 @@ struct product_format {
      * their scales where the format has one. */
     void (*bring)(const struct ech_linear_args *a, int64_t row, int64_t rows, float *to, int64_t ld,
                   float *scale);
+};
+
+/* One row of x (m is 1) on a file's own blocks: what is made of the row (bytes, bring), and the sums of
+ * outputs [first, first + 64), as many as there are (whole vectors of sums are written). */
+struct block_vector {
+    size_t (*bytes)(int64_t k);
+    void (*bring)(const struct ech_linear_args *a, void *x);
+    void (*run)(const struct ech_linear_args *a, const void *x, int64_t first, float *sums);
 };
 
 #endif

@@ -160,6 +160,17 @@ static void act_any(enum ech_act act, const float *x, const float *up, float *y,
     case ECH_ACT_TANH:
         act_span(ECH_ACT_TANH, x, up, y, count);
         break;
+    case ECH_ACT_QUICK_GELU:
+        act_span(ECH_ACT_QUICK_GELU, x, up, y, count);
+        break;
+    case ECH_ACT_RELU2:
+        act_span(ECH_ACT_RELU2, x, up, y, count);
+        break;
+    case ECH_ACT_SIGMOID:
+        act_span(ECH_ACT_SIGMOID, x, up, y, count);
+        break;
+    case ECH_ACTS:
+        break;
     }
 }
 
@@ -169,6 +180,34 @@ static int activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t
     int rc = ech_check_activate(act, x, count);
     if (rc == ECH_OP_OK && act != ECH_ACT_NONE)
         act_any(act, x, NULL, x, count);
+    return rc;
+}
+
+/* Columns [i, i + 16 GROUP) of a row of the recurrence. */
+INLINE void ssru_group(const struct ech_ssru_args *a, int64_t row, int64_t i)
+{
+    const float *forget = a->forget + row * a->ldf, *x = a->x + row * a->ldx;
+    float *cell = a->cell + row * a->ldc, *y = a->y + row * a->ldy;
+    struct v16 f[GROUP];
+    EACH(v) f[v] = a->cols - i > 16 * v ? row_load(forget, i + 16 * v, a->cols) : v16_zero();
+    v16_sigmoid(f);
+    EACH(v) if (a->cols - i > 16 * v)
+    {
+        const int64_t at = i + 16 * v;
+        const struct v16 in = v16_mul(v16_sub(v16_set(1.0f), f[v]), row_load(x, at, a->cols));
+        const struct v16 next = v16_fma(f[v], row_load(cell, at, a->cols), in);
+        row_store(cell, at, a->cols, next);
+        row_store(y, at, a->cols, v16_maximum(v16_zero(), next));
+    }
+}
+
+static int ssru(struct ech_queue *queue, const struct ech_ssru_args *a)
+{
+    (void)queue;
+    int rc = ech_check_ssru(a);
+    for (int64_t r = 0; !rc && r < a->rows; r++)
+        for (int64_t i = 0; i < a->cols; i += 16 * GROUP)
+            ssru_group(a, r, i);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "kernels/blocks.h"
 #include "kernels/check.h"
 #include "kernels/convert.h"
 
@@ -14,6 +15,30 @@ INLINE struct v16 embed_load(const void *table, enum ech_wtype type, int64_t at)
         return v16_load((const float *)table + at);
     const uint16_t *half = (const uint16_t *)table + at;
     return type == ECH_W_F16 ? v16_from_f16(half) : v16_from_bf16(half);
+}
+
+static bool embed_blocks(const struct ech_embed_args *a)
+{
+    bool blocks = false;
+    for (int64_t t = 0; t < a->tables_count; t++)
+        blocks = blocks || a->wtype[t] > ECH_W_BF16;
+    return blocks;
+}
+
+/* Where a table has blocks: each taken apart, 256 elements at a time. */
+static void embed_row_blocks(const struct ech_embed_args *a, int64_t i, float *y)
+{
+    float part[ECH_BLOCK_MAX];
+    for (int64_t c = 0; c < a->cols; c += ECH_BLOCK_MAX) {
+        const int64_t count = a->cols - c < ECH_BLOCK_MAX ? a->cols - c : ECH_BLOCK_MAX;
+        for (int64_t t = 0; t < a->tables_count; t++) {
+            const size_t bytes = ech_block_row_bytes(a->wtype[t], a->cols);
+            const uint8_t *row = (const uint8_t *)a->tables[t] + bytes * (size_t)a->ids[t][i];
+            ech_block_decode(a->wtype[t], row, c, count, t ? part : y + c);
+            for (int64_t j = 0; t && j < count; j++)
+                y[c + j] += part[j];
+        }
+    }
 }
 
 static void embed_row(const struct ech_embed_args *a, int64_t i, float *y)
@@ -41,9 +66,34 @@ static int embed(struct ech_queue *queue, const struct ech_embed_args *a)
     int rc = ech_check_embed(a);
     if (rc)
         return rc;
+    const bool blocks = embed_blocks(a);
     for (int64_t i = 0; i < a->count; i++)
-        embed_row(a, i, a->y + i * a->cols);
+        (blocks ? embed_row_blocks : embed_row)(a, i, a->y + i * a->cols);
     return ECH_OP_OK;
+}
+
+/* A vector of columns of one row of y. */
+INLINE struct v16 combine_vector(const struct ech_combine_args *a, int64_t r, int64_t c)
+{
+    struct v16 y = a->add ? row_load(a->y + r * a->ldy, c, a->cols) : v16_zero();
+    for (int64_t j = r * a->take; j < (r + 1) * a->take; j++) {
+        const struct v16 x = row_load(a->x + a->index[j] * a->ldx, c, a->cols);
+        if (a->weight)
+            y = v16_fma(v16_set(a->weight[j]), x, y);
+        else
+            y = a->take == 1 && !a->add ? x : v16_add(y, x);
+    }
+    return y;
+}
+
+static int combine(struct ech_queue *queue, const struct ech_combine_args *a)
+{
+    (void)queue;
+    int rc = ech_check_combine(a);
+    for (int64_t r = 0; !rc && r < a->rows; r++)
+        for (int64_t c = 0; c < a->cols; c += 16)
+            row_store(a->y + r * a->ldy, c, a->cols, combine_vector(a, r, c));
+    return rc;
 }
 
 INLINE struct v16 pool_join(enum ech_pool kind, struct v16 o, struct v16 v)

@@ -152,6 +152,21 @@ static void (*const NORMS[3][ECH_ATYPES])(const struct ech_norm_args *) = {
     [NORM_SQUARES] = {norm_squares_f32, norm_squares_bf16, norm_squares_q8, norm_squares_f16},
 };
 
+/* Rows of parts: whichever there are more of go side by side. */
+static void norm_parts(const struct ech_norm_args *a, void (*run)(const struct ech_norm_args *))
+{
+    struct ech_norm_args b = *a;
+    if (a->rows < a->parts) {
+        b.rows = a->parts;
+        b.ldx = b.ldy = a->cols;
+    }
+    for (int64_t i = 0, n = a->rows < a->parts ? a->rows : a->parts; i < n; i++) {
+        b.x = a->x + i * (a->rows < a->parts ? a->ldx : a->cols);
+        b.y = a->y + i * (a->rows < a->parts ? a->ldy : a->cols);
+        run(&b);
+    }
+}
+
 static int norm(struct ech_queue *queue, const struct ech_norm_args *a)
 {
     (void)queue;
@@ -159,7 +174,11 @@ static int norm(struct ech_queue *queue, const struct ech_norm_args *a)
     if (rc || a->cols == 0)
         return rc;
     enum norm_form form = a->kind == ECH_NORM_RMS ? NORM_SQUARES : a->shift ? NORM_SHIFTED : NORM_PLAIN;
-    NORMS[form][a->also ? a->also_type : ECH_A_F32](a);
+    void (*const run)(const struct ech_norm_args *) = NORMS[form][a->also ? a->also_type : ECH_A_F32];
+    if (a->parts > 1)
+        norm_parts(a, run);
+    else
+        run(a);
     return ECH_OP_OK;
 }
 

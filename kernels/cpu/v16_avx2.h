@@ -232,7 +232,7 @@ INLINE void v16_store_bf16_part(uint16_t *p, struct v16 x, int64_t n)
 }
 
 /* The same for 8 rows. */
-INLINE void v16_half_transpose4(float *to, const float *from, int64_t ld)
+INLINE void v16_half_transpose4(float *to, int64_t stride, const float *from, int64_t ld)
 {
     __m256 r[4];
     for (int i = 0; i < 4; i++)
@@ -241,16 +241,16 @@ INLINE void v16_half_transpose4(float *to, const float *from, int64_t ld)
     __m256 a = _mm256_unpacklo_ps(r[0], r[1]), b = _mm256_unpackhi_ps(r[0], r[1]);
     __m256 c = _mm256_unpacklo_ps(r[2], r[3]), d = _mm256_unpackhi_ps(r[2], r[3]);
     _mm256_storeu_ps(to, _mm256_shuffle_ps(a, c, 0x44));
-    _mm256_storeu_ps(to + 64, _mm256_shuffle_ps(a, c, 0xee));
-    _mm256_storeu_ps(to + 128, _mm256_shuffle_ps(b, d, 0x44));
-    _mm256_storeu_ps(to + 192, _mm256_shuffle_ps(b, d, 0xee));
+    _mm256_storeu_ps(to + stride, _mm256_shuffle_ps(a, c, 0xee));
+    _mm256_storeu_ps(to + 2 * stride, _mm256_shuffle_ps(b, d, 0x44));
+    _mm256_storeu_ps(to + 3 * stride, _mm256_shuffle_ps(b, d, 0xee));
 }
 
-/* to[j * 64 + i] = from[i * ld + j] for 16 x 4: four columns of 16 rows become rows of a panel. */
-INLINE void v16_transpose4(float *to, const float *from, int64_t ld)
+/* to[j * stride + i] = from[i * ld + j] for 16 x 4: four columns of 16 rows become rows of a panel. */
+INLINE void v16_transpose4(float *to, int64_t stride, const float *from, int64_t ld)
 {
-    v16_half_transpose4(to, from, ld);
-    v16_half_transpose4(to + 8, from + 8 * ld, ld);
+    v16_half_transpose4(to, stride, from, ld);
+    v16_half_transpose4(to + 8, stride, from + 8 * ld, ld);
 }
 
 #endif

@@ -212,17 +212,17 @@ INLINE void v16_quarters(__m512 r[4], const float *p, int64_t ld)
     }
 }
 
-/* to[j * 64 + i] = from[i * ld + j] for 16 x 4: four columns of 16 rows become rows of a panel. */
-INLINE void v16_transpose4(float *to, const float *from, int64_t ld)
+/* to[j * stride + i] = from[i * ld + j] for 16 x 4: four columns of 16 rows become rows of a panel. */
+INLINE void v16_transpose4(float *to, int64_t stride, const float *from, int64_t ld)
 {
     __m512 r[4];
     v16_quarters(r, from, ld);
     __m512 a = _mm512_unpacklo_ps(r[0], r[1]), b = _mm512_unpackhi_ps(r[0], r[1]);
     __m512 c = _mm512_unpacklo_ps(r[2], r[3]), d = _mm512_unpackhi_ps(r[2], r[3]);
     _mm512_storeu_ps(to, _mm512_shuffle_ps(a, c, 0x44));
-    _mm512_storeu_ps(to + 64, _mm512_shuffle_ps(a, c, 0xee));
-    _mm512_storeu_ps(to + 128, _mm512_shuffle_ps(b, d, 0x44));
-    _mm512_storeu_ps(to + 192, _mm512_shuffle_ps(b, d, 0xee));
+    _mm512_storeu_ps(to + stride, _mm512_shuffle_ps(a, c, 0xee));
+    _mm512_storeu_ps(to + 2 * stride, _mm512_shuffle_ps(b, d, 0x44));
+    _mm512_storeu_ps(to + 3 * stride, _mm512_shuffle_ps(b, d, 0xee));
 }
 
 #endif

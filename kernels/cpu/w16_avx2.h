@@ -126,9 +126,15 @@ INLINE struct w16 w16_add_halves(struct w16 a, struct w16 b)
     return W16_PAIR(_mm256_add_epi16, a, b);
 }
 
-INLINE struct w16 w16_ones_halves(void)
+INLINE struct w16 w16_halves(int16_t x)
 {
-    return w16_both(_mm256_set1_epi16(1));
+    return w16_both(_mm256_set1_epi16(x));
+}
+
+INLINE struct w16 w16_byte(struct w16 x, const int b)
+{
+    struct w16 low = {_mm256_srli_epi32(x.lo, 8 * b), _mm256_srli_epi32(x.hi, 8 * b)};
+    return W16_PAIR(_mm256_and_si256, low, w16_set_int(255));
 }
 
 INLINE struct w16 w16_low_nibbles(struct w16 x)

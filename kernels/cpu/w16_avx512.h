@@ -108,9 +108,15 @@ INLINE struct w16 w16_add_halves(struct w16 a, struct w16 b)
     return (struct w16){_mm512_add_epi16(a.v, b.v)};
 }
 
-INLINE struct w16 w16_ones_halves(void)
+INLINE struct w16 w16_halves(int16_t x)
 {
-    return (struct w16){_mm512_set1_epi16(1)};
+    return (struct w16){_mm512_set1_epi16(x)};
+}
+
+/* Byte b of each word, unsigned. */
+INLINE struct w16 w16_byte(struct w16 x, const int b)
+{
+    return (struct w16){_mm512_and_si512(_mm512_srli_epi32(x.v, (unsigned)(8 * b)), _mm512_set1_epi32(255))};
 }
 
 INLINE struct w16 w16_low_nibbles(struct w16 x)

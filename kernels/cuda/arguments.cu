@@ -37,7 +37,7 @@ static bool typed_ok(const void *p, enum ech_atype type, const float *scale, int
 
 static bool act_ok(enum ech_act act)
 {
-    return (int)act >= ECH_ACT_NONE && (int)act <= ECH_ACT_TANH;
+    return (int)act >= ECH_ACT_NONE && (int)act < ECH_ACTS;
 }
 
 static bool format_ok(enum ech_format f)
@@ -83,11 +83,30 @@ static enum ech_atype native(enum ech_format format)
                                     : ECH_A_F32;
 }
 
+/* Products on a file's own blocks. */
+static int check_blocks(const struct ech_linear_args *a)
+{
+    const struct ech_block_type *type = ech_block_type(a->w_type);
+    if (!type || a->k % type->elements != 0)
+        return ECH_OP_SHAPE;
+    if (a->x_type != ECH_A_F32 || a->y_type == ECH_A_Q8 ||
+        (a->format == ECH_FMT_BLOCK_INT8 && type->group == 0))
+        return ECH_OP_UNSUPPORTED;
+    if (a->m == 0 || a->n == 0)
+        return ECH_OP_OK;
+    bool own_residual = a->residual && (const void *)a->residual == a->y && a->y_type != ECH_A_F32;
+    return verdict((a->k == 0 || a->packed) && matrix_ok(a->x, a->m, a->k, a->ldx) &&
+                   matrix_ok(a->y, a->m, a->n, a->ldy) &&
+                   (!a->residual || matrix_ok(a->residual, a->m, a->n, a->ldr)) && !own_residual);
+}
+
 int cuda_check_linear(const struct ech_linear_args *a)
 {
     if (!a || a->size < sizeof *a || !length_ok(a->m) || !length_ok(a->n) || !length_ok(a->k) ||
         !act_ok(a->act) || !format_known(a->format) || !type_ok(a->x_type) || !type_ok(a->y_type))
         return ECH_OP_SHAPE;
+    if (ech_format_in_place(a->format))
+        return check_blocks(a);
     if (!format_ok(a->format) || (a->x_type != ECH_A_F32 && a->x_type != native(a->format)))
         return ECH_OP_UNSUPPORTED;
     if (a->m == 0 || a->n == 0)
@@ -108,22 +127,41 @@ int cuda_check_convert(const struct ech_convert_args *a)
 
 int cuda_check_norm(const struct ech_norm_args *a)
 {
-    if (!a || a->size < sizeof *a || !matrix_ok(a->x, a->rows, a->cols, a->ldx) ||
-        !matrix_ok(a->y, a->rows, a->cols, a->ldy) || (a->kind != ECH_NORM_LAYER && a->kind != ECH_NORM_RMS))
+    if (!a || a->size < sizeof *a || !length_ok(a->cols) || !length_ok(a->parts))
+        return ECH_OP_SHAPE;
+    const int64_t parts = a->parts ? a->parts : 1;
+    if (!matrix_ok(a->x, a->rows, parts * a->cols, a->ldx) ||
+        !matrix_ok(a->y, a->rows, parts * a->cols, a->ldy) || (a->also && parts > 1) ||
+        (a->kind != ECH_NORM_LAYER && a->kind != ECH_NORM_RMS))
         return ECH_OP_SHAPE;
     if (a->also && !typed_ok(a->also, a->also_type, a->also_scale, a->rows, a->cols, a->ld_also))
         return ECH_OP_SHAPE;
     return verdict(a->gain || a->rows == 0 || a->cols == 0);
 }
 
-/* Every sequence has a place for its keys, and the bias one for each pair of positions, none below 0. */
-static bool keys_ok(const struct ech_attention_args *a)
+/* Keys of a cache, anywhere. */
+static bool counts_ok(const struct ech_attention_args *a)
 {
-    if (a->key_starts && !starts_ok(a->key_starts, a->sequences))
+    for (int64_t s = 0; s < a->sequences; s++)
+        if (!a->key_starts || !length_ok(a->key_starts[s]) || !length_ok(a->key_counts[s]) ||
+            a->key_starts[s] + a->key_counts[s] > LENGTH_MAX)
+            return false;
+    return true;
+}
+
+/* Every sequence has a place for its keys, and the bias one for each pair of positions, none below 0; *rows:
+ * of k and v that hold all. */
+static bool keys_ok(const struct ech_attention_args *a, int64_t *rows)
+{
+    *rows = 0;
+    if (a->key_counts ? !counts_ok(a) : a->key_starts && !starts_ok(a->key_starts, a->sequences))
         return false;
-    const int64_t *ks = a->key_starts ? a->key_starts : a->starts;
-    for (int64_t s = 0; s < a->sequences && a->bias; s++) {
-        int64_t queries = a->starts[s + 1] - a->starts[s], keys = ks[s + 1] - ks[s];
+    for (int64_t s = 0; s < a->sequences; s++) {
+        int64_t first, keys = ech_attention_keys(a, s, &first);
+        int64_t queries = a->starts[s + 1] - a->starts[s];
+        *rows = first + keys > *rows ? first + keys : *rows;
+        if (!a->bias)
+            continue;
         if (!length_ok(a->bias_span) || queries > keys || a->bias_span < keys)
             return false;
     }
@@ -132,16 +170,16 @@ static bool keys_ok(const struct ech_attention_args *a)
 
 int cuda_check_attention(const struct ech_attention_args *a)
 {
+    int64_t keys;
     if (!a || a->size < sizeof *a || !starts_ok(a->starts, a->sequences))
         return ECH_OP_SHAPE;
     if (a->heads < 1 || a->kv_heads < 1 || a->head_dim < 1 || a->heads > LENGTH_MAX ||
         a->head_dim > LENGTH_MAX || a->heads % a->kv_heads != 0 || a->window < 0 || !(a->softcap >= 0) ||
-        !keys_ok(a))
+        !keys_ok(a, &keys))
         return ECH_OP_SHAPE;
     if (!type_ok(a->q_type) || !type_ok(a->kv_type) || !type_ok(a->out_type) || !format_known(a->compute))
         return ECH_OP_SHAPE;
-    const int64_t *ks = a->key_starts ? a->key_starts : a->starts;
-    int64_t queries = a->sequences ? a->starts[a->sequences] : 0, keys = a->sequences ? ks[a->sequences] : 0;
+    int64_t queries = a->sequences ? a->starts[a->sequences] : 0;
     int64_t wide = a->heads * a->head_dim, narrow = a->kv_heads * a->head_dim;
     return verdict(matrix_ok(a->q, queries, wide, a->ldq) && matrix_ok(a->k, keys, narrow, a->ldk) &&
                    matrix_ok(a->v, keys, narrow, a->ldv) && matrix_ok(a->out, queries, wide, a->ldo));
@@ -152,10 +190,12 @@ int cuda_check_embed(const struct ech_embed_args *a)
     if (!a || a->size < sizeof *a || a->tables_count < 1 || a->tables_count > 4 ||
         !matrix_ok(a->y, a->count, a->cols, a->cols))
         return ECH_OP_SHAPE;
-    for (int64_t t = 0; t < a->tables_count && a->count > 0 && a->cols > 0; t++)
-        if ((int)a->wtype[t] < ECH_W_F32 || (int)a->wtype[t] > ECH_W_BF16 || !a->ids[t] ||
+    for (int64_t t = 0; t < a->tables_count && a->count > 0 && a->cols > 0; t++) {
+        const struct ech_block_type *type = ech_block_type(a->wtype[t]);
+        if (!type || a->cols % type->elements != 0 || !a->ids[t] ||
             !matrix_ok(a->tables[t], a->rows[t], a->cols, a->cols))
             return ECH_OP_SHAPE;
+    }
     return ECH_OP_OK;
 }
 
@@ -187,6 +227,22 @@ int cuda_check_rotary(const struct ech_rotary_args *a)
     return verdict(matrix_ok(a->x, a->rows, a->heads * a->head_dim, a->ldx) && a->positions &&
                    matrix_ok(a->cos, a->table_rows, a->rotary / 2, a->rotary / 2) &&
                    matrix_ok(a->sin, a->table_rows, a->rotary / 2, a->rotary / 2));
+}
+
+int cuda_check_combine(const struct ech_combine_args *a)
+{
+    if (!a || a->size < sizeof *a || !length_ok(a->take) || !length_ok(a->x_rows) ||
+        !matrix_ok(a->y, a->rows, a->cols, a->ldy))
+        return ECH_OP_SHAPE;
+    return verdict(a->rows == 0 || a->cols == 0 || a->take == 0 ||
+                   (a->index && matrix_ok(a->x, a->x_rows, a->cols, a->ldx)));
+}
+
+int cuda_check_ssru(const struct ech_ssru_args *a)
+{
+    return verdict(a && a->size >= sizeof *a && matrix_ok(a->forget, a->rows, a->cols, a->ldf) &&
+                   matrix_ok(a->x, a->rows, a->cols, a->ldx) &&
+                   matrix_ok(a->cell, a->rows, a->cols, a->ldc) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
 }
 
 int cuda_check_activate(enum ech_act act, const float *x, int64_t count)

@@ -17,7 +17,8 @@ enum { QUERIES = 32, ATTENTION_THREADS = 128, EACH = 4, PAIR = 16, GAP = 4, DIM_
 #define MASKED (-1.0f)
 
 struct sequences {
-    struct ranges queries, keys;
+    struct ranges queries;
+    struct key_ranges keys;
     int32_t tile[RANGES + 1]; /* blocks of queries before each sequence */
 };
 
@@ -252,7 +253,7 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) attend(struct call c, struc
     p.head = blockIdx.y;
     p.query = (int64_t)(blockIdx.x - all.tile[s]) * QUERIES;
     p.queries = queries;
-    p.keys = all.keys.start[s + 1] - all.keys.start[s];
+    p.keys = all.keys.count[s];
     p.shift = p.keys - queries;
     int64_t first_key = all.keys.base + all.keys.start[s], kv = p.head / (c.heads / c.kv_heads);
     int have = (int)smaller(queries - p.query, QUERIES);
@@ -365,6 +366,21 @@ size_t cuda_attention_workspace(enum ech_format compute, int64_t longest, int64_
     return 0;
 }
 
+/* The keys of sequences [first, first + count). */
+static void keys_fill(struct key_ranges *r, const struct ech_attention_args *a, int64_t first, int count)
+{
+    int64_t start;
+    r->base = INT64_MAX;
+    for (int i = 0; i < count; i++) {
+        ech_attention_keys(a, first + i, &start);
+        r->base = smaller(r->base, start);
+    }
+    for (int i = 0; i < count; i++) {
+        r->count[i] = (int32_t)ech_attention_keys(a, first + i, &start);
+        r->start[i] = (int32_t)(start - r->base);
+    }
+}
+
 int cuda_attention(struct ech_queue *queue, const struct ech_attention_args *a)
 {
     struct cuda_queue *q;
@@ -379,7 +395,7 @@ int cuda_attention(struct ech_queue *queue, const struct ech_attention_args *a)
     for (int64_t s = 0; !rc && s < a->sequences; s += RANGES) {
         struct sequences all;
         c.count = (int)ranges_fill(&all.queries, a->starts, s, a->sequences);
-        ranges_fill(&all.keys, a->key_starts ? a->key_starts : a->starts, s, a->sequences);
+        keys_fill(&all.keys, a, s, c.count);
         all.tile[0] = 0;
         for (int i = 0; i < RANGES; i++) {
             int32_t queries = all.queries.start[i + 1] - all.queries.start[i];

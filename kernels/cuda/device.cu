@@ -88,11 +88,19 @@ static void fill_numerics(void)
 {
     static const enum ech_format here[] = {ECH_FMT_F32, ECH_FMT_BF16, ECH_FMT_F16, ECH_FMT_INT8};
     static const char *const names[] = {"f32", "bf16", "f16", "int8"};
+    static const enum ech_format own[] = {ECH_FMT_BLOCK,
+                                          ECH_FMT_BLOCK_INT8}; /* cuBLASLt has no part in them */
+    static const char *const own_names[] = {"block", "block-int8"};
     const cudaDeviceProp *p = &found.props[0];
     for (size_t i = 0; i < sizeof here / sizeof here[0]; i++) {
         snprintf(found.numerics[here[i]], sizeof found.numerics[0], "cuda-%s-1-sm%d%dx%d-cublaslt%zu",
                  names[i], p->major, p->minor, p->multiProcessorCount, cublasLtGetVersion());
         found.table.numerics[here[i]] = found.numerics[here[i]];
+    }
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        snprintf(found.numerics[own[i]], sizeof found.numerics[0], "cuda-%s-1-sm%d%d", own_names[i], p->major,
+                 p->minor);
+        found.table.numerics[own[i]] = found.numerics[own[i]];
     }
 }
 

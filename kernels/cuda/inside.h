@@ -43,7 +43,7 @@ struct cuda_queue {
 };
 
 /* What a kernel found in data that the host cannot see. */
-enum cuda_fault { FAULT_NONE, FAULT_EMBED, FAULT_ROTARY };
+enum cuda_fault { FAULT_NONE, FAULT_EMBED, FAULT_ROTARY, FAULT_COMBINE };
 
 /* table.cu: every entry, the numerics classes apart. */
 void cuda_fill(struct ech_ops *out);
@@ -83,6 +83,10 @@ int cuda_linear(struct ech_queue *queue, const struct ech_linear_args *args);
 /* Products seen so far whose algorithm is cuBLASLt's, and those that our own kernel does. */
 void cuda_algorithms(int *theirs, int *own);
 
+/* blocks.cu: checked arguments, neither m nor n 0. */
+int cuda_block_linear(struct cuda_queue *q, const struct ech_linear_args *args);
+int cuda_block_embed(struct cuda_queue *q, const struct ech_embed_args *args);
+
 /* rows.cu */
 int cuda_convert(struct ech_queue *queue, const struct ech_convert_args *args);
 int cuda_norm(struct ech_queue *queue, const struct ech_norm_args *args);
@@ -90,6 +94,8 @@ int cuda_embed(struct ech_queue *queue, const struct ech_embed_args *args);
 int cuda_pool(struct ech_queue *queue, const struct ech_pool_args *args);
 int cuda_gate(struct ech_queue *queue, const struct ech_gate_args *args);
 int cuda_rotary(struct ech_queue *queue, const struct ech_rotary_args *args);
+int cuda_combine(struct ech_queue *queue, const struct ech_combine_args *args);
+int cuda_ssru(struct ech_queue *queue, const struct ech_ssru_args *args);
 int cuda_activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
 int cuda_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 int cuda_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);

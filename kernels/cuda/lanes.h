@@ -231,6 +231,12 @@ __device__ static inline float act_of(enum ech_act act, float x)
         return x / (1.0f + expf(-x));
     case ECH_ACT_TANH:
         return tanhf(x);
+    case ECH_ACT_QUICK_GELU:
+        return x / (1.0f + expf(-1.702f * x));
+    case ECH_ACT_RELU2:
+        return x < 0.0f ? 0.0f : x * x;
+    case ECH_ACT_SIGMOID:
+        return 1.0f / (1.0f + expf(-x));
     default:
         return x;
     }

@@ -263,7 +263,7 @@ static int64_t block_rows(int64_t m, int64_t n)
 size_t cuda_linear_workspace(enum ech_format format, int64_t m, int64_t n, int64_t k, int threads)
 {
     (void)threads;
-    if (m <= 0 || n <= 0)
+    if (m <= 0 || n <= 0 || ech_format_in_place(format))
         return 0;
     return lay_out(format, block_rows(m, n), n, k > 0 ? k : 0).bytes;
 }
@@ -415,6 +415,8 @@ int cuda_linear(struct ech_queue *queue, const struct ech_linear_args *a)
     int rc = cuda_check_linear(a);
     if (rc || a->m == 0 || a->n == 0 || (rc = cuda_enter(queue, &w.q)))
         return rc;
+    if (ech_format_in_place(a->format))
+        return cuda_block_linear(w.q, a);
     w.a = a;
     if ((rc = find_scratch(&w)))
         return rc;

@@ -113,14 +113,15 @@ int cuda_get(struct ech_queue *queue, void *host, const void *from, size_t bytes
 static int read_fault(struct cuda_queue *q)
 {
     static const char *const texts[] = {"", "embed: an id is outside its table",
-                                        "rotary: a position is outside the table"};
+                                        "rotary: a position is outside the table",
+                                        "combine: an index is outside the rows"};
     int fault = *q->fault_seen;
     if (fault == FAULT_NONE)
         return ECH_OP_OK;
     int rc = cuda_result(q, cudaMemsetAsync(q->fault, 0, sizeof(int), q->stream), "clearing an error word");
     if (rc)
         return rc;
-    snprintf(q->base.error, sizeof q->base.error, "%s", texts[fault > FAULT_ROTARY ? 0 : fault]);
+    snprintf(q->base.error, sizeof q->base.error, "%s", texts[fault > FAULT_COMBINE ? 0 : fault]);
     return ECH_OP_SHAPE;
 }
 

@@ -6,11 +6,17 @@
 
 #include <stdint.h>
 
-enum { RANGES = 300 };
+enum { RANGES = 236 };
 
 struct ranges {
     int64_t base; /* the first row of the first one */
     int32_t start[RANGES + 1];
+};
+
+/* Keys lie where they lie: each sequence's first, from the lowest of them, and how many. */
+struct key_ranges {
+    int64_t base;
+    int32_t start[RANGES], count[RANGES];
 };
 
 /* Sequences from `first`, at most RANGES; returns how many. */

@@ -150,15 +150,16 @@ template <int HELD> __global__ void norm_rows(struct ech_norm_args a, struct nor
     row.lane = threadIdx.x % WARP;
     row.cols = a.cols;
     row.wide = wide.x;
-    if (r >= a.rows)
+    if (r >= a.rows * a.parts)
         return;
-    row.x = row_of(a.x, ECH_A_F32, r, a.ldx);
+    const int64_t part = r % a.parts * a.cols * (int64_t)sizeof(float); /* bytes from the row's first */
+    row.x = row_of(a.x, ECH_A_F32, r / a.parts, a.ldx) + part;
     UNROLL
     for (int i = 0; i < HELD; i++)
         load4(row.held[i], row.x, ECH_A_F32, 0.0f, row.column(i), a.cols, wide.x);
     float mean = a.kind == ECH_NORM_LAYER ? norm_mean<HELD>(row) : 0.0f;
     float inverse = 1.0f / sqrtf(norm_square<HELD>(row, mean) + a.eps);
-    char *y = (char *)row_of(a.y, ECH_A_F32, r, a.ldy);
+    char *y = (char *)row_of(a.y, ECH_A_F32, r / a.parts, a.ldy) + part;
     uint32_t most = 0;
     struct q8 q = {0.0f, 0.0f};
     UNROLL
@@ -200,16 +201,20 @@ int cuda_norm(struct ech_queue *queue, const struct ech_norm_args *a)
     int rc = cuda_check_norm(a);
     if (rc || a->rows == 0 || a->cols == 0 || (rc = cuda_enter(queue, &q)))
         return rc;
-    struct norm_flags wide = {is_wide(a->x, ECH_A_F32, a->ldx), is_wide(a->y, ECH_A_F32, a->ldy),
-                              is_wide(a->gain, ECH_A_F32, 0), is_wide(a->shift, ECH_A_F32, 0),
+    struct ech_norm_args parted = *a;
+    parted.parts = a->parts ? a->parts : 1;
+    const bool even = parted.parts == 1 || a->cols % QUAD == 0; /* parts begin at a boundary too */
+    struct norm_flags wide = {even && is_wide(a->x, ECH_A_F32, a->ldx),
+                              even && is_wide(a->y, ECH_A_F32, a->ldy), is_wide(a->gain, ECH_A_F32, 0),
+                              is_wide(a->shift, ECH_A_F32, 0),
                               a->also && is_wide(a->also, a->also_type, a->ld_also)};
-    dim3 grid = row_grid(a->rows), block(ROW_THREADS);
+    dim3 grid = row_grid(a->rows * parted.parts), block(ROW_THREADS);
     if (a->cols <= 3 * STEP)
-        ECH_LAUNCH(norm_rows<3>, grid, block, 0, q->stream, *a, wide);
+        ECH_LAUNCH(norm_rows<3>, grid, block, 0, q->stream, parted, wide);
     else if (a->cols <= 8 * STEP)
-        ECH_LAUNCH(norm_rows<8>, grid, block, 0, q->stream, *a, wide);
+        ECH_LAUNCH(norm_rows<8>, grid, block, 0, q->stream, parted, wide);
     else
-        ECH_LAUNCH(norm_rows<0>, grid, block, 0, q->stream, *a, wide);
+        ECH_LAUNCH(norm_rows<0>, grid, block, 0, q->stream, parted, wide);
     return cuda_launched(q, "norm");
 }
 
@@ -256,6 +261,9 @@ int cuda_embed(struct ech_queue *queue, const struct ech_embed_args *a)
     int rc = cuda_check_embed(a);
     if (rc || a->count == 0 || a->cols == 0 || (rc = cuda_enter(queue, &q)))
         return rc;
+    for (int t = 0; t < a->tables_count; t++)
+        if (a->wtype[t] > ECH_W_BF16)
+            return cuda_block_embed(q, a);
     struct embed_flags wide = {};
     wide.y = is_wide(a->y, ECH_A_F32, a->cols);
     for (int t = 0; t < a->tables_count; t++)
@@ -488,4 +496,67 @@ int cuda_rotary(struct ech_queue *queue, const struct ech_rotary_args *a)
         return rc;
     ECH_LAUNCH(rotary_rows, row_grid(a->rows), dim3(ROW_THREADS), 0, q->stream, *a, q->fault);
     return cuda_launched(q, "rotary");
+}
+
+/* --- rows brought together, the recurrence: a warp a row --- */
+
+__global__ void combine_rows(struct ech_combine_args a, int *fault)
+{
+    int64_t r = warp_row();
+    int lane = threadIdx.x % WARP;
+    if (r >= a.rows)
+        return;
+    const int32_t *index = a.index + r * a.take;
+    bool known = true;
+    for (int64_t j = 0; j < a.take; j++)
+        known = known && index[j] >= 0 && index[j] < a.x_rows;
+    if (!known) {
+        if (lane == 0)
+            atomicMax(fault, (int)FAULT_COMBINE);
+        return;
+    }
+    for (int64_t c = lane; c < a.cols; c += WARP) {
+        float y = a.add ? a.y[r * a.ldy + c] : 0.0f;
+        for (int64_t j = 0; j < a.take; j++) {
+            float x = a.x[index[j] * a.ldx + c];
+            if (a.weight)
+                y = fmaf(a.weight[r * a.take + j], x, y);
+            else
+                y = a.take == 1 && !a.add ? x : y + x;
+        }
+        a.y[r * a.ldy + c] = y;
+    }
+}
+
+int cuda_combine(struct ech_queue *queue, const struct ech_combine_args *a)
+{
+    struct cuda_queue *q;
+    int rc = cuda_check_combine(a);
+    if (rc || a->rows == 0 || a->cols == 0 || (rc = cuda_enter(queue, &q)))
+        return rc;
+    ECH_LAUNCH(combine_rows, row_grid(a->rows), dim3(ROW_THREADS), 0, q->stream, *a, q->fault);
+    return cuda_launched(q, "combine");
+}
+
+__global__ void ssru_rows(struct ech_ssru_args a)
+{
+    int64_t r = warp_row();
+    if (r >= a.rows)
+        return;
+    for (int64_t c = threadIdx.x % WARP; c < a.cols; c += WARP) {
+        float f = act_of(ECH_ACT_SIGMOID, a.forget[r * a.ldf + c]), *cell = a.cell + r * a.ldc + c;
+        float next = fmaf(f, *cell, (1.0f - f) * a.x[r * a.ldx + c]);
+        *cell = next;
+        a.y[r * a.ldy + c] = act_of(ECH_ACT_RELU, next);
+    }
+}
+
+int cuda_ssru(struct ech_queue *queue, const struct ech_ssru_args *a)
+{
+    struct cuda_queue *q;
+    int rc = cuda_check_ssru(a);
+    if (rc || a->rows == 0 || a->cols == 0 || (rc = cuda_enter(queue, &q)))
+        return rc;
+    ECH_LAUNCH(ssru_rows, row_grid(a->rows), dim3(ROW_THREADS), 0, q->stream, *a);
+    return cuda_launched(q, "ssru");
 }

@@ -24,6 +24,8 @@ void cuda_fill(struct ech_ops *out)
     t.pool = cuda_pool;
     t.gate = cuda_gate;
     t.rotary = cuda_rotary;
+    t.combine = cuda_combine;
+    t.ssru = cuda_ssru;
     t.activate = cuda_activate;
     t.softmax = cuda_softmax;
     t.log_softmax = cuda_log_softmax;

@@ -179,10 +179,8 @@ int ech_exact_attention(struct ech_queue *queue, const struct ech_attention_args
     if (!e)
         return ECH_OP_MEMORY;
     struct row r = {.args = a, .e = e, .sums = e + ECH_KEY_BLOCK};
-    const int64_t *key_starts = a->key_starts ? a->key_starts : a->starts;
     for (int64_t s = 0; s < a->sequences; s++) {
-        r.first_key = key_starts[s];
-        r.keys = key_starts[s + 1] - key_starts[s];
+        r.keys = ech_attention_keys(a, s, &r.first_key);
         for (r.head = 0; r.head < a->heads; r.head++)
             for (r.query = a->starts[s]; r.query < a->starts[s + 1]; r.query++) {
                 r.kv_head = r.head / (a->heads / a->kv_heads);

@@ -3,9 +3,17 @@
 
 #include <math.h>
 
+#include "kernels/blocks.h"
 #include "kernels/check.h"
-#include "kernels/convert.h"
 #include "kernels/ref/select.h"
+
+static float table_element(const struct ech_embed_args *a, int64_t t, int64_t i, int64_t c)
+{
+    const size_t bytes = ech_block_row_bytes(a->wtype[t], a->cols);
+    float x;
+    ech_block_decode(a->wtype[t], (const uint8_t *)a->tables[t] + bytes * (size_t)a->ids[t][i], c, 1, &x);
+    return x;
+}
 
 int ech_exact_embed(struct ech_queue *queue, const struct ech_embed_args *a)
 {
@@ -15,12 +23,36 @@ int ech_exact_embed(struct ech_queue *queue, const struct ech_embed_args *a)
         return rc;
     for (int64_t i = 0; i < a->count; i++)
         for (int64_t c = 0; c < a->cols; c++) {
-            float v = ech_load_weight(a->tables[0], a->wtype[0], a->ids[0][i] * a->cols + c);
+            float v = table_element(a, 0, i, c);
             for (int64_t t = 1; t < a->tables_count; t++)
-                v += ech_load_weight(a->tables[t], a->wtype[t], a->ids[t][i] * a->cols + c);
+                v += table_element(a, t, i, c);
             a->y[i * a->cols + c] = v;
         }
     return ECH_OP_OK;
+}
+
+/* Column c of row r. */
+static float combine_element(const struct ech_combine_args *a, int64_t r, int64_t c)
+{
+    float y = a->add ? a->y[r * a->ldy + c] : 0.0f;
+    for (int64_t j = r * a->take; j < (r + 1) * a->take; j++) {
+        const float x = a->x[a->index[j] * a->ldx + c];
+        if (a->weight)
+            y = fmaf(a->weight[j], x, y);
+        else
+            y = a->take == 1 && !a->add ? x : y + x;
+    }
+    return y;
+}
+
+int ech_exact_combine(struct ech_queue *queue, const struct ech_combine_args *a)
+{
+    (void)queue;
+    int rc = ech_check_combine(a);
+    for (int64_t r = 0; !rc && r < a->rows; r++)
+        for (int64_t c = 0; c < a->cols; c++)
+            a->y[r * a->ldy + c] = combine_element(a, r, c);
+    return rc;
 }
 
 /* Column c of rows [0, rows) at x; no rows: 0. */

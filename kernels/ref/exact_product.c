@@ -59,19 +59,13 @@ static void (*const CHAINS[ECH_FORMATS])(const struct ech_linear_args *a, int64_
                                                         [ECH_FMT_INT8] = ech_exact_int8,
                                                         [ECH_FMT_INT4] = ech_exact_int4};
 
-/* Bias (int8 has it already), activation, residual of columns [first, first + width) of a row. */
-static void row_finish(const struct ech_linear_args *a, int64_t row, int64_t first, int64_t width,
-                       const float *sum, float *to)
+/* Bias: int8 has it already. */
+float ech_exact_finish(const struct ech_linear_args *a, int64_t row, int64_t j, float sum)
 {
-    for (int64_t j = 0; j < width; j++) {
-        float v = sum[j];
-        if (a->bias && !(a->format == ECH_FMT_INT8 && a->k > 0))
-            v += a->bias[first + j];
-        v = ech_actf(a->act, v);
-        if (a->residual)
-            v += a->residual[row * a->ldr + first + j];
-        to[first + j] = v;
-    }
+    if (a->bias && !(a->format == ECH_FMT_INT8 && a->k > 0))
+        sum += a->bias[j];
+    sum = ech_actf(a->act, sum);
+    return a->residual ? sum + a->residual[row * a->ldr + j] : sum;
 }
 
 /* Row `row` of the results, in f32. */
@@ -84,7 +78,8 @@ static void row_results(const struct ech_linear_args *a, const struct ech_panel_
         int64_t first = p * ECH_PANEL, left = a->n - first;
         if (a->k > 0)
             CHAINS[a->format](a, row, (const uint32_t *)a->packed + p * words, sum);
-        row_finish(a, row, first, left < ECH_PANEL ? left : ECH_PANEL, sum, to);
+        for (int64_t j = 0; j < ECH_PANEL && j < left; j++)
+            to[first + j] = ech_exact_finish(a, row, first + j, sum[j]);
     }
 }
 
@@ -94,6 +89,8 @@ int ech_exact_linear(struct ech_queue *queue, const struct ech_linear_args *a)
     int rc = ech_check_linear(a);
     if (rc || a->m == 0 || a->n == 0)
         return rc;
+    if (ech_format_in_place(a->format))
+        return ech_exact_block(a);
     const struct ech_panel_format *f = ech_panel_format(a->format);
     if (!f || !CHAINS[a->format] || a->y_type > ECH_A_Q8)
         return ECH_OP_UNSUPPORTED;

@@ -43,7 +43,8 @@ int ech_exact_norm(struct ech_queue *queue, const struct ech_norm_args *a)
         return rc;
     for (int64_t r = 0; r < a->rows; r++) {
         float *y = a->y + r * a->ldy;
-        (a->kind == ECH_NORM_RMS ? rms_row : layer_row)(a, a->x + r * a->ldx, y);
+        for (int64_t c = 0; c < (a->parts ? a->parts : 1) * a->cols; c += a->cols)
+            (a->kind == ECH_NORM_RMS ? rms_row : layer_row)(a, a->x + r * a->ldx + c, y + c);
         if (a->also)
             ech_narrow_row(a->also_type, y, a->cols,
                            (char *)a->also + r * a->ld_also * (int64_t)ech_atype_bytes(a->also_type),
@@ -112,6 +113,20 @@ int ech_exact_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64
             x[r * ld + i] = x[r * ld + i] - max - log;
     }
     return ECH_OP_OK;
+}
+
+int ech_exact_ssru(struct ech_queue *queue, const struct ech_ssru_args *a)
+{
+    (void)queue;
+    int rc = ech_check_ssru(a);
+    for (int64_t r = 0; !rc && r < a->rows; r++)
+        for (int64_t i = 0; i < a->cols; i++) {
+            const float f = ech_sigmoidf(a->forget[r * a->ldf + i]);
+            float *cell = &a->cell[r * a->ldc + i];
+            *cell = fmaf(f, *cell, (1.0f - f) * a->x[r * a->ldx + i]);
+            a->y[r * a->ldy + i] = ech_actf(ECH_ACT_RELU, *cell);
+        }
+    return rc;
 }
 
 int ech_exact_gate(struct ech_queue *queue, const struct ech_gate_args *a)

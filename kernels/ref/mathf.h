@@ -52,7 +52,8 @@
 #define ECH_LOG_ERROR    5.97e-8 /* (0.51): rounded once from double */
 
 #define ECH_TANH_TOP     10.0f
-#define ECH_GELU_ROOT    0.707106781f  /* 1 / sqrt(2) */
+#define ECH_GELU_ROOT    0.707106781f /* 1 / sqrt(2) */
+#define ECH_QUICK_GELU   1.702f
 #define ECH_GELU_TANH_C0 0.797884561f  /* sqrt(2 / pi) */
 #define ECH_GELU_TANH_C1 0.0356774081f /* 0.044715 sqrt(2 / pi) */
 
@@ -130,6 +131,11 @@ static inline float ech_logf(float x)
     return (float)(e * ECH_LOG_LN2 + 2 * t * (1 + sum));
 }
 
+static inline float ech_sigmoidf(float x)
+{
+    return 1.0f / (1.0f + ech_expf(-x));
+}
+
 static inline float ech_actf(enum ech_act act, float x)
 {
     float h = 0.5f * x;
@@ -144,7 +150,15 @@ static inline float ech_actf(enum ech_act act, float x)
         return x / (1.0f + ech_expf(-x));
     case ECH_ACT_TANH:
         return ech_tanhf(x);
+    case ECH_ACT_QUICK_GELU:
+        return x / (1.0f + ech_expf(ECH_QUICK_GELU * -x));
+    case ECH_ACT_RELU2:
+        h = 0.0f > x ? 0.0f : x;
+        return h * h;
+    case ECH_ACT_SIGMOID:
+        return ech_sigmoidf(x);
     case ECH_ACT_NONE:
+    case ECH_ACTS:
         break;
     }
     return x;

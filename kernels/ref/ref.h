@@ -13,6 +13,8 @@ int64_t ech_ref_int_floats(enum ech_format format, int64_t k);
 void ech_ref_int_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t row, int64_t k,
                       float *packed);
 double ech_ref_int_dot(const struct ech_linear_args *a, int64_t row, int64_t output);
+/* Formats that multiply a file's blocks. */
+double ech_ref_block_dot(const struct ech_linear_args *a, int64_t row, int64_t output);
 int ech_ref_linear(struct ech_queue *queue, const struct ech_linear_args *args);
 size_t ech_ref_attention_workspace(enum ech_format compute, int64_t longest, int64_t head_dim, int threads);
 int ech_ref_attention(struct ech_queue *queue, const struct ech_attention_args *args);

@@ -92,9 +92,9 @@ int ech_ref_attention(struct ech_queue *queue, const struct ech_attention_args *
         ech_attention_scratch(queue, a, ech_ref_attention_workspace(a->compute, longest, a->head_dim, 1));
     if (!e)
         return ECH_OP_MEMORY;
-    const int64_t *keys = a->key_starts ? a->key_starts : a->starts;
     for (int64_t n = 0; n < a->sequences; n++) {
-        struct sequence s = {a->starts[n], a->starts[n + 1] - a->starts[n], keys[n], keys[n + 1] - keys[n]};
+        struct sequence s = {.query = a->starts[n], .queries = a->starts[n + 1] - a->starts[n]};
+        s.keys = ech_attention_keys(a, n, &s.key);
         for (int64_t h = 0; h < a->heads; h++)
             for (int64_t i = 0; i < s.queries; i++)
                 attend(a, &s, h, i, e);

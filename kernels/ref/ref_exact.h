@@ -26,6 +26,11 @@ float ech_exact_softmax_row(float *x, int64_t cols);
 void ech_exact_int8(const struct ech_linear_args *a, int64_t row, const uint32_t *panel, float *sum);
 void ech_exact_int4(const struct ech_linear_args *a, int64_t row, const uint32_t *panel, float *sum);
 
+/* A product on a file's own blocks. */
+int ech_exact_block(const struct ech_linear_args *args);
+/* Bias, activation and residual of element j of row `row`, after its sum. */
+float ech_exact_finish(const struct ech_linear_args *args, int64_t row, int64_t j, float sum);
+
 int ech_exact_linear(struct ech_queue *queue, const struct ech_linear_args *args);
 int ech_exact_convert(struct ech_queue *queue, const struct ech_convert_args *args);
 int ech_exact_norm(struct ech_queue *queue, const struct ech_norm_args *args);
@@ -36,6 +41,8 @@ int ech_exact_pool(struct ech_queue *queue, const struct ech_pool_args *args);
 int ech_exact_gate(struct ech_queue *queue, const struct ech_gate_args *args);
 int ech_exact_rotary(struct ech_queue *queue, const struct ech_rotary_args *args);
 int ech_exact_topk(struct ech_queue *queue, const struct ech_topk_args *args);
+int ech_exact_combine(struct ech_queue *queue, const struct ech_combine_args *args);
+int ech_exact_ssru(struct ech_queue *queue, const struct ech_ssru_args *args);
 int ech_exact_activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
 int ech_exact_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 int ech_exact_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);

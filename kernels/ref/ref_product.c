@@ -19,6 +19,12 @@ static bool has(enum ech_format format)
     return format == ECH_FMT_F32 || format == ECH_FMT_BF16 || format == ECH_FMT_BF16_F32 || is_int(format);
 }
 
+/* Weights of a file's own blocks are multiplied there: ref_block.c. */
+static bool computes(enum ech_format format)
+{
+    return has(format) || ech_format_in_place(format);
+}
+
 size_t ech_ref_packed_bytes(enum ech_format format, int64_t n, int64_t k)
 {
     if (!has(format) || n <= 0 || k <= 0)
@@ -54,7 +60,14 @@ double ech_ref_act(enum ech_act kind, double x)
         return x / (1 + exp(-x));
     case ECH_ACT_TANH:
         return tanh(x);
+    case ECH_ACT_QUICK_GELU:
+        return x / (1 + exp(-1.702 * x));
+    case ECH_ACT_RELU2:
+        return x < 0 ? 0 : x * x;
+    case ECH_ACT_SIGMOID:
+        return 1 / (1 + exp(-x));
     case ECH_ACT_NONE:
+    case ECH_ACTS:
         break;
     }
     return x;
@@ -75,7 +88,9 @@ static float result(const struct ech_linear_args *a, int64_t i, int64_t j)
     double sum = 0;
     if (is_int(a->format) && a->k > 0)
         sum = ech_ref_int_dot(a, i, j);
-    for (int64_t c = 0; c < a->k && !is_int(a->format); c++)
+    else if (ech_format_in_place(a->format) && a->k > 0)
+        sum = ech_ref_block_dot(a, i, j);
+    for (int64_t c = 0; c < a->k && !is_int(a->format) && !ech_format_in_place(a->format); c++)
         sum += element(a, i * a->ldx + c) * (double)((const float *)a->packed)[j * a->k + c];
     sum = ech_ref_act(a->act, sum + (a->bias ? (double)a->bias[j] : 0));
     return (float)(sum + (a->residual ? (double)a->residual[i * a->ldr + j] : 0));
@@ -87,7 +102,7 @@ int ech_ref_linear(struct ech_queue *queue, const struct ech_linear_args *a)
     int rc = ech_check_linear(a);
     if (rc || a->m == 0 || a->n == 0)
         return rc;
-    if (!has(a->format) || a->y_type > ECH_A_Q8)
+    if (!computes(a->format) || a->y_type > ECH_A_Q8)
         return ECH_OP_UNSUPPORTED;
     float *row = malloc((size_t)a->n * sizeof *row);
     if (!row)

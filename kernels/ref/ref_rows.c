@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "kernels/blocks.h"
 #include "kernels/check.h"
-#include "kernels/convert.h"
 #include "kernels/ref/narrow.h"
 #include "kernels/ref/ref.h"
 
@@ -33,7 +33,8 @@ int ech_ref_norm(struct ech_queue *queue, const struct ech_norm_args *a)
         return rc;
     for (int64_t r = 0; r < a->rows; r++) {
         float *y = a->y + r * a->ldy;
-        norm_row(a, a->x + r * a->ldx, y);
+        for (int64_t c = 0; c < (a->parts ? a->parts : 1) * a->cols; c += a->cols)
+            norm_row(a, a->x + r * a->ldx + c, y + c);
         if (a->also)
             ech_narrow_row(a->also_type, y, a->cols,
                            (char *)a->also + r * a->ld_also * (int64_t)ech_atype_bytes(a->also_type),
@@ -81,11 +82,45 @@ int ech_ref_embed(struct ech_queue *queue, const struct ech_embed_args *a)
     for (int64_t i = 0; i < a->count; i++)
         for (int64_t c = 0; c < a->cols; c++) {
             double v = 0;
-            for (int64_t t = 0; t < a->tables_count; t++)
-                v += (double)ech_load_weight(a->tables[t], a->wtype[t], a->ids[t][i] * a->cols + c);
+            for (int64_t t = 0; t < a->tables_count; t++) {
+                float x;
+                ech_block_decode(a->wtype[t],
+                                 (const uint8_t *)a->tables[t] +
+                                     ech_block_row_bytes(a->wtype[t], a->cols) * (size_t)a->ids[t][i],
+                                 c, 1, &x);
+                v += (double)x;
+            }
             a->y[i * a->cols + c] = (float)v;
         }
     return ECH_OP_OK;
+}
+
+int ech_ref_combine(struct ech_queue *queue, const struct ech_combine_args *a)
+{
+    (void)queue;
+    int rc = ech_check_combine(a);
+    for (int64_t r = 0; !rc && r < a->rows; r++)
+        for (int64_t c = 0; c < a->cols; c++) {
+            double y = a->add ? (double)a->y[r * a->ldy + c] : 0;
+            for (int64_t j = r * a->take; j < (r + 1) * a->take; j++)
+                y += (a->weight ? (double)a->weight[j] : 1) * (double)a->x[a->index[j] * a->ldx + c];
+            a->y[r * a->ldy + c] = (float)y;
+        }
+    return rc;
+}
+
+int ech_ref_ssru(struct ech_queue *queue, const struct ech_ssru_args *a)
+{
+    (void)queue;
+    int rc = ech_check_ssru(a);
+    for (int64_t r = 0; !rc && r < a->rows; r++)
+        for (int64_t i = 0; i < a->cols; i++) {
+            const double f = ech_ref_act(ECH_ACT_SIGMOID, (double)a->forget[r * a->ldf + i]);
+            float *cell = &a->cell[r * a->ldc + i];
+            *cell = (float)(f * (double)*cell + (1 - f) * (double)a->x[r * a->ldx + i]);
+            a->y[r * a->ldy + i] = *cell < 0 ? 0 : *cell;
+        }
+    return rc;
 }
 
 /* One column of the rows of a sequence. */

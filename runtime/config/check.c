@@ -73,12 +73,21 @@ static int check_precision(struct check *c)
 {
     int weights = c->job->precision.weights, compute = c->job->precision.compute;
     char list[256];
+    if (c->job->kind->as_stored && weights == ECH_PRECISION_AUTO)
+        return ECH_OK;
     if (ech_precision_resolve(&c->job->precision.weights, &c->job->precision.compute))
         return ECH_OK;
     ech_precision_list(list, sizeof list);
     NOTE(c, ech_setting_given(c->config, "precision.compute") ? "precision.compute" : "precision.weights",
          "precision: weights %s with compute %s is no pair that kernels have: %s",
          ech_precision_name(weights), ech_precision_name(compute), list);
+    return ECH_OK;
+}
+
+static int check_cache(struct check *c)
+{
+    if (c->job->precision.kv && !c->job->kind->as_stored)
+        NOTE(c, "precision.kv", "precision.kv: kind %s keeps no keys and values", c->job->kind->name);
     return ECH_OK;
 }
 
@@ -275,9 +284,9 @@ static int check_retrieve(struct check *c)
     return ECH_OK;
 }
 
-static int (*const rules[])(struct check *) = {check_name,  check_input,   check_precision, check_device,
-                                               check_needs, check_workers, check_places,    check_keep,
-                                               check_each,  check_numbers};
+static int (*const rules[])(struct check *) = {check_name,   check_input, check_precision, check_cache,
+                                               check_device, check_needs, check_workers,   check_places,
+                                               check_keep,   check_each,  check_numbers};
 
 static const struct {
     const char *kind;

@@ -58,7 +58,8 @@ struct ech_job {
     } resources;
     struct ech_list slurm; /* options of sbatch passed through: "name" or "name=value" */
     struct {
-        int weights, compute; /* enum ech_precision; never auto once loaded */
+        int weights, compute; /* enum ech_precision; auto once loaded: as the model is stored */
+        int kv;               /* choice: auto f32 bf16 */
     } precision;
     int numerics; /* enum ech_numerics */
     struct {

@@ -23,7 +23,8 @@ struct ech_kind {
     size_t options_bytes;                           /* of the struct that the fields fill */
     bool needs_input;                               /* input.dataset is required */
     bool needs_model;
-    bool splits; /* its model can run on several ranks a worker */
+    bool as_stored; /* of language models: precision not given is that of the files, precision.kv applies */
+    bool splits;    /* its model can run on several ranks a worker */
 };
 
 /* NULL-terminated. */

@@ -92,7 +92,8 @@ int ech_config_affecting(const struct ech_config *config, struct ech_str *out, s
     ech_str_addf(out, "kind.version=%d\n", kind->version);
     for (int i = 0; i < config->count; i++) {
         const struct ech_field *field = config->settings[i].field;
-        if (!field->affects)
+        bool cache = strcmp(field->path, "precision.kv") == 0;
+        if (!field->affects || (cache && !kind->as_stored))
             continue;
         ech_str_addf(out, "%s=", field->path);
         ech_value_print(field, base_of(config, field), out);

@@ -16,6 +16,7 @@ static const char *const backend_choices[] = {"auto",      "avx512", "avx2", "op
                                               "ref_exact", "cuda",   NULL};
 /* enum ech_precision; int4 is a way to keep weights alone. */
 static const char *const weights_choices[] = {"auto", "f32", "bf16", "f16", "int8", "int4", NULL};
+static const char *const kv_choices[] = {"auto", "f32", "bf16", NULL};
 static const char *const compute_choices[] = {"auto", "f32", "bf16", "f16", "int8", NULL};
 static const char *const launcher_choices[] = {"mpirun", "srun", NULL}; /* enum ech_job_launcher */
 static const char *const overrun_choices[] = {"refuse", "allow", NULL};
@@ -102,6 +103,8 @@ static const struct ech_field tail[] = {
      .affects = true, .doc = "How weights are kept; auto: as compute asks, f32 where that is auto too"},
     {"precision.compute", ECH_F_CHOICE, AT(precision.compute), .fallback = "auto", .choices = compute_choices,
      .affects = true, .doc = "What products compute in; auto: f32 where the weights allow it"},
+    {"precision.kv", ECH_F_CHOICE, AT(precision.kv), .fallback = "auto", .choices = kv_choices,
+     .affects = true, .doc = "How kinds that write keep keys and values; auto: f32"},
     {"numerics", ECH_F_CHOICE, AT(numerics), .fallback = "strict", .choices = numerics_choices,
      .affects = true,
      .doc = "strict: all ranks compute the same bits; mixed: each row says in column numerics how it was "
@@ -158,10 +161,7 @@ static const struct {
 } later[] = {
     {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
     {"cluster", NULL, "a cluster file is named on the command line: --cluster C.yaml"},
-    {"precision.kv", NULL, "precision kv comes in a later version, with kinds that keep keys and values"},
     {"output.exists", "append", "exists append comes in a later version"},
-    {"kind", "translate", "kind translate comes in a later version"},
-    {"kind", "generate", "kind generate comes in a later version"},
     {"kind", "classify", "kind classify comes in a later version"},
     {"kind", "recommend", "kind recommend comes in a later version"},
     {"kind", "run", "kind run comes in a later version"},
@@ -224,9 +224,9 @@ const char *ech_schema_word(const char *section, const char *word, const char *k
 {
     if (strcmp(section, "precision") != 0)
         return NULL;
-    if (strcmp(word, "auto") == 0)
-        return "auto";
     const char *compute = ech_precision_compute_of(word);
+    if (strcmp(word, "auto") == 0 || (compute && strcmp(key, "kv") == 0))
+        return "auto";
     return !compute || strcmp(key, "compute") == 0 ? compute : word;
 }
 

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/verb.h"
+#include "config/precision.h"
+#include "job/eval.h"
 #include "job/eval_lines.h"
 #include "text/metrics.h"
 
@@ -120,6 +122,27 @@ static int do_translation(const struct ech_args *args, struct ech_verb_call *cal
     return code;
 }
 
+int ech_eval_precision(const char *name, int *out, struct ech_err *err)
+{
+    *out = ECH_PRECISION_AUTO;
+    if (!name)
+        return ECH_OK;
+    for (int p = ECH_PRECISION_AUTO; p <= ECH_PRECISION_INT8; p++)
+        if (strcmp(name, ech_precision_name(p)) == 0) {
+            *out = p;
+            return ECH_OK;
+        }
+    return ech_fail(err, ECH_USAGE, "--compute \"%.40s\": auto, f32, bf16, f16 or int8 was expected", name);
+}
+
+static const struct ech_option perplexity_options[] = {
+    {"text", "FILE", false, "the text"},
+    {"tokens", "N", false, "how many of its tokens, from the start (2048; 0: all)"},
+    {"window", "N", false, "tokens read in one go (512)"},
+    {"compute", "NAME", false, "what products compute in: auto, f32, bf16, int8"},
+    {"threads", "N", false, "compute threads (all usable cores)"},
+    {"json", NULL, false, "one JSON object"},
+    {0}};
 static const struct ech_option translation_options[] = {
     {"reference", "LINES", true, "what was expected, as HYPOTHESES is given; several: several references"},
     {"json", NULL, false, "one JSON object"},
@@ -145,6 +168,20 @@ static const struct ech_verb_spec verbs[] = {
                  .operands_least = 1,
                  .operands_most = 1,
                  .example = "echelon eval translation out/pt:translation --reference dev.pt",
+                 .exits = exits}},
+    {.name = "perplexity",
+     .run = ech_eval_perplexity,
+     .command = {.name = "echelon eval perplexity",
+                 .usage = "MODEL --text FILE [options]",
+                 .summary =
+                     "How well a language model foretells a text: its tokens are cut into windows, the first "
+                     "of each\ngives way to the beginning-of-text token, the others' negative "
+                     "log-likelihood is averaged.",
+                 .options = perplexity_options,
+                 .operands_least = 1,
+                 .operands_most = 1,
+                 .example =
+                     "echelon eval perplexity models/gemma.gguf --text wikitext2-test.txt --window 2048",
                  .exits = exits}},
 };
 

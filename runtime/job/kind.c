@@ -2,9 +2,11 @@
 
 #include <string.h>
 
-extern const struct ech_kind_ops ech_kind_embed, ech_kind_retrieve;
+extern const struct ech_kind_ops ech_kind_embed, ech_kind_retrieve, ech_kind_generate, ech_kind_translate,
+    ech_kind_score;
 
-static const struct ech_kind_ops *const kinds[] = {&ech_kind_embed, &ech_kind_retrieve};
+static const struct ech_kind_ops *const kinds[] = {&ech_kind_embed, &ech_kind_retrieve, &ech_kind_generate,
+                                                   &ech_kind_translate, &ech_kind_score};
 
 const struct ech_kind_ops *ech_kind_ops_find(const char *name)
 {

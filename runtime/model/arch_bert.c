@@ -1,21 +1,16 @@
 /* BERT, RoBERTa, XLM-RoBERTa, CamemBERT and Electra: one encoder, one set of tensor names. Heads and poolers
  * that a file may hold are not used. */
-#include "model/spec.h"
-
-#include "base/json.h"
-
-#include <string.h>
+#include "model/spec_read.h"
 
 enum { MOST = 1 << 28 };
 
 static const char *const types[] = {"bert", "roberta", "xlm-roberta", "camembert", "electra", NULL};
 
-#define AT(member) offsetof(struct ech_spec, member)
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", AT(layers)},  {"hidden_size", AT(hidden)},
-    {"num_attention_heads", AT(heads)}, {"intermediate_size", AT(intermediate)},
-    {"vocab_size", AT(vocab)},          {"max_position_embeddings", AT(positions)},
-    {"type_vocab_size", AT(types)},
+    {"num_hidden_layers", ECH_KEY(layers)},  {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)}, {"intermediate_size", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},          {"max_position_embeddings", ECH_KEY(positions)},
+    {"type_vocab_size", ECH_KEY(types)},
 };
 
 static int read_bert(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)
@@ -26,9 +21,10 @@ static int read_bert(const json_t *config, const char *path, struct ech_spec *s,
     if (code == ECH_OK)
         code = ech_json_get_float(config, path, "layer_norm_eps", false, &eps, err);
     if (code == ECH_OK)
-        code = ech_spec_act(config, path, "hidden_act", s, err);
+        code = ech_spec_act(config, path, "hidden_act", "gelu", s, err);
     s->norm_eps = (float)eps;
     s->embed = s->hidden;
+    s->table = ECH_TABLE_LEARNED;
     if (code == ECH_OK && strcmp(s->model_type, "electra") == 0 && json_object_get(config, "embedding_size"))
         code = ech_spec_count(config, path, "embedding_size", MOST, &s->embed, err);
     s->skip_pad = strcmp(s->model_type, "bert") != 0 && strcmp(s->model_type, "electra") != 0;
@@ -42,6 +38,7 @@ static int read_bert(const json_t *config, const char *path, struct ech_spec *s,
 #define LAYER "encoder.layer.%d."
 const struct ech_arch ech_arch_bert = {
     .model_types = types,
+    .part = ECH_PART_ENCODER,
     .names =
         {
             [ECH_T_WORD] = "embeddings.word_embeddings.weight",

@@ -1,14 +1,12 @@
 /* DistilBERT: BERT without token types, under names of its own. */
-#include "model/spec.h"
-
-#include "base/json.h"
+#include "model/spec_read.h"
 
 static const char *const types[] = {"distilbert", NULL};
 
-#define AT(member) offsetof(struct ech_spec, member)
 static const struct ech_spec_key keys[] = {
-    {"n_layers", AT(layers)},         {"dim", AT(hidden)},       {"n_heads", AT(heads)},
-    {"hidden_dim", AT(intermediate)}, {"vocab_size", AT(vocab)}, {"max_position_embeddings", AT(positions)},
+    {"n_layers", ECH_KEY(layers)},  {"dim", ECH_KEY(hidden)},
+    {"n_heads", ECH_KEY(heads)},    {"hidden_dim", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)}, {"max_position_embeddings", ECH_KEY(positions)},
 };
 
 /* sinusoidal_pos_embds only says how the stored position table was made. */
@@ -16,8 +14,9 @@ static int read_distilbert(const json_t *config, const char *path, struct ech_sp
 {
     int code = ech_spec_counts(config, path, keys, sizeof keys / sizeof *keys, s, err);
     if (code == ECH_OK)
-        code = ech_spec_act(config, path, "activation", s, err);
+        code = ech_spec_act(config, path, "activation", "gelu", s, err);
     s->embed = s->hidden;
+    s->table = ECH_TABLE_LEARNED;
     s->norm_eps = 1e-12f;
     return code;
 }
@@ -25,6 +24,7 @@ static int read_distilbert(const json_t *config, const char *path, struct ech_sp
 #define LAYER "transformer.layer.%d."
 const struct ech_arch ech_arch_distilbert = {
     .model_types = types,
+    .part = ECH_PART_ENCODER,
     .names =
         {
             [ECH_T_WORD] = "embeddings.word_embeddings.weight",

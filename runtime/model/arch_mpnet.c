@@ -1,17 +1,14 @@
 /* MPNet: BERT without token types, positions from 2, one table of relative position biases for all layers. */
-#include "model/spec.h"
-
-#include "base/json.h"
+#include "model/spec_read.h"
 
 enum { DISTANCE = 128, PAD = 1 };
 
 static const char *const types[] = {"mpnet", NULL};
 
-#define AT(member) offsetof(struct ech_spec, member)
 static const struct ech_spec_key keys[] = {
-    {"num_hidden_layers", AT(layers)},  {"hidden_size", AT(hidden)},
-    {"num_attention_heads", AT(heads)}, {"intermediate_size", AT(intermediate)},
-    {"vocab_size", AT(vocab)},          {"max_position_embeddings", AT(positions)},
+    {"num_hidden_layers", ECH_KEY(layers)},  {"hidden_size", ECH_KEY(hidden)},
+    {"num_attention_heads", ECH_KEY(heads)}, {"intermediate_size", ECH_KEY(intermediate)},
+    {"vocab_size", ECH_KEY(vocab)},          {"max_position_embeddings", ECH_KEY(positions)},
 };
 
 static int read_mpnet(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)
@@ -28,9 +25,10 @@ static int read_mpnet(const json_t *config, const char *path, struct ech_spec *s
     if (code == ECH_OK)
         code = ech_json_get_float(config, path, "layer_norm_eps", false, &eps, err);
     if (code == ECH_OK)
-        code = ech_spec_act(config, path, "hidden_act", s, err);
+        code = ech_spec_act(config, path, "hidden_act", "gelu", s, err);
     s->norm_eps = (float)eps;
     s->embed = s->hidden;
+    s->table = ECH_TABLE_LEARNED;
     s->distance = DISTANCE;
     s->skip_pad = true;
     s->pad = PAD;
@@ -40,6 +38,7 @@ static int read_mpnet(const json_t *config, const char *path, struct ech_spec *s
 #define LAYER "encoder.layer.%d."
 const struct ech_arch ech_arch_mpnet = {
     .model_types = types,
+    .part = ECH_PART_ENCODER,
     .names =
         {
             [ECH_T_WORD] = "embeddings.word_embeddings.weight",

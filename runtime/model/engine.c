@@ -79,11 +79,10 @@ static int read_model(struct ech_engine *e, const struct ech_engine_options *o, 
     int code = ech_sentence_read(o->model, o->prompt, &e->sentence, err);
     if (code != ECH_OK)
         return code;
-    char *config = ech_path_join(e->sentence.folder, "config.json", err);
-    code = config ? ech_spec_read(config, &e->net.spec, err) : ECH_UNAVAILABLE;
-    ech_free(config);
+    code = ech_weights_open(e->sentence.folder, &e->weights, err);
     if (code == ECH_OK)
-        code = ech_weights_open(e->sentence.folder, &e->weights, err);
+        code = ech_spec_parse(ech_weights_config_path(e->weights), ech_weights_config(e->weights),
+                              &e->net.spec, err);
     if (code == ECH_OK)
         code = ech_spec_bind(&e->net.spec, e->weights, &e->bound, err);
     if (code == ECH_OK && e->sentence.dim != 0 && e->sentence.dim != e->net.spec.hidden)
@@ -212,19 +211,20 @@ static int list_files(struct ech_engine *e, struct ech_err *err)
     return code;
 }
 
-static int plan_tables(struct ech_engine *e, struct ech_err *err)
+static int plan_packing(struct ech_engine *e, struct ech_err *err)
 {
-    static const enum ech_slot slots[] = {ECH_T_WORD, ECH_T_POSITION, ECH_T_TYPE};
-    static const enum ech_wtype types[] = {
-        [ECH_ST_F32] = ECH_W_F32, [ECH_ST_F16] = ECH_W_F16, [ECH_ST_BF16] = ECH_W_BF16};
-    for (int i = 0; i < 3; i++) {
-        const struct ech_tensor *t = ech_bound_at(&e->bound, slots[i], 0);
-        if (t)
-            e->net.table_types[i] = types[t->dtype];
-    }
     e->net.stage = (struct ech_stage){.first = 0, .end = e->net.spec.layers, .head = true, .tail = true};
-    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, e->format, e->max_tokens, &e->net.stage,
-                            &e->net.packing, err);
+    int code = ech_engine_packing(e, &e->net.stage, &e->net.packing, err);
+    if (code == ECH_OK)
+        ech_net_choose_flow(&e->net);
+    return code;
+}
+
+int ech_engine_packing(const struct ech_engine *e, const struct ech_stage *stage, struct ech_packing *out,
+                       struct ech_err *err)
+{
+    struct ech_packing_options options = {.format = e->format, .span = e->max_tokens};
+    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, &options, stage, out, err);
 }
 
 int ech_engine_load(const struct ech_engine_options *o, struct ech_engine **out, struct ech_err *err)
@@ -250,10 +250,10 @@ int ech_engine_load(const struct ech_engine_options *o, struct ech_engine **out,
         code = choose_lead(e, o, err);
     if (code == ECH_OK) {
         choose_pooling(e, o);
-        code = choose_microbatch(e, o, err);
+        code = plan_packing(e, err);
     }
     if (code == ECH_OK)
-        code = plan_tables(e, err);
+        code = choose_microbatch(e, o, err);
     if (code == ECH_OK)
         code = list_files(e, err);
     if (code == ECH_OK)

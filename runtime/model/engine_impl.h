@@ -27,6 +27,9 @@ struct ech_engine {
     size_t files_count, files_capacity;
 };
 
+/* What a stage of the engine packs. */
+int ech_engine_packing(const struct ech_engine *engine, const struct ech_stage *stage,
+                       struct ech_packing *out, struct ech_err *err);
 /* The packed segment into the device's memory. */
 int ech_engine_upload(struct ech_engine *engine, struct ech_err *err);
 

@@ -17,16 +17,18 @@ const struct ech_flow *ech_flow_of(enum ech_format format);
 
 struct ech_net {
     const struct ech_ops *ops;
-    int device;
+    int device, threads; /* of one operation; 0: the caller's alone */
     struct ech_spec spec;
     struct ech_packing packing;
-    enum ech_wtype table_types[3]; /* word, position, type */
-    const void *packed;            /* in the backend's memory */
-    struct ech_stage stage;        /* what of the model is computed here */
-    bool hidden_states;            /* no pooling: one vector a token */
+    struct ech_flow flow;
+    const void *packed;     /* in the backend's memory */
+    struct ech_stage stage; /* what of the model is computed here */
+    bool hidden_states;     /* no pooling: one vector a token */
     enum ech_pool pooling;
     bool normalize;
 };
+/* The flow of a net whose packing is made: the format's, with f32 where the specification needs it. */
+void ech_net_choose_flow(struct ech_net *net);
 
 /* Scratch of one lane, for up to `capacity` tokens in any number of sequences. The input arrays are the
  * process's own memory; the rest is the backend's. */
@@ -42,6 +44,19 @@ struct ech_work {
     void *feed, *wide;              /* the next product's input; (capacity, the widest row) */
     float *feed_scale, *wide_scale; /* (capacity), of Q8 rows */
     int32_t *ids[3];                /* words, positions, types where operations read them */
+    int32_t *turns[ECH_ROPES_MOST]; /* (capacity): each token's row of the rotary tables */
+    int32_t *host_turns[ECH_ROPES_MOST];
+    float *ropes[ECH_ROPES_MOST]; /* (2, capacity, dim / 2): tables of this pass (dynamic scaling) */
+    float *host_ropes[ECH_ROPES_MOST];
+    int32_t *same;             /* 0, 1, 2 ... */
+    float *gains, *host_gains; /* (capacity): what word embeddings are multiplied by */
+    struct ech_mixing {        /* of a mixture of experts: up to capacity x used rows */
+        float *scores;         /* (capacity, experts) */
+        float *host_scores, *host_weights, *weights;
+        int32_t *host_index, *index, *host_places, *places;
+        int64_t *host_first; /* (experts + 1) */
+        float *in, *wide, *out;
+    } mix;
 };
 
 size_t ech_work_bytes(const struct ech_net *net, int64_t capacity);
@@ -53,5 +68,8 @@ void ech_work_fini(struct ech_work *work);
  * of memory or a device failed. ECH_BUG: an operation refused its arguments. */
 int ech_forward(const struct ech_net *net, struct ech_work *work, int64_t sequences, float *out,
                 struct ech_err *err);
+/* The error of an operation's status over `tokens` tokens. */
+int ech_forward_error(const struct ech_net *net, const struct ech_work *work, int64_t tokens, int status,
+                      struct ech_err *err);
 
 #endif

@@ -1,100 +1,244 @@
-/* The packed segment: see packing.h. */
-#include "model/packing.h"
+/* The packed segment: what goes where (packing.h). Writing it is in pack.c. */
+#include "model/pieces.h"
 
 #include "base/mem.h"
+#include "base/num.h"
+#include "model/packing_impl.h"
 
-#include <string.h>
+enum { ALIGN = 64 };
 
-enum kind { TABLE, VECTOR, MATRIX, FUSED, FUSED_VECTOR, SPREAD };
+static size_t index_of(const struct ech_packing *p, enum ech_packed_piece piece, int64_t set, int64_t expert)
+{
+    if (piece < ECH_P_LAYER)
+        return (size_t)piece;
+    if (piece < ECH_P_EXPERT)
+        return (size_t)(piece + set * ECH_P_PER_LAYER);
+    return (size_t)(ECH_P_LAYER + p->sets * ECH_P_PER_LAYER + (set * p->experts + expert) * ECH_P_PER_EXPERT +
+                    (piece - ECH_P_EXPERT));
+}
 
-/* How each piece is made from tensors. */
-static const struct {
-    enum kind kind;
-    enum ech_slot slot;
-} pieces[ECH_PIECES] = {
-    [ECH_P_WORD] = {TABLE, ECH_T_WORD},
-    [ECH_P_POSITION] = {TABLE, ECH_T_POSITION},
-    [ECH_P_TYPE] = {TABLE, ECH_T_TYPE},
-    [ECH_P_NORM_W] = {VECTOR, ECH_T_NORM_W},
-    [ECH_P_NORM_B] = {VECTOR, ECH_T_NORM_B},
-    [ECH_P_PROJECT_W] = {MATRIX, ECH_T_PROJECT_W},
-    [ECH_P_PROJECT_B] = {VECTOR, ECH_T_PROJECT_B},
-    [ECH_P_RELATIVE] = {SPREAD, ECH_T_RELATIVE},
-    [ECH_P_QKV_W] = {FUSED, ECH_T_Q_W},
-    [ECH_P_QKV_B] = {FUSED_VECTOR, ECH_T_Q_B},
-    [ECH_P_O_W] = {MATRIX, ECH_T_O_W},
-    [ECH_P_O_B] = {VECTOR, ECH_T_O_B},
-    [ECH_P_NORM1_W] = {VECTOR, ECH_T_NORM1_W},
-    [ECH_P_NORM1_B] = {VECTOR, ECH_T_NORM1_B},
-    [ECH_P_UP_W] = {MATRIX, ECH_T_UP_W},
-    [ECH_P_UP_B] = {VECTOR, ECH_T_UP_B},
-    [ECH_P_DOWN_W] = {MATRIX, ECH_T_DOWN_W},
-    [ECH_P_DOWN_B] = {VECTOR, ECH_T_DOWN_B},
-    [ECH_P_NORM2_W] = {VECTOR, ECH_T_NORM2_W},
-    [ECH_P_NORM2_B] = {VECTOR, ECH_T_NORM2_B},
+static int64_t count_all(const struct ech_packing *p)
+{
+    return ECH_P_LAYER + p->sets * (ECH_P_PER_LAYER + p->experts * ECH_P_PER_EXPERT);
+}
+
+/* What the pieces of a stage are laid out from. */
+struct plan {
+    const struct ech_spec *spec;
+    const struct ech_bound *bound;
+    const struct ech_ops *ops;
+    const struct ech_packing_options *options;
+    const struct ech_stage *stage;
+    struct ech_packing *packing;
 };
-/* Query, key and value follow each other by two slots. */
-static const int fused_step = ECH_T_K_W - ECH_T_Q_W;
-enum { FUSED_PARTS = 3, ALIGN = 64 };
 
-static size_t index_of(enum ech_packed_piece piece, int64_t layer)
+static size_t take(struct ech_packing *p, size_t bytes)
 {
-    return (size_t)(piece < ECH_P_LAYER ? piece : piece + layer * ECH_P_PER_LAYER);
+    size_t at = p->bytes;
+    p->bytes += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return at;
 }
 
-static size_t piece_bytes(enum kind kind, const struct ech_tensor *t, const struct ech_spec *s,
-                          const struct ech_ops *ops, const struct ech_packing *packing)
+/* --- which pieces a stage has --- */
+
+static bool uses_set(const struct plan *p, int64_t set)
 {
-    switch (kind) {
-    case TABLE:
-        return t->bytes;
-    case VECTOR:
-        return (size_t)t->elements * sizeof(float);
-    case MATRIX:
-        return ops->linear_packed_bytes(packing->format, t->shape[0], t->shape[1]);
-    case FUSED:
-        return ops->linear_packed_bytes(packing->format, FUSED_PARTS * t->shape[0], t->shape[1]);
-    case FUSED_VECTOR:
-        return FUSED_PARTS * (size_t)t->elements * sizeof(float);
-    case SPREAD:
-        return (size_t)s->heads * (size_t)packing->span * (size_t)packing->span * sizeof(float);
-    }
-    return 0;
+    for (int64_t layer = p->stage->first; layer < p->stage->end; layer++)
+        if (ech_spec_group(p->spec, layer) == set)
+            return true;
+    return false;
 }
 
-static bool holds(const struct ech_stage *stage, enum ech_packed_piece piece, int64_t layer)
+static bool holds(const struct plan *p, enum ech_packed_piece piece, int64_t set)
 {
     if (piece >= ECH_P_LAYER)
-        return layer >= stage->first && layer < stage->end;
-    return piece == ECH_P_RELATIVE ? stage->end > stage->first : stage->head;
+        return uses_set(p, set);
+    if (piece >= ECH_P_FINAL_W)
+        return p->stage->tail;
+    if (piece >= ECH_P_RELATIVE)
+        return p->stage->end > p->stage->first;
+    if (piece == ECH_P_WORD && p->stage->tail && p->spec->head == ECH_HEAD_LM && p->spec->tied)
+        return true;
+    return p->stage->head;
 }
 
-static void place(struct ech_packing *packing, const struct ech_spec *s, const struct ech_bound *bound,
-                  const struct ech_ops *ops, const struct ech_stage *stage, enum ech_packed_piece piece,
-                  int64_t layer)
+/* --- how a tensor is used --- */
+
+static const int stored_as[ECH_STYPES] = {
+    [ECH_ST_F32] = ECH_W_F32,     [ECH_ST_F16] = ECH_W_F16,       [ECH_ST_BF16] = ECH_W_BF16,
+    [ECH_ST_Q4_0] = ECH_W_Q4_0,   [ECH_ST_Q4_1] = ECH_W_Q4_1,     [ECH_ST_Q5_0] = ECH_W_Q5_0,
+    [ECH_ST_Q5_1] = ECH_W_Q5_1,   [ECH_ST_Q8_0] = ECH_W_Q8_0,     [ECH_ST_Q2_K] = ECH_W_Q2_K,
+    [ECH_ST_Q3_K] = ECH_W_Q3_K,   [ECH_ST_Q4_K] = ECH_W_Q4_K,     [ECH_ST_Q5_K] = ECH_W_Q5_K,
+    [ECH_ST_Q6_K] = ECH_W_Q6_K,   [ECH_ST_IQ4_NL] = ECH_W_IQ4_NL, [ECH_ST_IQ4_XS] = ECH_W_IQ4_XS,
+    [ECH_ST_MXFP4] = ECH_W_MXFP4, [ECH_ST_TQ1_0] = ECH_W_TQ1_0,   [ECH_ST_TQ2_0] = ECH_W_TQ2_0,
+};
+
+static bool is_block(const struct ech_tensor *t)
 {
-    const struct ech_tensor *t =
-        holds(stage, piece, layer) ? ech_bound_at(bound, pieces[piece].slot, layer) : NULL;
-    size_t *offset = &packing->offsets[index_of(piece, layer)];
-    *offset = t ? packing->bytes : SIZE_MAX;
-    if (t)
-        packing->bytes += (piece_bytes(pieces[piece].kind, t, s, ops, packing) + ALIGN - 1) / ALIGN * ALIGN;
+    return t->dtype >= ECH_ST_Q4_0;
+}
+
+static bool is_float(const struct ech_tensor *t)
+{
+    return t->dtype <= ECH_ST_BF16;
+}
+
+/* Rows of the file are the rows of the product. f16 has no packed form of its own size. */
+static bool usable(const struct plan *p, const struct ech_tensor *t)
+{
+    return p->options->stored && ech_tensor_in_place(t) && p->ops->numerics[ECH_FMT_BLOCK] &&
+           (is_block(t) ||
+            (t->dtype == ECH_ST_F16 && !p->options->narrow && p->options->format == ECH_FMT_F32));
+}
+
+static enum ech_format format_in_place(const struct plan *p, const struct ech_tensor *t)
+{
+    return p->options->narrow && is_block(t) ? ECH_FMT_BLOCK_INT8 : ECH_FMT_BLOCK;
+}
+
+static struct ech_matrix_part part_in_place(const struct plan *p, const struct ech_tensor *t, int64_t n)
+{
+    struct ech_matrix_part part = {
+        .format = format_in_place(p, t), .type = (enum ech_wtype)stored_as[t->dtype], .n = n};
+    if (p->ops->device)
+        part.offset = take(p->packing, t->bytes);
+    else {
+        part.at = t->data;
+        p->packing->in_place = true;
+    }
+    return part;
+}
+
+/* --- the pieces --- */
+
+static void place_matrix(const struct plan *p, enum ech_packed_piece piece, const struct ech_sources *from,
+                         struct ech_matrix *m)
+{
+    bool apart = false;
+    (void)piece;
+    for (int i = 0; i < from->count; i++)
+        apart = apart || (usable(p, from->tensor[i]) && !from->by_head && !from->in_out);
+    *m = (struct ech_matrix){.n = from->n, .k = from->k, .parts = apart ? from->count : 1};
+    for (int i = 0; i < m->parts; i++) {
+        int64_t n = apart ? from->rows[i] : from->n;
+        if (apart && usable(p, from->tensor[i])) {
+            m->part[i] = part_in_place(p, from->tensor[i], n);
+            continue;
+        }
+        size_t bytes = p->ops->linear_packed_bytes(p->options->format, n, from->k);
+        m->part[i] =
+            (struct ech_matrix_part){.format = p->options->format, .n = n, .offset = take(p->packing, bytes)};
+    }
+}
+
+/* Values of a table that is not kept as it is stored: f32. */
+static void place_table(const struct plan *p, const struct ech_tensor *t, struct ech_matrix *m)
+{
+    int64_t rows = t->shape[0], cols = t->dims == 1 ? 1 : t->shape[1];
+    bool kept = is_float(t) || (is_block(t) && p->ops->numerics[ECH_FMT_BLOCK]);
+    kept = kept && ech_tensor_in_place(t);
+    *m = (struct ech_matrix){.n = rows, .k = cols, .parts = 1};
+    m->part[0] = (struct ech_matrix_part){
+        .format = ECH_FMT_BLOCK, .type = kept ? (enum ech_wtype)stored_as[t->dtype] : ECH_W_F32, .n = rows};
+    bool aligned = is_block(t) || (uintptr_t)t->data % ech_stype_bytes(t->dtype) == 0;
+    if (kept && aligned && p->options->stored && !p->ops->device) {
+        m->part[0].at = t->data;
+        p->packing->in_place = true;
+    } else
+        m->part[0].offset = take(p->packing, kept ? t->bytes : (size_t)t->elements * sizeof(float));
+}
+
+static void place_sines(const struct plan *p, struct ech_matrix *m)
+{
+    const struct ech_spec *s = p->spec;
+    int64_t cols = s->positions_after ? s->hidden : s->embed, rows = p->options->span + s->first;
+    *m = (struct ech_matrix){.n = rows, .k = cols, .parts = 1};
+    m->part[0] = (struct ech_matrix_part){.format = ECH_FMT_BLOCK, .type = ECH_W_F32, .n = rows};
+    m->part[0].offset = take(p->packing, (size_t)(rows * cols) * sizeof(float));
+}
+
+/* A tied head computes on the word table itself, where that gives the bits of the packed product. */
+static bool head_on_table(const struct plan *p, const struct ech_tensor *word)
+{
+    bool exact = p->options->format == ECH_FMT_F32 || p->options->format == ECH_FMT_BF16_F32;
+    return p->ops->numerics[ECH_FMT_BLOCK] && ech_tensor_in_place(word) &&
+           (is_block(word) ? p->options->stored : is_float(word) && exact);
+}
+
+static void place_tied_head(const struct plan *p, struct ech_matrix *m)
+{
+    const struct ech_tensor *word = ech_bound_at(p->bound, ECH_T_WORD, 0);
+    struct ech_sources from = {
+        .count = 1, .tensor = {word}, .rows = {word->shape[0]}, .n = word->shape[0], .k = word->shape[1]};
+    if (head_on_table(p, word)) {
+        *m = *ech_packing_matrix(p->packing, ECH_P_WORD, 0);
+        m->part[0].format = format_in_place(p, word);
+    } else
+        place_matrix(p, ECH_P_HEAD_W, &from, m);
+}
+
+static size_t computed_bytes(const struct plan *p, enum ech_packed_piece piece)
+{
+    const struct ech_spec *s = p->spec;
+    size_t span = (size_t)p->options->span;
+    if (piece == ECH_P_SLOPES)
+        return s->alibi ? (size_t)s->heads * sizeof(float) : 0;
+    if (piece == ECH_P_RELATIVE)
+        return s->buckets && !s->disentangled ? (size_t)s->heads * span * span * sizeof(float) : 0;
+    return 2 * (size_t)ech_rope_rows(&s->ropes[piece - ECH_P_ROPE], p->options->span) *
+           (size_t)(s->ropes[piece - ECH_P_ROPE].dim / 2) * sizeof(float);
+}
+
+static void place(const struct plan *p, enum ech_packed_piece piece, int64_t set, int64_t expert)
+{
+    size_t i = index_of(p->packing, piece, set, expert);
+    struct ech_matrix *m = &p->packing->matrices[i];
+    enum ech_piece_kind kind = ech_piece_kind(piece);
+    struct ech_sources from;
+    p->packing->offsets[i] = SIZE_MAX;
+    if (!holds(p, piece, set))
+        return;
+    if (kind == ECH_PIECE_SPREAD || kind == ECH_PIECE_SLOPES || kind == ECH_PIECE_ROPE) {
+        size_t bytes = computed_bytes(p, piece);
+        if (bytes)
+            p->packing->offsets[i] = take(p->packing, bytes);
+        return;
+    }
+    bool there = ech_piece_sources(p->spec, p->bound, piece, set, expert, &from);
+    if (piece == ECH_P_HEAD_W && p->spec->head == ECH_HEAD_LM && p->spec->tied)
+        place_tied_head(p, m);
+    else if (piece == ECH_P_POSITION && p->spec->table == ECH_TABLE_SINES && !there)
+        place_sines(p, m);
+    else if (there && kind == ECH_PIECE_TABLE)
+        place_table(p, from.tensor[0], m);
+    else if (there && kind == ECH_PIECE_MATRIX)
+        place_matrix(p, piece, &from, m);
+    else if (there)
+        p->packing->offsets[i] = take(p->packing, (size_t)from.n * sizeof(float));
 }
 
 int ech_packing_make(const struct ech_spec *s, const struct ech_bound *bound, const struct ech_ops *ops,
-                     enum ech_format format, int64_t span, const struct ech_stage *stage,
+                     const struct ech_packing_options *options, const struct ech_stage *stage,
                      struct ech_packing *out, struct ech_err *err)
 {
-    struct ech_packing packing = {.span = span, .format = format};
-    packing.offsets =
-        ech_calloc((size_t)(ECH_P_LAYER + s->layers * ECH_P_PER_LAYER), sizeof *packing.offsets, err);
-    if (!packing.offsets)
+    struct ech_packing packing = {
+        .span = options->span, .format = options->format, .sets = bound->sets, .experts = bound->experts};
+    struct plan p = {s, bound, ops, options, stage, &packing};
+    size_t count = (size_t)count_all(&packing);
+    packing.offsets = ech_calloc(count, sizeof *packing.offsets, err);
+    packing.matrices = packing.offsets ? ech_calloc(count, sizeof *packing.matrices, err) : NULL;
+    if (!packing.matrices) {
+        ech_packing_fini(&packing);
         return ECH_UNAVAILABLE;
+    }
     for (int piece = 0; piece < ECH_P_LAYER; piece++)
-        place(&packing, s, bound, ops, stage, (enum ech_packed_piece)piece, 0);
-    for (int64_t layer = 0; layer < s->layers; layer++)
-        for (int piece = ECH_P_LAYER; piece < ECH_PIECES; piece++)
-            place(&packing, s, bound, ops, stage, (enum ech_packed_piece)piece, layer);
+        place(&p, (enum ech_packed_piece)piece, 0, 0);
+    for (int64_t set = 0; set < packing.sets; set++)
+        for (int piece = ECH_P_LAYER; piece < ECH_P_EXPERT; piece++)
+            place(&p, (enum ech_packed_piece)piece, set, 0);
+    for (int64_t i = 0; i < packing.sets * packing.experts; i++)
+        for (int piece = ECH_P_EXPERT; piece < ECH_PIECES; piece++)
+            place(&p, (enum ech_packed_piece)piece, i / packing.experts, i % packing.experts);
     *out = packing;
     return ECH_OK;
 }
@@ -102,133 +246,43 @@ int ech_packing_make(const struct ech_spec *s, const struct ech_bound *bound, co
 void ech_packing_fini(struct ech_packing *packing)
 {
     ech_free(packing->offsets);
+    ech_free(packing->matrices);
     packing->offsets = NULL;
+    packing->matrices = NULL;
 }
 
 const void *ech_packing_at(const struct ech_packing *packing, const void *base, enum ech_packed_piece piece,
-                           int64_t layer)
+                           int64_t set)
 {
-    size_t offset = packing->offsets[index_of(piece, layer)];
+    size_t offset = packing->offsets[index_of(packing, piece, set, 0)];
     return offset == SIZE_MAX ? NULL : (const char *)base + offset;
 }
 
-struct share {
-    const struct ech_spec *spec;
-    const struct ech_bound *bound;
-    const struct ech_ops *ops;
-    enum ech_format format;
-    int64_t span, part, parts;
-};
-
-static void pack_table(const struct share *p, const struct ech_tensor *t, char *to)
+const struct ech_matrix *ech_packing_matrix(const struct ech_packing *packing, enum ech_packed_piece piece,
+                                            int64_t set)
 {
-    size_t step = (t->bytes + (size_t)p->parts - 1) / (size_t)p->parts;
-    size_t first = step * (size_t)p->part, end = first + step;
-    end = end < t->bytes ? end : t->bytes;
-    if (first < end)
-        memcpy(to + first, t->data + first, end - first);
+    return &packing->matrices[index_of(packing, piece, set, 0)];
 }
 
-/* The product of `count` tensors, fused_step slots apart, stacked by rows. One aligned f32 tensor is packed
- * in place; anything else goes through a widened copy. */
-static int pack_matrix(const struct share *p, enum ech_slot slot, int64_t layer, int count, void *to,
-                       struct ech_err *err)
+const struct ech_matrix *ech_packing_expert(const struct ech_packing *packing, enum ech_packed_piece piece,
+                                            int64_t set, int64_t expert)
 {
-    const struct ech_tensor *first = ech_bound_at(p->bound, slot, layer);
-    int64_t n = first->shape[0], k = first->shape[1];
-    const void *from = first->data;
-    float *copy = NULL;
-    int code = ECH_OK;
-    if (count > 1 || first->dtype != ECH_ST_F32 || (uintptr_t)from % sizeof(float) != 0) {
-        copy = ech_alloc_aligned((size_t)(count * n * k) * sizeof *copy, err);
-        if (!copy)
-            return ECH_UNAVAILABLE;
-        for (int i = 0; code == ECH_OK && i < count; i++) {
-            const struct ech_tensor *t =
-                ech_bound_at(p->bound, (enum ech_slot)((int)slot + i * fused_step), layer);
-            code = ech_tensor_to_f32(t, 0, t->elements, copy + i * n * k, err);
+    return &packing->matrices[index_of(packing, piece, set, expert)];
+}
+
+static bool is_table(size_t index)
+{
+    return index < ECH_P_LAYER && ech_piece_kind((enum ech_packed_piece)index) == ECH_PIECE_TABLE;
+}
+
+size_t ech_packing_workspace(const struct ech_packing *p, const struct ech_ops *ops, int64_t m, int threads)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < (size_t)count_all(p); i++)
+        for (int part = 0; part < p->matrices[i].parts && !is_table(i); part++) {
+            const struct ech_matrix_part *of = &p->matrices[i].part[part];
+            size_t bytes = ops->linear_workspace(of->format, m, of->n, p->matrices[i].k, threads);
+            most = bytes > most ? bytes : most;
         }
-        from = copy;
-    }
-    if (code == ECH_OK &&
-        p->ops->linear_pack(p->format, from, ECH_W_F32, count * n, k, to, p->part, p->parts) != ECH_OP_OK)
-        code = ech_fail(err, ECH_BUG, "packing %s for the backend %s failed", first->name, p->ops->name);
-    ech_free(copy);
-    return code;
-}
-
-static int pack_vectors(const struct share *p, enum ech_slot slot, int64_t layer, int count, float *to,
-                        struct ech_err *err)
-{
-    int code = ECH_OK;
-    for (int i = 0; code == ECH_OK && i < count; i++) {
-        const struct ech_tensor *t =
-            ech_bound_at(p->bound, (enum ech_slot)((int)slot + i * fused_step), layer);
-        code = ech_tensor_to_f32(t, 0, t->elements, to + i * t->elements, err);
-    }
-    return code;
-}
-
-/* Bias of head h between positions i and j, from the bucket of their distance. */
-static int pack_spread(const struct share *p, const struct ech_tensor *t, float *to, struct ech_err *err)
-{
-    int64_t heads = p->spec->heads, span = p->span;
-    float *table = ech_calloc((size_t)t->elements, sizeof *table, err);
-    if (!table)
-        return ECH_UNAVAILABLE;
-    int code = ech_tensor_to_f32(t, 0, t->elements, table, err);
-    for (int64_t i = p->part; code == ECH_OK && i < span; i += p->parts)
-        for (int64_t j = 0; j < span; j++) {
-            int64_t bucket = ech_spec_bucket(p->spec, i, j);
-            for (int64_t h = 0; h < heads; h++)
-                to[(h * span + i) * span + j] = table[bucket * heads + h];
-        }
-    ech_free(table);
-    return code;
-}
-
-static int pack_piece(const struct share *p, enum ech_packed_piece piece, int64_t layer, char *to,
-                      struct ech_err *err)
-{
-    enum ech_slot slot = pieces[piece].slot;
-    enum kind kind = pieces[piece].kind;
-    const struct ech_tensor *t = ech_bound_at(p->bound, slot, layer);
-    bool mine = (int64_t)index_of(piece, layer) % p->parts == p->part; /* small pieces are not cut */
-    switch (kind) {
-    case TABLE:
-        pack_table(p, t, to);
-        return ECH_OK;
-    case MATRIX:
-        return pack_matrix(p, slot, layer, 1, to, err);
-    case FUSED:
-        return pack_matrix(p, slot, layer, FUSED_PARTS, to, err);
-    case SPREAD:
-        return pack_spread(p, t, (float *)(void *)to, err);
-    case VECTOR:
-        return mine ? pack_vectors(p, slot, layer, 1, (float *)(void *)to, err) : ECH_OK;
-    case FUSED_VECTOR:
-        return mine ? pack_vectors(p, slot, layer, FUSED_PARTS, (float *)(void *)to, err) : ECH_OK;
-    }
-    return ECH_OK;
-}
-
-int ech_packing_pack(const struct ech_packing *packing, const struct ech_spec *s,
-                     const struct ech_bound *bound, const struct ech_ops *ops, void *base, int64_t part,
-                     int64_t parts, struct ech_err *err)
-{
-    struct share p = {.spec = s,
-                      .bound = bound,
-                      .ops = ops,
-                      .format = packing->format,
-                      .span = packing->span,
-                      .part = part,
-                      .parts = parts};
-    int code = ECH_OK;
-    for (int64_t layer = 0; layer < s->layers; layer++)
-        for (int piece = layer ? ECH_P_LAYER : 0; code == ECH_OK && piece < ECH_PIECES; piece++) {
-            size_t offset = packing->offsets[index_of((enum ech_packed_piece)piece, layer)];
-            if (offset != SIZE_MAX)
-                code = pack_piece(&p, (enum ech_packed_piece)piece, layer, (char *)base + offset, err);
-        }
-    return code;
+    return most;
 }

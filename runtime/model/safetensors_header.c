@@ -1,5 +1,5 @@
-/* Parsing a safetensors header: see safetensors_header.h. */
-#include "model/safetensors_header.h"
+/* Parsing a safetensors header: see safetensors.h. */
+#include "model/safetensors.h"
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -9,41 +9,12 @@
 
 enum { LENGTH_BYTES = 8, HEADER_MOST = 100000000 };
 
-static const struct {
-    const char *name;
-    size_t bytes;
-} dtypes[ECH_STYPES] = {
-    [ECH_ST_F32] = {"F32", 4},   [ECH_ST_F16] = {"F16", 2},         [ECH_ST_BF16] = {"BF16", 2},
-    [ECH_ST_F64] = {"F64", 8},   [ECH_ST_I64] = {"I64", 8},         [ECH_ST_I32] = {"I32", 4},
-    [ECH_ST_I16] = {"I16", 2},   [ECH_ST_I8] = {"I8", 1},           [ECH_ST_U64] = {"U64", 8},
-    [ECH_ST_U32] = {"U32", 4},   [ECH_ST_U16] = {"U16", 2},         [ECH_ST_U8] = {"U8", 1},
-    [ECH_ST_BOOL] = {"BOOL", 1}, [ECH_ST_F8_E5M2] = {"F8_E5M2", 1}, [ECH_ST_F8_E4M3] = {"F8_E4M3", 1},
-};
-
-const char *ech_stype_name(enum ech_stype type)
-{
-    return dtypes[type].name;
-}
-
-size_t ech_stype_bytes(enum ech_stype type)
-{
-    return dtypes[type].bytes;
-}
-
-void ech_tensor_list_fini(struct ech_tensor_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        ech_free(list->items[i].name);
-    ech_free(list->items);
-    memset(list, 0, sizeof *list);
-}
-
 static int read_dtype(const char *path, const char *name, const json_t *item, struct ech_tensor *t,
                       struct ech_err *err)
 {
     const char *text = json_string_value(json_object_get(item, "dtype"));
-    for (int i = 0; text && i < ECH_STYPES; i++)
-        if (strcmp(dtypes[i].name, text) == 0) {
+    for (int i = 0; text && i < ECH_ST_Q4_0; i++)
+        if (strcmp(ech_stype_name((enum ech_stype)i), text) == 0) {
             t->dtype = (enum ech_stype)i;
             return ECH_OK;
         }
@@ -51,12 +22,11 @@ static int read_dtype(const char *path, const char *name, const json_t *item, st
                     text ? text : "(none)");
 }
 
-/* Elements and bytes by the shape, each product checked. */
 static int read_shape(const char *path, const char *name, const json_t *item, struct ech_tensor *t,
                       struct ech_err *err)
 {
     const json_t *shape = json_object_get(item, "shape"), *dim;
-    size_t i, elements = 1;
+    size_t i;
     if (!json_is_array(shape) || json_array_size(shape) > ECH_TENSOR_DIMS)
         return ech_fail(err, ECH_DATA, "%s: the shape of tensor %.100s is not a list of at most %d numbers",
                         path, name, ECH_TENSOR_DIMS);
@@ -67,15 +37,8 @@ static int read_shape(const char *path, const char *name, const json_t *item, st
             return ech_fail(err, ECH_DATA, "%s: dimension %zu of tensor %.100s is not a count", path, i,
                             name);
         t->shape[t->dims++] = value;
-        if (__builtin_mul_overflow(elements, (size_t)value, &elements) || elements > INT64_MAX)
-            return ech_fail(err, ECH_DATA, "%s: the shape of tensor %.100s is too large for any file", path,
-                            name);
     }
-    t->elements = (int64_t)elements;
-    if (__builtin_mul_overflow(elements, dtypes[t->dtype].bytes, &t->bytes))
-        return ech_fail(err, ECH_DATA, "%s: the shape of tensor %.100s is too large for any file", path,
-                        name);
-    return ECH_OK;
+    return ech_tensor_measure(path, name, t, err);
 }
 
 static int read_offsets(const char *path, const char *name, const json_t *item, size_t data_bytes,
@@ -156,14 +119,11 @@ static int parse_header(const char *path, const json_t *header, const unsigned c
     {
         if (strcmp(name, "__metadata__") == 0)
             continue;
-        int code =
-            ech_grow((void **)&list->items, &list->capacity, list->count + 1, sizeof *list->items, err);
-        if (code != ECH_OK)
-            return code;
-        struct ech_tensor *t = &list->items[list->count++];
-        memset(t, 0, sizeof *t);
+        struct ech_tensor *t = ech_tensor_list_add(list, err);
+        if (!t)
+            return ECH_UNAVAILABLE;
         t->file = file;
-        code = read_one(path, name, item, data, data_bytes, t, err);
+        int code = read_one(path, name, item, data, data_bytes, t, err);
         if (code != ECH_OK)
             return code;
     }

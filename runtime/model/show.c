@@ -1,21 +1,22 @@
-/* What a model folder is: see show.h. */
-#include "model/show.h"
+/* What a model is: see show.h. Here what the engine says of a sentence encoder; show_file.c: any file. */
+#include "model/show_impl.h"
 
 #include "base/json.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "model/engine_impl.h"
+#include "model/summary.h"
 
-#include <math.h>
 #include <string.h>
 
-/* Elements read at once. */
-enum { BLOCK = 16384 };
-
-static int load(const char *path, struct ech_engine **out, struct ech_err *err)
+static int load(const char *path, const struct ech_show_options *asked, struct ech_engine **out,
+                struct ech_err *err)
 {
-    struct ech_engine_options options = {.model = path, .backend = "auto", .threads = 1};
+    struct ech_engine_options options = {
+        .model = path, .backend = "auto", .threads = 1, .max_tokens = asked->tokens};
+    if (asked->batch)
+        options.microbatch_tokens = asked->batch * (asked->tokens ? asked->tokens : 1);
     return ech_engine_load(&options, out, err);
 }
 
@@ -136,85 +137,73 @@ static int put_json(const struct ech_engine *e, const char *path, struct ech_str
     return code;
 }
 
-int ech_model_show(const char *path, bool json, struct ech_str *out, struct ech_err *err)
+static int show_engine(const char *path, const struct ech_show_options *options, struct ech_str *out,
+                       struct ech_err *err)
 {
     struct ech_engine *e;
-    int code = load(path, &e, err);
+    int code = load(path, options, &e, err);
     if (code != ECH_OK)
         return code;
-    code = json ? put_json(e, path, out, err) : put_text(e, path, out, err);
+    code = options->json ? put_json(e, path, out, err) : put_text(e, path, out, err);
     ech_engine_close(e);
     return code;
 }
 
-/* Values that are not finite, the first of them at *where. */
-static int count_bad(const struct ech_tensor *t, float *block, int64_t *bad, int64_t *where,
-                     struct ech_err *err)
+/* A sentence encoder lies in a folder of safetensors, perhaps below the folder that is named. */
+static bool is_for_engine(const struct ech_weights *w)
 {
-    *bad = 0;
-    for (int64_t at = 0; at < t->elements; at += BLOCK) {
-        int64_t count = ech_min64(BLOCK, t->elements - at);
-        int code = ech_tensor_to_f32(t, at, count, block, err);
-        if (code != ECH_OK)
-            return code;
-        for (int64_t i = 0; i < count; i++)
-            if (!isfinite(block[i]) && (*bad)++ == 0)
-                *where = at + i;
-    }
-    return ECH_OK;
+    struct ech_summary summary;
+    ech_summary_read(w, &summary);
+    return strcmp(ech_weights_format(w), "safetensors") == 0 && !summary.generates;
 }
 
-/* Types that are not computed with are only read, so that an unreadable page shows here. */
-static void touch(const struct ech_tensor *t)
+int ech_model_show(const char *path, const struct ech_show_options *options, struct ech_str *out,
+                   struct ech_err *err)
 {
-    const volatile unsigned char *data = t->data;
-    for (size_t i = 0; i < t->bytes; i++)
-        (void)data[i];
+    struct ech_weights *w;
+    struct ech_err found = ECH_ERR_NONE;
+    int code = ech_weights_open(path, &w, &found);
+    if (code == ECH_NOINPUT)
+        return show_engine(path, options, out, err);
+    if (code != ECH_OK) {
+        if (err)
+            *err = found;
+        return code;
+    }
+    bool engine = is_for_engine(w);
+    if (!engine)
+        code = ech_show_file(w, path, options, out, err);
+    ech_weights_close(w);
+    return engine ? show_engine(path, options, out, err) : code;
 }
 
-static int check_weights(const struct ech_engine *e, struct ech_str *out, struct ech_err *err)
+static int check_engine(const char *path, struct ech_str *out, struct ech_err *err)
 {
-    int64_t bytes = 0, wrong = 0, count = ech_weights_count(e->weights);
-    float *block = ech_alloc_aligned(BLOCK * sizeof *block, err);
-    int code = block ? ECH_OK : ECH_UNAVAILABLE;
-    for (int64_t i = 0; code == ECH_OK && i < count; i++) {
-        const struct ech_tensor *t = ech_weights_at(e->weights, i);
-        int64_t bad = 0, where = 0;
-        bytes += (int64_t)t->bytes;
-        if (t->dtype > ECH_ST_BF16) {
-            touch(t);
-            continue;
-        }
-        code = count_bad(t, block, &bad, &where, err);
-        if (bad)
-            ech_str_addf(out,
-                         "%s: tensor %s: %lld of %lld values are not finite, the first is element %lld\n",
-                         ech_weights_path(e->weights, t->file), t->name, (long long)bad,
-                         (long long)t->elements, (long long)where);
-        wrong += bad > 0;
-    }
-    ech_free(block);
-    if (code == ECH_OK)
-        code = ech_weights_check(e->weights, err);
+    struct ech_engine *e;
+    struct ech_show_options none = {0};
+    int code = load(path, &none, &e, err);
     if (code != ECH_OK)
         return code;
-    if (wrong)
-        return ech_fail(err, ECH_DATA, "%lld of %lld tensors hold values that are not finite",
-                        (long long)wrong, (long long)count);
-    char text[32];
-    ech_str_addf(out, "ok: %lld tensors, %s, all finite; a %s model of %lld layers, %s\n", (long long)count,
-                 ech_print_bytes(bytes, text, sizeof text), e->net.spec.model_type,
-                 (long long)e->net.spec.layers, e->tokenizer ? "with its tokenizer" : "without a tokenizer");
-    return ECH_OK;
+    code = ech_check_file(e->weights, e->tokenizer != NULL, out, err);
+    ech_engine_close(e);
+    return code;
 }
 
 int ech_model_check(const char *path, struct ech_str *out, struct ech_err *err)
 {
-    struct ech_engine *e;
-    int code = load(path, &e, err);
-    if (code != ECH_OK)
+    struct ech_weights *w;
+    struct ech_err found = ECH_ERR_NONE;
+    int code = ech_weights_open(path, &w, &found);
+    if (code == ECH_NOINPUT)
+        return check_engine(path, out, err);
+    if (code != ECH_OK) {
+        if (err)
+            *err = found;
         return code;
-    code = check_weights(e, out, err);
-    ech_engine_close(e);
-    return code;
+    }
+    bool engine = is_for_engine(w);
+    if (!engine)
+        code = ech_check_file(w, ech_show_has_tokenizer(w), out, err);
+    ech_weights_close(w);
+    return engine ? check_engine(path, out, err) : code;
 }

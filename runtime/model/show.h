@@ -7,11 +7,18 @@
 
 #include <stdio.h>
 
-/* A page for people, or one JSON object. Nothing large is allocated; tensors are checked, not read.
- * Errors  those of ech_engine_load. */
-int ech_model_show(const char *path, bool json, struct ech_str *out, struct ech_err *err);
+/* What memory is shown for; 0: one row, of all tokens that the model takes. */
+struct ech_show_options {
+    bool json;
+    int64_t batch, tokens;
+};
+/* A page for people, or one JSON object, of a model of any format. Nothing large is allocated; tensors are
+ * checked, not read. Sentence encoders in safetensors: all that the engine says of them.
+ * Errors  those of ech_weights_open and, for sentence encoders, of ech_engine_load. */
+int ech_model_show(const char *path, const struct ech_show_options *options, struct ech_str *out,
+                   struct ech_err *err);
 /* Reads every byte of every tensor; one line for each that holds NaN or infinity, then a summary.
- * Errors  ECH_DATA if there was one (the lines are in `out` all the same); those of ech_engine_load. */
+ * Errors  ECH_DATA if there was one (the lines are in `out` all the same); those of ech_model_show. */
 int ech_model_check(const char *path, struct ech_str *out, struct ech_err *err);
 
 /* argv[0 .. argc) are the words behind "model". What is asked for goes to `out`. */

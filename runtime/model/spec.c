@@ -1,81 +1,52 @@
-/* Specifications: see spec.h. */
-#include "model/spec.h"
-
-#include "base/json.h"
-#include "base/mem.h"
+/* Specifications: see spec.h. What the readers share is in spec_read.c. */
+#include "model/spec_read.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
-enum { CONFIG_MOST = 16 << 20, LAYERS_MOST = 1000, WIDTH_MOST = 1 << 20, ROWS_MOST = 1 << 28 };
+enum { WIDTH_MOST = 1 << 20, ROWS_MOST = 1 << 28, EXPERTS_MOST = 4096, ENDLESS = 1 << 24 };
 
-static const struct ech_arch *const archs[] = {&ech_arch_bert, &ech_arch_distilbert, &ech_arch_mpnet};
+static const struct ech_arch *const archs[] = {
+    &ech_arch_bert,         &ech_arch_distilbert,   &ech_arch_mpnet,      &ech_arch_llama,
+    &ech_arch_gemma,        &ech_arch_gpt2,         &ech_arch_neox,       &ech_arch_opt,
+    &ech_arch_bloom,        &ech_arch_phi,          &ech_arch_falcon,     &ech_arch_starcoder2,
+    &ech_arch_bart_encoder, &ech_arch_bart_decoder, &ech_arch_t5_encoder, &ech_arch_t5_decoder,
+    &ech_arch_albert,       &ech_arch_modernbert,   &ech_arch_nomic};
 enum { ARCHS = sizeof archs / sizeof *archs };
 
-static const struct {
-    const char *name;
-    enum ech_act act;
-} acts[] = {{"gelu", ECH_ACT_GELU},          {"gelu_python", ECH_ACT_GELU},
-            {"gelu_new", ECH_ACT_GELU_TANH}, {"gelu_pytorch_tanh", ECH_ACT_GELU_TANH},
-            {"relu", ECH_ACT_RELU},          {"silu", ECH_ACT_SILU},
-            {"swish", ECH_ACT_SILU},         {"tanh", ECH_ACT_TANH}};
-
-int ech_spec_count(const json_t *config, const char *path, const char *key, int64_t most, int64_t *out,
-                   struct ech_err *err)
+static bool takes(const struct ech_arch *arch, const char *type)
 {
-    int64_t value = 0;
-    int code = ech_json_get_int(config, path, key, true, &value, err);
-    if (code == ECH_OK && (value < 1 || value > most))
-        return ech_fail(err, ECH_DATA, "%s: \"%s\" is %lld, 1 to %lld was expected", path, key,
-                        (long long)value, (long long)most);
-    *out = value;
-    return code;
+    for (const char *const *name = arch->model_types; *name; name++)
+        if (strcmp(*name, type) == 0)
+            return true;
+    return false;
 }
 
-int ech_spec_counts(const json_t *config, const char *path, const struct ech_spec_key *keys, int count,
-                    struct ech_spec *spec, struct ech_err *err)
+static const struct ech_arch *find_arch(const char *type, enum ech_part part)
 {
-    int code = ECH_OK;
-    for (int i = 0; code == ECH_OK && i < count; i++) {
-        int64_t *out = (int64_t *)(void *)((char *)spec + keys[i].offset);
-        code = ech_spec_count(config, path, keys[i].name, 1 << 28, out, err);
-    }
-    return code;
+    for (int i = 0; i < ARCHS; i++)
+        if (archs[i]->part == part && takes(archs[i], type))
+            return archs[i];
+    return NULL;
 }
 
-int ech_spec_act(const json_t *config, const char *path, const char *key, struct ech_spec *spec,
-                 struct ech_err *err)
+/* Each type once, though both halves of a model list it. */
+static const char *known_types(char *out, size_t bytes)
 {
-    const char *name = "gelu";
-    int code = ech_json_get_str(config, path, key, false, &name, err);
-    if (code != ECH_OK)
-        return code;
-    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
-        if (strcmp(acts[i].name, name) == 0) {
-            spec->act = acts[i].act;
-            return ECH_OK;
-        }
-    return ech_fail(err, ECH_DATA,
-                    "%s: the activation \"%.60s\" is not supported (known: gelu, gelu_new, relu, silu, tanh)",
-                    path, name);
-}
-
-int ech_spec_refuse(const json_t *config, const char *path, const char *key, bool wanted, struct ech_err *err)
-{
-    bool value = wanted;
-    int code = ech_json_get_bool(config, path, key, false, &value, err);
-    if (code == ECH_OK && value != wanted)
-        return ech_fail(err, ECH_DATA, "%s: \"%s\": %s is not supported", path, key,
-                        value ? "true" : "false");
-    return code;
+    size_t at = 0;
+    out[0] = '\0';
+    for (int i = 0; i < ARCHS; i++)
+        for (const char *const *name = archs[i]->model_types; *name && at < bytes; name++)
+            if (archs[i]->part == ECH_PART_ENCODER || !find_arch(*name, ECH_PART_ENCODER))
+                at += (size_t)snprintf(out + at, bytes - at, "%s%s", at ? ", " : "", *name);
+    return out;
 }
 
 /* Things that would change every result and that no architecture here does. */
-static int refuse_common(const json_t *config, const char *path, struct ech_err *err)
+static int refuse_common(const json_t *config, const char *path, bool encoder, struct ech_err *err)
 {
     const char *positions = "absolute";
-    int code = ech_spec_refuse(config, path, "is_decoder", false, err);
+    int code = encoder ? ech_spec_refuse(config, path, "is_decoder", false, err) : ECH_OK;
     if (code == ECH_OK)
         code = ech_spec_refuse(config, path, "add_cross_attention", false, err);
     if (code == ECH_OK)
@@ -90,101 +61,151 @@ static int refuse_common(const json_t *config, const char *path, struct ech_err 
     return code;
 }
 
-static const struct ech_arch *find_arch(const char *type)
-{
-    for (int i = 0; i < ARCHS; i++)
-        for (const char *const *name = archs[i]->model_types; *name; name++)
-            if (strcmp(*name, type) == 0)
-                return archs[i];
-    return NULL;
-}
-
-static const char *known_types(char *out, size_t bytes)
-{
-    size_t at = 0;
-    out[0] = '\0';
-    for (int i = 0; i < ARCHS; i++)
-        for (const char *const *name = archs[i]->model_types; *name && at < bytes; name++)
-            at += (size_t)snprintf(out + at, bytes - at, "%s%s", at ? ", " : "", *name);
-    return out;
-}
-
 /* Sizes bounded one by one may still multiply beyond any memory; nothing here does arithmetic that overflows
  * with these limits. */
-static int check_sizes(struct ech_spec *s, const char *path, struct ech_err *err)
+static bool beyond(const struct ech_spec *s)
 {
-    if (s->layers > LAYERS_MOST || s->hidden > WIDTH_MOST || s->intermediate > WIDTH_MOST ||
-        s->embed > WIDTH_MOST || s->vocab > ROWS_MOST || s->positions > ROWS_MOST || s->types > ROWS_MOST)
-        return ech_fail(err, ECH_DATA, "%s: a size is beyond what any model has", path);
-    if (s->hidden % s->heads != 0)
+    return s->layers > ECH_LAYERS_MOST || s->hidden > WIDTH_MOST || s->intermediate > WIDTH_MOST ||
+           s->embed > WIDTH_MOST || s->heads > WIDTH_MOST || s->kv_heads > WIDTH_MOST ||
+           s->head_dim > WIDTH_MOST || s->heads * s->head_dim > WIDTH_MOST || s->vocab > ROWS_MOST ||
+           s->positions > ROWS_MOST || s->types > ROWS_MOST || s->experts > EXPERTS_MOST ||
+           s->expert_inner > WIDTH_MOST || s->classes > WIDTH_MOST;
+}
+
+static int check_heads(struct ech_spec *s, const char *path, struct ech_err *err)
+{
+    if (!s->head_dim && s->hidden % s->heads != 0)
         return ech_fail(err, ECH_DATA, "%s: the hidden size %lld is not a multiple of %lld heads", path,
                         (long long)s->hidden, (long long)s->heads);
-    s->head_dim = s->hidden / s->heads;
+    if (!s->head_dim)
+        s->head_dim = s->hidden / s->heads;
+    if (!s->kv_heads)
+        s->kv_heads = s->heads;
+    if (s->heads % s->kv_heads != 0)
+        return ech_fail(err, ECH_DATA, "%s: %lld heads are not a multiple of %lld key heads", path,
+                        (long long)s->heads, (long long)s->kv_heads);
+    return ECH_OK;
+}
+
+static int check_sizes(struct ech_spec *s, const char *path, struct ech_err *err)
+{
+    static const char too_large[] = "%s: a size is beyond what any model has";
+    if (beyond(s))
+        return ech_fail(err, ECH_DATA, too_large, path);
+    int code = check_heads(s, path, err);
+    if (code != ECH_OK)
+        return code;
+    if (beyond(s))
+        return ech_fail(err, ECH_DATA, too_large, path);
     if (s->skip_pad && (s->pad < 0 || s->pad >= s->vocab || s->pad + 1 >= s->positions))
         return ech_fail(err, ECH_DATA, "%s: pad_token_id %lld leaves no position of %lld", path,
                         (long long)s->pad, (long long)s->positions);
     if (!(s->norm_eps > 0 && s->norm_eps < 1))
         return ech_fail(err, ECH_DATA, "%s: the norm's epsilon is %g, above 0 and below 1 was expected", path,
                         (double)s->norm_eps);
+    if (s->experts_used > s->experts)
+        return ech_fail(err, ECH_DATA, "%s: %lld experts are used of %lld", path, (long long)s->experts_used,
+                        (long long)s->experts);
+    if (s->groups > 1 && s->layers % s->groups != 0)
+        return ech_fail(err, ECH_DATA, "%s: %lld layers do not share %lld sets of weights evenly", path,
+                        (long long)s->layers, (long long)s->groups);
     return ECH_OK;
 }
 
-int ech_spec_parse(const char *path, const json_t *config, struct ech_spec *out, struct ech_err *err)
+static int type_of(const char *path, const json_t *config, const char **type, struct ech_err *err)
 {
-    struct ech_spec spec = {0};
-    const char *type = "";
-    char known[256];
     if (!json_is_object(config))
         return ech_fail(err, ECH_DATA, "%s: not an object", path);
-    int code = ech_json_get_str(config, path, "model_type", true, &type, err);
+    return ech_json_get_str(config, path, "model_type", true, type, err);
+}
+
+int ech_spec_parts(const char *path, const json_t *config, struct ech_parts *out, struct ech_err *err)
+{
+    const char *type = "";
+    char known[1024];
+    int code = type_of(path, config, &type, err);
     if (code != ECH_OK)
         return code;
-    spec.arch = find_arch(type);
-    if (!spec.arch)
+    out->encoder = find_arch(type, ECH_PART_ENCODER) != NULL;
+    out->decoder = find_arch(type, ECH_PART_DECODER) != NULL;
+    if (!out->encoder && !out->decoder)
         return ech_fail(err, ECH_DATA, "%s: model_type \"%.60s\" is not supported (known: %s)", path, type,
                         known_types(known, sizeof known));
+    return ECH_OK;
+}
+
+int ech_spec_parse_part(const char *path, const json_t *config, enum ech_part part, struct ech_spec *out,
+                        struct ech_err *err)
+{
+    struct ech_spec spec = {.part = part, .kinds = {{.rope = -1}}};
+    struct ech_parts parts;
+    const char *type = "";
+    int code = ech_spec_parts(path, config, &parts, err);
+    if (code == ECH_OK)
+        code = type_of(path, config, &type, err);
+    if (code != ECH_OK)
+        return code;
+    spec.arch = find_arch(type, part);
+    if (!spec.arch)
+        return ech_fail(err, ECH_DATA, "%s: a model of type %.60s has no %s", path, type,
+                        part == ECH_PART_ENCODER ? "encoder" : "decoder");
     snprintf(spec.model_type, sizeof spec.model_type, "%s", type);
-    code = refuse_common(config, path, err);
+    spec.names = spec.arch->names;
+    spec.crossed = part == ECH_PART_DECODER && parts.encoder;
+    code = refuse_common(config, path, part == ECH_PART_ENCODER && !parts.decoder, err);
     if (code == ECH_OK)
         code = spec.arch->read(config, path, &spec, err);
-    if (code == ECH_OK)
-        code = check_sizes(&spec, path, err);
+    if (code != ECH_OK)
+        return code;
+    if (!spec.embed)
+        spec.embed = spec.hidden;
+    if (spec.skip_pad)
+        spec.first = spec.pad + 1;
+    code = check_sizes(&spec, path, err);
     if (code == ECH_OK)
         *out = spec;
     return code;
 }
 
-int ech_spec_read(const char *path, struct ech_spec *out, struct ech_err *err)
+int ech_spec_parse(const char *path, const json_t *config, struct ech_spec *out, struct ech_err *err)
 {
-    json_t *config;
-    int code = ech_json_load(path, CONFIG_MOST, &config, err);
+    struct ech_parts parts;
+    int code = ech_spec_parts(path, config, &parts, err);
     if (code != ECH_OK)
         return code;
-    code = ech_spec_parse(path, config, out, err);
-    json_decref(config);
-    return code;
+    return ech_spec_parse_part(path, config, parts.encoder ? ECH_PART_ENCODER : ECH_PART_DECODER, out, err);
 }
 
 int64_t ech_spec_max_tokens(const struct ech_spec *spec)
 {
-    return spec->positions - (spec->skip_pad ? spec->pad + 1 : 0);
+    if (spec->table == ECH_TABLE_LEARNED)
+        return spec->positions - spec->first;
+    return spec->positions ? spec->positions : ENDLESS;
 }
 
 double ech_spec_flops(const struct ech_spec *s, int64_t tokens)
 {
-    double t = (double)tokens, d = (double)s->hidden;
-    double token = (double)s->layers * (4 * d * d + 2 * d * (double)s->intermediate);
-    if (s->embed != s->hidden)
-        token += (double)s->embed * d;
-    return 2 * t * token + 4 * t * t * d * (double)s->layers;
+    double t = (double)tokens, d = (double)s->hidden, q = (double)(s->heads * s->head_dim),
+           kv = (double)(s->kv_heads * s->head_dim), all = 0;
+    for (int64_t layer = 0; layer < s->layers; layer++) {
+        bool mixed = ech_spec_kind(s, layer)->experts;
+        double inner = mixed ? (double)(s->experts_used * s->expert_inner) : (double)s->intermediate;
+        double token = 2 * d * q + 2 * d * kv + (s->gated ? 3 : 2) * d * inner;
+        if (s->crossed)
+            token += 2 * d * q;
+        all += 2 * t * token + 4 * t * t * q;
+    }
+    return s->embed == s->hidden ? all : all + 2 * t * (double)s->embed * d;
 }
 
+/* T5's rule. In a decoder keys behind the query have bucket 0; none is looked at. */
 int64_t ech_spec_bucket(const struct ech_spec *spec, int64_t i, int64_t j)
 {
-    int64_t half = spec->buckets / 2, exact = half / 2, gap = i - j, base = 0;
+    bool both = spec->part == ECH_PART_ENCODER;
+    int64_t half = both ? spec->buckets / 2 : spec->buckets, exact = half / 2, gap = i - j, base = 0;
     if (gap < 0) {
-        base = half;
-        gap = -gap;
+        base = both ? half : 0;
+        gap = both ? -gap : 0;
     }
     if (gap < exact)
         return base + gap;

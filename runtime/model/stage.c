@@ -45,7 +45,7 @@ static int make_packing(const struct ech_engine *e, struct ech_stage stage, stru
     if (stage.first < 0 || stage.end < stage.first || stage.end > e->net.spec.layers)
         return ech_fail(err, ECH_BUG, "a stage of the layers %lld to %lld, the model has %lld",
                         (long long)stage.first, (long long)stage.end - 1, (long long)e->net.spec.layers);
-    return ech_packing_make(&e->net.spec, &e->bound, e->net.ops, e->format, e->max_tokens, &stage, out, err);
+    return ech_engine_packing(e, &stage, out, err);
 }
 
 int ech_stage_bytes(const struct ech_engine *e, struct ech_stage stage, size_t *bytes, struct ech_err *err)

@@ -3,7 +3,13 @@
 
 #include "base/verb.h"
 
-static const struct ech_option show_options[] = {{"json", NULL, false, "one JSON object"}, {0}};
+enum { MOST = 1 << 24 };
+
+static const struct ech_option show_options[] = {
+    {"batch", "N", false, "memory for N rows at a time (1)"},
+    {"tokens", "T", false, "of T tokens each (as many as the model takes)"},
+    {"json", NULL, false, "one JSON object"},
+    {0}};
 static const struct ech_exit exits[] = {{ECH_OK, "the model is whole"},
                                         {ECH_USAGE, NULL},
                                         {ECH_DATA, "the model is damaged, or asks for what is not supported"},
@@ -13,7 +19,11 @@ static const struct ech_exit exits[] = {{ECH_OK, "the model is whole"},
 
 static int do_show(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
-    return ech_model_show(args->operands[0], ech_args_given(args, "json"), &call->text, err);
+    struct ech_show_options options = {.json = ech_args_given(args, "json")};
+    int code = ech_args_get_int(args, "batch", 1, MOST, &options.batch, err);
+    if (code == ECH_OK)
+        code = ech_args_get_int(args, "tokens", 1, MOST, &options.tokens, err);
+    return code == ECH_OK ? ech_model_show(args->operands[0], &options, &call->text, err) : code;
 }
 
 static int do_check(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
@@ -25,7 +35,7 @@ static const struct ech_verb_spec verbs[] = {
     {.name = "show",
      .run = do_show,
      .command = {.name = "echelon model show",
-                 .usage = "PATH [--json]",
+                 .usage = "PATH [--batch N] [--tokens T] [--json]",
                  .summary =
                      "Print what a model folder is and what it needs: sizes, limits, pooling, files, memory.",
                  .options = show_options,

@@ -60,30 +60,43 @@ static bool stands_alone(const unsigned char *text, size_t bytes, size_t start, 
     return end == bytes || !(class_at(text, end, &next) & ECH_CHAR_WORD);
 }
 
-bool ech_added_find(const struct ech_added *added, enum ech_added_where where, const unsigned char *text,
-                    size_t bytes, size_t from, struct ech_added_match *out)
+/* Take the white space round a match where the token wants it; what an earlier match took stays its own. */
+static void strip(const struct ech_added_token *token, struct ech_added_scan *s, size_t *end)
 {
+    size_t next;
+    while (token->lstrip && s->start > s->from &&
+           (class_at(s->text, previous(s->text, s->start), &next) & ECH_CHAR_SPACE))
+        s->start = previous(s->text, s->start);
+    while (token->rstrip && *end < s->bytes && (class_at(s->text, *end, &next) & ECH_CHAR_SPACE))
+        *end = next;
+}
+
+bool ech_added_next(const struct ech_added *added, enum ech_added_where where, struct ech_added_scan *s,
+                    size_t *before)
+{
+    const bool *first = added->first[where];
     if (!added->any[where])
         return false;
-    for (size_t at = from; at < bytes; at++) {
-        if (!added->first[where][text[at]])
-            continue;
+    while (s->at < s->bytes) {
         int32_t index = 0;
-        size_t length = ech_trie_longest(&added->trie, where, text + at, bytes - at, &index), next;
-        if (length == 0)
-            continue;
-        const struct ech_added_token *token = &added->tokens[index];
-        size_t start = at, end = at + length;
-        if (token->single_word && !stands_alone(text, bytes, start, end)) {
-            at = end - 1;
+        size_t length = 0;
+        if (first[s->text[s->at]])
+            length = ech_trie_longest(&added->trie, where, s->text + s->at, s->bytes - s->at, &index);
+        if (length == 0) {
+            s->at++;
             continue;
         }
-        while (token->lstrip && start > from &&
-               (class_at(text, previous(text, start), &next) & ECH_CHAR_SPACE))
-            start = previous(text, start);
-        while (token->rstrip && end < bytes && (class_at(text, end, &next) & ECH_CHAR_SPACE))
-            end = next;
-        *out = (struct ech_added_match){.start = start, .end = end, .id = token->id};
+        const struct ech_added_token *token = &added->tokens[index];
+        s->start = s->at;
+        s->at += length;
+        if ((s->literal && token->special) ||
+            (token->single_word && !stands_alone(s->text, s->bytes, s->start, s->at)))
+            continue;
+        size_t end = s->at;
+        strip(token, s, &end);
+        s->id = token->id;
+        *before = s->from;
+        s->from = end;
         return true;
     }
     return false;

@@ -13,7 +13,7 @@ enum ech_added_where { ECH_ADDED_RAW = 0, ECH_ADDED_NORMAL = 1 };
 
 struct ech_added_token {
     int32_t id;
-    bool single_word, lstrip, rstrip;
+    bool single_word, lstrip, rstrip, special;
 };
 
 struct ech_added {
@@ -24,8 +24,13 @@ struct ech_added {
     bool any[2];
 };
 
-struct ech_added_match {
-    size_t start, end;
+/* One walk over a text: zeroed but for the first three. */
+struct ech_added_scan {
+    const unsigned char *text;
+    size_t bytes;
+    bool literal;    /* special tokens are plain text */
+    size_t from, at; /* end of the last match with the spaces that it took, and without */
+    size_t start;    /* the match: the text before it is from what `from` was to `start` */
     int32_t id;
 };
 
@@ -33,8 +38,9 @@ int ech_added_init(struct ech_added *added, struct ech_err *err);
 void ech_added_fini(struct ech_added *added);
 int ech_added_add(struct ech_added *added, enum ech_added_where where, const void *text, size_t bytes,
                   struct ech_added_token token, struct ech_err *err);
-/* First match at or after `from`; false where there is none. */
-bool ech_added_find(const struct ech_added *added, enum ech_added_where where, const unsigned char *text,
-                    size_t bytes, size_t from, struct ech_added_match *out);
+/* The next match into scan->start and id; scan->from moves behind it and *before is its old value (the text
+ * between is *before to start, none where start is not larger). False: no more. */
+bool ech_added_next(const struct ech_added *added, enum ech_added_where where, struct ech_added_scan *scan,
+                    size_t *before);
 
 #endif

@@ -5,6 +5,8 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "text/bert_normal.h"
+#include "text/wordpiece.h"
 
 #include <string.h>
 
@@ -110,11 +112,19 @@ static int read_lines(struct ech_tokenizer *t, const char *path, struct ech_err 
         while (length > 0 && line[length - 1] == '\r')
             length--;
         code = ech_tokenizer_add_piece(t, line, length, id, err);
+        if (code == ECH_OK)
+            code = ech_wordpiece_add(t->model, line, length, (int32_t)id, err);
         line = next;
     }
     ech_free(text);
     return code;
 }
+
+/* The roles of vocab.txt's special tokens, in their order above. */
+static const enum ech_token_role roles[SPECIALS] = {
+    [UNK] = ECH_TOKEN_UNK, [CLS] = ECH_TOKEN_CLS,   [SEP] = ECH_TOKEN_SEP,
+    [PAD] = ECH_TOKEN_PAD, [MASK] = ECH_TOKEN_MASK,
+};
 
 static int add_specials(struct ech_tokenizer *t, const char *path, const struct settings *s,
                         struct ech_err *err)
@@ -122,22 +132,55 @@ static int add_specials(struct ech_tokenizer *t, const char *path, const struct 
     int code = ECH_OK;
     for (int i = 0; code == ECH_OK && i < SPECIALS; i++) {
         const char *token = s->special[i];
-        int32_t id = ech_trie_exact(&t->pieces.trie, 0, token, strlen(token));
+        int32_t id = ech_vocab_find(&t->vocab, token, strlen(token));
         if (id < 0 && (i == UNK || i == CLS || i == SEP))
             return ech_fail(err, ECH_DATA, "%s: the %s \"%s\" is not among its %d lines", path,
                             special_keys[i], token, (int)t->largest_id + 1);
         if (id < 0)
             continue;
-        struct ech_added_token flags = {.id = id};
-        code = ech_tokenizer_add_token(t, token, id, false, flags, err);
-        if (i == UNK)
-            t->pieces.unknown = id;
-        if (i == CLS)
-            t->before[t->before_count++] = id;
-        if (i == SEP)
-            t->after[t->after_count++] = id;
+        t->roles[roles[i]] = id;
+        code = ech_tokenizer_add_token(t, token, strlen(token), id, (struct ech_token_flags){.special = true},
+                                       err);
+    }
+    ((struct ech_wordpiece *)t->model)->unknown = t->roles[ECH_TOKEN_UNK];
+    return code;
+}
+
+/* BERT's frame: [CLS] A [SEP], and [CLS] A [SEP] B [SEP]. */
+static int add_frame(struct ech_tokenizer *t, struct ech_err *err)
+{
+    int32_t cls = t->roles[ECH_TOKEN_CLS], sep = t->roles[ECH_TOKEN_SEP];
+    const struct ech_post_part parts[] = {{ECH_POST_TOKEN, cls, 0},
+                                          {ECH_POST_FIRST, 0, 0},
+                                          {ECH_POST_TOKEN, sep, 0},
+                                          {ECH_POST_SECOND, 0, 1},
+                                          {ECH_POST_TOKEN, sep, 1}};
+    int code = ECH_OK;
+    t->post.single.count = t->post.pair.count = 0;
+    for (int i = 0; code == ECH_OK && i < 5; i++) {
+        code = ech_post_add(&t->post.pair, parts[i], err);
+        if (code == ECH_OK && i < 3)
+            code = ech_post_add(&t->post.single, parts[i], err);
     }
     return code;
+}
+
+static int add_parts(struct ech_tokenizer *t, const struct settings *s, struct ech_err *err)
+{
+    struct ech_normal_step step;
+    struct ech_wordpiece *pieces;
+    int code = ech_wordpiece_create("##", &pieces, err);
+    if (code != ECH_OK)
+        return code;
+    t->ops = &ech_wordpiece_ops;
+    t->model = pieces;
+    t->whole = t->by_chunk = true;
+    code = ech_bert_step(
+        (struct ech_bert_normalizer){.clean = true, .cjk = s->cjk, .strip = s->strip, .lower = s->lower},
+        &step, err);
+    if (code == ECH_OK)
+        code = ech_normalizer_add(&t->normalizer, step, err);
+    return code == ECH_OK ? ech_json_decoder_wordpiece(t, "##", true, err) : code;
 }
 
 int ech_tokenizer_from_vocab(struct ech_tokenizer *t, const char *folder, struct ech_err *err)
@@ -150,12 +193,13 @@ int ech_tokenizer_from_vocab(struct ech_tokenizer *t, const char *folder, struct
     char *path = ech_path_join(folder, "vocab.txt", err);
     if (!path)
         return ECH_UNAVAILABLE;
-    t->normalizer = (struct ech_normalizer){.clean = true, .cjk = s.cjk, .strip = s.strip, .lower = s.lower};
-    ech_normalizer_prepare(&t->normalizer);
-    t->normalized = true;
-    code = read_lines(t, path, err);
+    code = add_parts(t, &s, err);
+    if (code == ECH_OK)
+        code = read_lines(t, path, err);
     if (code == ECH_OK)
         code = add_specials(t, path, &s, err);
+    if (code == ECH_OK)
+        code = add_frame(t, err);
     t->files[0] = "vocab.txt";
     t->files[1] = config ? "tokenizer_config.json" : NULL;
     ech_free(path);

@@ -1,20 +1,28 @@
 /* Characters: see unicode.h. */
 #include "text/unicode.h"
 
+#include <stdatomic.h>
 #include <utf8proc.h>
 
-enum { C = ECH_CHAR_CONTROL, S = ECH_CHAR_SPACE, P = ECH_CHAR_PUNCT, W = ECH_CHAR_WORD };
+enum {
+    C = ECH_CHAR_CONTROL,
+    S = ECH_CHAR_SPACE,
+    P = ECH_CHAR_PUNCT,
+    W = ECH_CHAR_WORD,
+    A = ECH_CHAR_WORD | ECH_CHAR_LETTER,
+    D = ECH_CHAR_WORD | ECH_CHAR_NUMBER
+};
 
 /* The vertical tab and the form feed are both control characters and White_Space. */
 const uint8_t ech_ascii_class[128] = {
     C, C, C, C, C, C, C, C, C, S, S, C | S, C | S, S, C, C,     /* 00 */
     C, C, C, C, C, C, C, C, C, C, C, C,     C,     C, C, C,     /* 10 */
     S, P, P, P, P, P, P, P, P, P, P, P,     P,     P, P, P,     /* 20 */
-    W, W, W, W, W, W, W, W, W, W, P, P,     P,     P, P, P,     /* 30 */
-    P, W, W, W, W, W, W, W, W, W, W, W,     W,     W, W, W,     /* 40 */
-    W, W, W, W, W, W, W, W, W, W, W, P,     P,     P, P, P | W, /* 50 */
-    P, W, W, W, W, W, W, W, W, W, W, W,     W,     W, W, W,     /* 60 */
-    W, W, W, W, W, W, W, W, W, W, W, P,     P,     P, P, C,     /* 70 */
+    D, D, D, D, D, D, D, D, D, D, P, P,     P,     P, P, P,     /* 30 */
+    P, A, A, A, A, A, A, A, A, A, A, A,     A,     A, A, A,     /* 40 */
+    A, A, A, A, A, A, A, A, A, A, A, P,     P,     P, P, P | W, /* 50 */
+    P, A, A, A, A, A, A, A, A, A, A, A,     A,     A, A, A,     /* 60 */
+    A, A, A, A, A, A, A, A, A, A, A, P,     P,     P, P, C,     /* 70 */
 };
 
 struct span {
@@ -95,35 +103,65 @@ static unsigned category_class(int32_t c)
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
     case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
+        return ECH_CHAR_WORD | ECH_CHAR_LETTER;
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
+        return ECH_CHAR_WORD | ECH_CHAR_NUMBER;
+    case UTF8PROC_CATEGORY_NO:
+        return ECH_CHAR_NUMBER;
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
         return ECH_CHAR_WORD;
     default:
         return 0;
     }
 }
 
-unsigned ech_char_class(int32_t c)
+/* Alphabetic without being letters (circled and squared ones), and the two joiners. */
+static bool word_by_property(int32_t c)
 {
-    if (c < 128)
-        return ech_ascii_class[c];
+    return c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+           (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+}
+
+static unsigned class_of(int32_t c)
+{
     unsigned found = category_class(c);
     if ((found & (ECH_CHAR_CONTROL | ECH_CHAR_PUNCT | ECH_CHAR_MARK)) &&
         within(later, sizeof later / sizeof *later, c))
-        found &= ECH_CHAR_WORD;
+        found &= ~(unsigned)(ECH_CHAR_CONTROL | ECH_CHAR_PUNCT | ECH_CHAR_MARK);
     if (c == 0xFFFD)
         found |= ECH_CHAR_CONTROL;
     if (c == 0x166D || c == 0x111C9) /* were Po, became So and Mn */
         found |= ECH_CHAR_PUNCT;
     if (c == 0x1734) /* was Mn, became Mc */
         found |= ECH_CHAR_MARK;
+    if (word_by_property(c))
+        found |= ECH_CHAR_WORD;
     if (white_space(c))
         found |= ECH_CHAR_SPACE;
     if (c >= 0x3400 && within(cjk, sizeof cjk / sizeof *cjk, c))
         found |= ECH_CHAR_CJK;
     return found;
+}
+
+/* Each class as it was found, by blocks of 256: a page of memory is touched only where such characters come.
+ * Threads that fill the same block write the same values. */
+static _Atomic uint8_t table[0x110000];
+static atomic_bool filled[0x1100];
+
+unsigned ech_char_class(int32_t c)
+{
+    int32_t block = c >> 8;
+    if (c < 128)
+        return ech_ascii_class[c];
+    if (!atomic_load_explicit(&filled[block], memory_order_acquire)) {
+        for (int32_t i = block << 8; i < (block + 1) << 8; i++)
+            atomic_store_explicit(&table[i], (uint8_t)(i < 128 ? ech_ascii_class[i] : class_of(i)),
+                                  memory_order_relaxed);
+        atomic_store_explicit(&filled[block], true, memory_order_release);
+    }
+    return atomic_load_explicit(&table[c], memory_order_relaxed);
 }
 
 size_t ech_char_put(int32_t c, unsigned char *out)
@@ -142,15 +180,44 @@ int ech_char_lower(int32_t c, int32_t out[2])
     return 1;
 }
 
-int ech_char_decompose(int32_t c, int32_t out[18])
+static int decompose(int32_t c, int32_t out[18], utf8proc_option_t options)
 {
     int boundary = 0;
-    utf8proc_ssize_t count = utf8proc_decompose_char(c, out, 18, UTF8PROC_DECOMPOSE, &boundary);
+    utf8proc_ssize_t count = utf8proc_decompose_char(c, out, 18, options, &boundary);
     if (count < 1 || count > 18) {
         out[0] = c;
         return 1;
     }
     return (int)count;
+}
+
+int ech_char_decompose(int32_t c, int32_t out[18])
+{
+    return decompose(c, out, UTF8PROC_DECOMPOSE);
+}
+
+int ech_char_decompose_compat(int32_t c, int32_t out[18])
+{
+    return decompose(c, out, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
+}
+
+size_t ech_char_compose(int32_t *text, size_t count)
+{
+    utf8proc_ssize_t left =
+        utf8proc_normalize_utf32(text, (utf8proc_ssize_t)count, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    return left < 0 ? count : (size_t)left;
+}
+
+/* Unlike punctuation and control characters, the reference's marks are of a Unicode between 9 and 10. */
+bool ech_char_is_mark(int32_t c)
+{
+    utf8proc_category_t category = utf8proc_category(c);
+    if (c == 0x1CF2 || c == 0x1CF3) /* were Mc, became Lo */
+        return true;
+    if (c == 0x111C9) /* was Po, became Mn */
+        return false;
+    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+           category == UTF8PROC_CATEGORY_ME;
 }
 
 int ech_char_combining(int32_t c)

@@ -13,10 +13,12 @@ enum {
     ECH_CHAR_PUNCT = 4,   /* P*, and every ASCII symbol */
     ECH_CHAR_CJK = 8,     /* the ideograph blocks of BERT */
     ECH_CHAR_MARK = 16,   /* Mn */
-    ECH_CHAR_WORD = 32    /* letter, mark, decimal digit or connector: \w */
+    ECH_CHAR_WORD = 32,   /* alphabetic, mark, decimal digit, connector or joiner: \w */
+    ECH_CHAR_LETTER = 64, /* L* */
+    ECH_CHAR_NUMBER = 128 /* N* */
 };
 
-/* Class of the code points below 128, and of any. */
+/* Class of the code points below 128, and of any (from a table that fills by blocks as they are met). */
 extern const uint8_t ech_ascii_class[128];
 unsigned ech_char_class(int32_t c);
 
@@ -46,6 +48,12 @@ size_t ech_char_put(int32_t c, unsigned char *out);
 int ech_char_lower(int32_t c, int32_t out[2]);
 /* Canonical decomposition, not reordered: 1 to 18 characters. */
 int ech_char_decompose(int32_t c, int32_t out[18]);
+/* The same with compatibility mappings. */
+int ech_char_decompose_compat(int32_t c, int32_t out[18]);
+/* Compose a decomposed and ordered text in place; the new length. */
+size_t ech_char_compose(int32_t *text, size_t count);
+/* A combining mark of any kind (M*). */
+bool ech_char_is_mark(int32_t c);
 /* Canonical combining class, 0: a starter. */
 int ech_char_combining(int32_t c);
 

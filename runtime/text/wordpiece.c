@@ -2,25 +2,34 @@
 #include "text/wordpiece.h"
 
 #include "base/mem.h"
+#include "text/tokenizer_impl.h"
 #include "text/unicode.h"
 
 #include <string.h>
 
-int ech_wordpiece_init(struct ech_wordpiece *pieces, const char *prefix, struct ech_err *err)
+static void close_model(void *model)
 {
-    memset(pieces, 0, sizeof *pieces);
+    struct ech_wordpiece *pieces = model;
+    ech_trie_fini(&pieces->trie);
+    ech_free(pieces->prefix);
+    ech_free(pieces);
+}
+
+int ech_wordpiece_create(const char *prefix, struct ech_wordpiece **out, struct ech_err *err)
+{
+    struct ech_wordpiece *pieces = ech_calloc(1, sizeof *pieces, err);
+    if (!pieces)
+        return ECH_UNAVAILABLE;
     pieces->unknown = -1;
     pieces->max_chars = 100;
     int code = ech_trie_init(&pieces->trie, err);
     if (code == ECH_OK && !(pieces->prefix = ech_strdup(prefix, err)))
         code = ECH_UNAVAILABLE;
+    if (code == ECH_OK)
+        *out = pieces;
+    else
+        close_model(pieces);
     return code;
-}
-
-void ech_wordpiece_fini(struct ech_wordpiece *pieces)
-{
-    ech_trie_fini(&pieces->trie);
-    ech_free(pieces->prefix);
 }
 
 int ech_wordpiece_add(struct ech_wordpiece *pieces, const char *token, size_t bytes, int32_t id,
@@ -52,11 +61,26 @@ static void put_word(const struct ech_wordpiece *pieces, const unsigned char *wo
     }
 }
 
-void ech_wordpiece_encode(const struct ech_wordpiece *pieces, const unsigned char *text, size_t bytes,
-                          struct ech_id_sink *sink)
+static int encode_word(const void *model, void *scratch, const unsigned char *text, size_t bytes,
+                       struct ech_id_sink *sink, struct ech_err *err)
 {
+    int64_t chars = 0;
+    (void)scratch;
+    (void)err;
+    for (size_t i = 0; i < bytes; i++)
+        chars += (text[i] & 0xC0) != 0x80;
+    put_word(model, text, bytes, chars, sink);
+    return ECH_OK;
+}
+
+static int encode_text(const void *model, void *scratch, const unsigned char *text, size_t bytes,
+                       struct ech_id_sink *sink, struct ech_err *err)
+{
+    const struct ech_wordpiece *pieces = model;
     const unsigned char *p = text, *end = text + bytes, *word = text;
     int64_t chars = 0;
+    (void)scratch;
+    (void)err;
     while (p < end && !ech_sink_full(sink)) {
         const unsigned char *at = p;
         int32_t c = ech_char_next(&p);
@@ -74,4 +98,8 @@ void ech_wordpiece_encode(const struct ech_wordpiece *pieces, const unsigned cha
     }
     if (chars && !ech_sink_full(sink))
         put_word(pieces, word, (size_t)(end - word), chars, sink);
+    return ECH_OK;
 }
+
+const struct ech_model_ops ech_wordpiece_ops = {
+    .kind = "WordPiece", .close = close_model, .encode_word = encode_word, .encode_text = encode_text};

@@ -1,7 +1,7 @@
 /* A safetensors file: whatever it says, every tensor handed out lies within it. */
 #include "tests/fuzz/fuzz.h"
 
-#include "model/safetensors_header.h"
+#include "model/safetensors.h"
 
 #include <stdlib.h>
 

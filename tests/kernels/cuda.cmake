@@ -1,7 +1,7 @@
 # The tests of the CUDA backend: kernels.cuda.NAME. On the emulator wherever the CUDA headers are (a build
 # without nvcc too); the same program runs on a device: build-kernels/bin/test_cuda.
 add_executable(test_cuda test_cuda.c test_cuda_linear.c test_cuda_rows.c test_cuda_attention.c test_cuda_device.c
-  cuda_support.c support.c)
+  test_cuda_blocks.c cuda_support.c support.c)
 target_link_libraries(test_cuda PRIVATE ech_kernels)
 
 include(${CMAKE_CURRENT_LIST_DIR}/cuda_emulator/emulate.cmake)

@@ -68,6 +68,7 @@ void test_attention_masks(void);
 void test_attention_halves(void);
 void test_attention_moved(void);
 void test_attention_special(void);
+void test_blocks_embed(void);
 void test_staging(void);
 void test_memory(void);
 void test_refusals(void);

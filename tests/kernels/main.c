@@ -29,6 +29,12 @@ static const struct {
     TEST(int_quality),
     TEST(int_pack),
     TEST(int_moved),
+    TEST(blocks),
+    TEST(blocks_moved),
+    TEST(blocks_hostile),
+    TEST(blocks_refused),
+    TEST(blocks_golden),
+    TEST(blocks_decode),
     TEST(convert),
     TEST(convert_edges),
     TEST(norm),
@@ -47,6 +53,10 @@ static const struct {
     TEST(attention_hostile),
     TEST(attention_moved),
     TEST(attention_team),
+    TEST(combine),
+    TEST(ssru),
+    TEST(norm_parts),
+    TEST(attention_cache),
     TEST(faults),
 };
 enum { COUNT = sizeof TESTS / sizeof TESTS[0] };

@@ -190,6 +190,11 @@ bool same_class(const struct ech_ops *ops, enum ech_format format)
     return mine && exact_class && strcmp(mine, exact_class) == 0;
 }
 
+bool packs(const struct ech_ops *ops, enum ech_format format)
+{
+    return ops->numerics[format] && !ech_format_in_place(format);
+}
+
 bool usable(const struct ech_ops *ops)
 {
     return !ops->available();

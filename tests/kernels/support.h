@@ -55,6 +55,8 @@ bool usable(const struct ech_ops *ops);
 bool exact(const struct ech_ops *ops);
 /* Does this backend promise ref_exact's bits in this format? */
 bool same_class(const struct ech_ops *ops, enum ech_format format);
+/* Does it multiply in this format, with weights packed beforehand? */
+bool packs(const struct ech_ops *ops, enum ech_format format);
 const struct ech_ops *named(const char *name);
 
 void test_math(void);
@@ -70,6 +72,12 @@ void test_int_hostile(void);
 void test_int_quality(void);
 void test_int_pack(void);
 void test_int_moved(void);
+void test_blocks(void);
+void test_blocks_moved(void);
+void test_blocks_hostile(void);
+void test_blocks_refused(void);
+void test_blocks_golden(void);
+void test_blocks_decode(void);
 void test_convert(void);
 void test_convert_edges(void);
 void test_norm(void);
@@ -88,6 +96,10 @@ void test_attention_special(void);
 void test_attention_hostile(void);
 void test_attention_moved(void);
 void test_attention_team(void);
+void test_combine(void);
+void test_ssru(void);
+void test_norm_parts(void);
+void test_attention_cache(void);
 void test_shapes(void);
 void test_special(void);
 void test_faults(void);

@@ -36,8 +36,9 @@ static double bound_of(const struct ech_case *c)
 {
     static const double type[ECH_ATYPES] = {[ECH_A_BF16] = 1e-5, [ECH_A_Q8] = 2e-4, [ECH_A_F16] = 2e-7};
     static const double format[ECH_FORMATS] = {
-        [ECH_FMT_F32] = 1e-12, [ECH_FMT_BF16] = 1e-5,     [ECH_FMT_INT8] = 1e-4,
-        [ECH_FMT_INT4] = 5e-3, [ECH_FMT_BF16_F32] = 1e-5, [ECH_FMT_F16] = 2e-6};
+        [ECH_FMT_F32] = 1e-12,   [ECH_FMT_BF16] = 1e-5,       [ECH_FMT_INT8] = 1e-4,
+        [ECH_FMT_INT4] = 5e-3,   [ECH_FMT_BF16_F32] = 1e-5,   [ECH_FMT_F16] = 2e-6,
+        [ECH_FMT_BLOCK] = 1e-12, [ECH_FMT_BLOCK_INT8] = 1e-10};
     switch (c->op) {
     case ECH_CASE_LINEAR:
         return format[c->format] + type[c->y_type];
@@ -58,7 +59,7 @@ static double bound_of(const struct ech_case *c)
 static bool loose(const struct ech_case *c, const struct ech_values *v)
 {
     return v->type == ECH_A_Q8 || c->format == ECH_FMT_INT8 || c->format == ECH_FMT_INT4 ||
-           c->x_type == ECH_A_Q8;
+           c->format == ECH_FMT_BLOCK_INT8 || c->x_type == ECH_A_Q8;
 }
 
 static bool same_kind(double x, double y, bool is_loose)

@@ -68,10 +68,10 @@ void test_refusals(void)
     CHECK(listed && cuda->device && !cuda->available(), "the table is not listed as a device's");
     CHECK(ech_ops_find("auto", why) != cuda, "auto chose a device");
     for (int f = 0; f < ECH_FORMATS; f++) {
-        bool here = f == ECH_FMT_F32 || f == ECH_FMT_BF16 || f == ECH_FMT_F16 || f == ECH_FMT_INT8;
+        bool own = ech_format_in_place((enum ech_format)f), here = f != ECH_FMT_INT4 && f != ECH_FMT_BF16_F32;
         const char *class = cuda->numerics[f];
         CHECK(here ? class && strncmp(class, "cuda-", 5) == 0 && strstr(class, "-1-sm") &&
-                         strstr(class, "cublaslt")
+                         (strstr(class, "cublaslt") != NULL) == !own
                    : !class,
               "format %d has the class %s", f, class ? class : "none");
     }

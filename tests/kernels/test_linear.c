@@ -194,7 +194,7 @@ static void compare_case(const struct linear_case *c)
 {
     struct linear_data d = make_data(c);
     for (int f = 0; f < ECH_FORMATS; f++)
-        for (int t = ECH_A_F32; t <= ECH_A_Q8 && named("ref")->numerics[f]; t++)
+        for (int t = ECH_A_F32; t <= ECH_A_Q8 && packs(named("ref"), (enum ech_format)f); t++)
             if (x_taken((enum ech_format)f, (enum ech_atype)t))
                 compare_types(c, &d, (enum ech_format)f, (enum ech_atype)t);
     free_data(&d);
@@ -239,7 +239,7 @@ void test_team(void)
         struct linear_data d = make_data(&SHAPES[i]);
         for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
             for (int f = 0; f < ECH_FORMATS; f++) {
-                if (!usable(*o) || !(*o)->numerics[f])
+                if (!usable(*o) || !packs(*o, (enum ech_format)f))
                     continue;
                 for (int t = ECH_A_F32; t <= ECH_A_Q8; t++)
                     team_case(&(struct run){*o, (enum ech_format)f, ECH_A_F32, (enum ech_atype)t, 1, ""},
@@ -315,7 +315,7 @@ void test_pack(void)
             continue;
         for (size_t i = 0; i < sizeof SHAPES / sizeof SHAPES[0]; i++)
             for (int f = 0; f < ECH_FORMATS; f++)
-                if ((*o)->numerics[f])
+                if (packs(*o, (enum ech_format)f))
                     pack_case(*o, (enum ech_format)f, SHAPES[i][0], SHAPES[i][1], SHAPES[i][2]);
         pack_f16(*o);
     }
@@ -366,7 +366,7 @@ void test_moved(void)
 {
     for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
         for (int f = 0; f < ECH_FORMATS; f++)
-            if (usable(*o) && (*o)->numerics[f]) {
+            if (usable(*o) && packs(*o, (enum ech_format)f)) {
                 moved_case(*o, (enum ech_format)f, 70, 33);
                 moved_case(*o, (enum ech_format)f, 33, 400);
                 moved_case(*o, (enum ech_format)f, 192, 96);

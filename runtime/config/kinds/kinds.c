@@ -11,7 +11,8 @@ const char *const ech_on_long_choices[] = {"truncate", "error", NULL};
 
 const struct ech_kind *const *ech_kinds(void)
 {
-    static const struct ech_kind *const kinds[] = {&ech_embed_kind, &ech_retrieve_kind, NULL};
+    static const struct ech_kind *const kinds[] = {
+        &ech_embed_kind, &ech_retrieve_kind, &ech_generate_kind, &ech_translate_kind, &ech_score_kind, NULL};
     return kinds;
 }
 

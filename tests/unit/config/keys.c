@@ -43,6 +43,8 @@ static struct sample sample(const struct ech_field *field, int which)
     default:
         snprintf(s.text, sizeof s.text, "word%d", which);
     }
+    if (field->type == ECH_F_FLOAT)
+        snprintf(s.text, sizeof s.text, "0.%d", 25 + which);
     if (strcmp(field->path, "input.template") == 0) {
         snprintf(s.text, sizeof s.text, "'{word%d}'", which);
         snprintf(s.printed, sizeof s.printed, "\"{word%d}\"", which);
@@ -274,7 +276,8 @@ static void unknown_and_later(void **state)
     load_bad(BASIC "resources: 3\n", 5, 1, "resources is a value, a map of keys was expected");
     load_bad(BASIC "balance: {policy: adptive}\n", 5, 11,
              "balance.policy is \"adptive\", one of adaptive, equal was expected (did you mean adaptive?)");
-    load_bad("kind: embde\nmodel: m\n", 1, 1, "one of embed, retrieve was expected (did you mean embed?)");
+    load_bad("kind: embde\nmodel: m\n", 1, 1,
+             "one of embed, retrieve, generate, translate, score was expected (did you mean embed?)");
     load_bad("model: m\noutput: {dataset: b}\n", 1, 1, "kind is missing");
     load_bad("kind: embed\nmodel: m\ninput: {dataset: a}\noutput: {keep: []}\n", 4, 1,
              "output.dataset is missing");
@@ -287,7 +290,6 @@ static void unknown_and_later(void **state)
              "model.stage is \"disk\", one of none, broadcast, node was expected");
     load_bad("kind: embed\nmodel: [m]\ninput: {dataset: a}\noutput: {dataset: b}\n", 2, 1,
              "model is a list, a map of keys was expected");
-    load_bad(BASIC "precision: {weights: f16, kv: f16}\n", 5, 27, "precision kv comes in a later version");
     ech_config_destroy(load_good(
         BASIC "numerics: mixed\nresources: {each: [\"rank 1-2=avx2/bf16\", \"gpu*=cuda\"]}\n", NULL, NULL));
     load_bad(BASIC "resources: {each: [\"rank 1=avx2\"]}\n", 5, 13, "it needs numerics: mixed");
@@ -295,7 +297,7 @@ static void unknown_and_later(void **state)
              "rank N or rank N-M was expected");
     load_bad(BASIC "resources: {device: cuda, backend: avx2}\n", 5, 27, "leave one of them out");
     load_bad(BASIC "resources: {device: cpu, backend: cuda}\n", 5, 26, "leave one of them out");
-    load_bad("kind: translate\noutput: {dataset: b}\n", 1, 1, "kind translate comes in a later version");
+    load_bad("kind: recommend\noutput: {dataset: b}\n", 1, 1, "kind recommend comes in a later version");
     load_bad_from(BASIC, WORDS("output.exists=append"), NULL, 0, 0,
                   "--set output.exists=append: exists append comes in");
 }
@@ -324,6 +326,7 @@ static void precision(void **state)
     precision_is(BASIC "precision: int8\n", WORDS("precision=null"), ECH_PRECISION_F32, ECH_PRECISION_F32);
     load_bad(BASIC "precision: fp32\n", 5, 1,
              "precision is \"fp32\", one of auto, f32, bf16, f16, int8, int4 or a map of keys was expected");
+    load_bad(BASIC "precision: {kv: bf16}\n", 5, 13, "precision.kv: kind embed keeps no keys and values");
     load_bad(BASIC "precision: [f32]\n", 5, 1, "precision is a list, a map of keys was expected");
     load_bad(BASIC "precision: {compute: int4}\n", 5, 13, "one of auto, f32, bf16, f16, int8 was expected");
     load_bad(

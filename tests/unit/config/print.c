@@ -166,7 +166,10 @@ static void schema(void **state)
     assert_int_equal(json_integer_value(json_object_get(nodes, "minimum")), 1);
     assert_non_null(json_object_get(properties, "steps"));
     const json_t *one = json_object_get(root, "then"); /* a file without steps */
-    assert_int_equal(json_array_size(json_object_get(one, "allOf")), 2);
+    int kinds = 0;
+    while (ech_kinds()[kinds])
+        kinds++;
+    assert_int_equal(json_array_size(json_object_get(one, "allOf")), kinds);
     const json_t *then = json_object_get(json_array_get(json_object_get(one, "allOf"), 1), "then");
     const json_t *options = json_object_get(json_object_get(then, "properties"), "options");
     assert_non_null(json_object_get(json_object_get(options, "properties"), "top_k"));

@@ -18,7 +18,7 @@ static const struct {
     const char *config, *says;
 } refused[] = {
     {"{}", "\"model_type\" is missing"},
-    {"{\"model_type\":\"gpt2\"}", "model_type \"gpt2\" is not supported (known: bert, roberta"},
+    {"{\"model_type\":\"mamba\"}", "model_type \"mamba\" is not supported (known: bert, roberta"},
     {"{\"model_type\":\"bert\"}", "num_hidden_layers"},
     {CONFIG_TEXT(",\"is_decoder\":true"), "is_decoder"},
     {CONFIG_TEXT(",\"add_cross_attention\":true"), "add_cross_attention"},

@@ -86,8 +86,35 @@ static void words(void **state)
     assert_int_equal(verb(&err, 2, "check", "nowhere", NULL), ECH_NOINPUT);
 }
 
+/* Any file, without an engine: sizes, types, and the cache of the rows that are asked for. */
+static void show_file(void **state)
+{
+    (void)state;
+    struct ech_err err = ECH_ERR_NONE;
+    char path[200];
+    const char *source = getenv("ECH_SOURCE");
+    snprintf(path, sizeof path, "%.150s/tests/fuzz/corpus/gguf/llama", source ? source : ".");
+    must(verb(&err, 3, "show", path, "--batch=3"), &err);
+    assert_non_null(strstr(output, "llama: 1 layers, hidden 8, 2 heads of 4 on 1 of keys, intermediate 8"));
+    assert_non_null(strstr(output, "in the file: llama, 4 tokens"));
+    assert_non_null(strstr(output, "for 3 rows of 16 tokens"));
+    must(verb(&err, 3, "show", path, "--json"), &err);
+    json_t *root;
+    must(ech_json_parse("out", output, strlen(output), &root, &err), &err);
+    const json_t *type = json_object_get(json_object_get(root, "stored_types"), "F32");
+    assert_int_equal(json_integer_value(json_object_get(type, "tensors")), 11);
+    /* keys and values of one head of 4, 16 tokens, f32 */
+    assert_int_equal(json_integer_value(json_object_get(root, "cache_bytes_f32")), 2 * 4 * 16 * 4);
+    json_decref(root);
+    must(verb(&err, 2, "check", path, NULL), &err);
+    assert_non_null(strstr(output, "ok: 11 tensors"));
+    assert_int_equal(verb(&err, 3, "show", path, "--batch=0"), ECH_USAGE);
+    assert_int_equal(verb(&err, 3, "show", path, "--tokens=many"), ECH_USAGE);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(show),
+    cmocka_unit_test(show_file),
     cmocka_unit_test(check),
     cmocka_unit_test(words),
 };

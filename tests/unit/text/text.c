@@ -5,7 +5,6 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "text/normalize.h"
 #include "text/tokenizer.h"
 #include "text/trie.h"
 #include "text/unicode.h"
@@ -107,7 +106,11 @@ static void goldens(void **state)
 static void characters(void **state)
 {
     (void)state;
-    assert_int_equal(ech_char_class('a'), ECH_CHAR_WORD);
+    assert_int_equal(ech_char_class('a'), ECH_CHAR_WORD | ECH_CHAR_LETTER);
+    assert_int_equal(ech_char_class('7'), ECH_CHAR_WORD | ECH_CHAR_NUMBER);
+    assert_int_equal(ech_char_class(0xBD), ECH_CHAR_NUMBER);                    /* a fraction: no word */
+    assert_int_equal(ech_char_class(0x24B6), ECH_CHAR_WORD);                    /* circled: alphabetic */
+    assert_int_equal(ech_char_class(0x200D), ECH_CHAR_CONTROL | ECH_CHAR_WORD); /* the joiner */
     assert_int_equal(ech_char_class('\t'), ECH_CHAR_SPACE);
     assert_int_equal(ech_char_class('\v'), ECH_CHAR_CONTROL | ECH_CHAR_SPACE);
     assert_int_equal(ech_char_class('$'), ECH_CHAR_PUNCT);
@@ -121,6 +124,12 @@ static void characters(void **state)
     assert_false(ech_char_class(0x898) & ECH_CHAR_MARK);  /* of Unicode 14 */
     assert_false(ech_char_class(0x61D) & ECH_CHAR_PUNCT); /* of Unicode 14 */
     assert_true(ech_char_class(0x166D) & ECH_CHAR_PUNCT); /* until Unicode 9 */
+    static const int32_t marks[] = {0x301, 0x903, 0x20DD, 0x1885, 0x1CF3, 0xA9BD},
+                         bare[] = {'a', 0x111C9, 0x4E00};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        assert_true(ech_char_is_mark(marks[i]));
+    for (size_t i = 0; i < sizeof bare / sizeof *bare; i++)
+        assert_false(ech_char_is_mark(bare[i]));
     int32_t lower[2];
     assert_int_equal(ech_char_lower(0x130, lower), 2);
     assert_int_equal(ech_char_lower(0x1E9E, lower), 1);
@@ -218,17 +227,48 @@ static void lower_first(void **state)
     "{" BERT MODEL("") ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"special_tokens\":{\"x\":{"    \
                        "\"ids\":[1]},\"y\":{\"ids\":[9]},\"z\":{}},\"single\":[" pieces "]}}"
 
+#define BPE(more) "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2}" more "}}"
+#define SPLIT(pattern, behavior)                                                                             \
+    "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":" pattern ",\"behavior\":\"" behavior                \
+    "\"}," MODEL("") "}"
+
 static const struct {
     const char *json, *says;
 } hostile[] = {
     {"", "JSON"},
     {"[]", "not an object"},
     {"{}", "\"model\" is missing"},
-    {"{\"model\":{\"type\":\"BPE\"}}", "model \"BPE\" is not supported"},
-    {"{\"normalizer\":{\"type\":\"NFKC\"}," MODEL("") "}", "normalizer \"NFKC\" is not supported"},
+    {"{\"model\":{\"type\":\"Other\"}}", "model \"Other\" is not supported"},
+    {"{\"model\":{\"type\":\"BPE\"}}", "vocab"},
+    {BPE(",\"dropout\":0.1"), "dropout"},
+    {BPE(",\"merges\":[\"a c\"]"), "\"c\", which is not in the vocabulary"},
+    {BPE(",\"merges\":[\"b a\"]"), "\"ba\", which is not in the vocabulary"},
+    {BPE(",\"merges\":[\"a b c\"]"), "merge 1 is not a pair"},
+    {BPE(",\"merges\":[[\"a\"]]"), "merge 1 is not a pair"},
+    {BPE(",\"merges\":[],\"continuing_subword_prefix\":7"), "continuing_subword_prefix"},
+    {BPE(",\"merges\":[\"a b\"],\"continuing_subword_prefix\":\"###\""), "shorter than the prefix"},
+    {"{\"normalizer\":{\"type\":\"NFKX\"}," MODEL("") "}", "normalizer \"NFKX\" is not supported"},
+    {"{\"normalizer\":{\"type\":\"Sequence\"}," MODEL("") "}", "normalizers"},
+    {"{\"normalizer\":{\"type\":\"Replace\",\"content\":\"\"}," MODEL("") "}", "no pattern"},
+    {"{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"?\"}," MODEL("") "}",
+     "not base64"},
     {"{\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":1}," MODEL("") "}", "\"lowercase\""},
-    {"{\"pre_tokenizer\":{\"type\":\"Whitespace\"}," MODEL("") "}", "pre_tokenizer \"Whitespace\""},
-    {"{" MODEL("") "}", "pre_tokenizer \"(no type)\""},
+    {"{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}," MODEL("") "}", "pre_tokenizer \"UnicodeScripts\""},
+    {"{\"pre_tokenizer\":{}," MODEL("") "}", "pre_tokenizer \"(no type)\""},
+    {SPLIT("{\"Regex\":\"[\"}", "Isolated"), "cannot be used"},
+    {SPLIT("{\"Regex\":\"[a&&b]\"}", "Isolated"), "\"&&\", which is not supported"},
+    {SPLIT("{\"Regex\":\"[a[b]]\"}", "Isolated"), "[..[..]..]"},
+    {SPLIT("{\"Regex\":\"a{2}+\"}", "Isolated"), "{..}+"},
+    {SPLIT("{\"Regex\":\"(?m)a\"}", "Isolated"), "(?m"},
+    {SPLIT("{\"Regex\":\"\\\\y\"}", "Isolated"), "\\y"},
+    {SPLIT("{\"String\":\"a\"}", "Sideways"), "behavior \"Sideways\""},
+    {SPLIT("{}", "Isolated"), "no pattern"},
+    {"{\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"ab\"}," MODEL("") "}",
+     "not one character"},
+    {"{\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}," MODEL("") "}", "length 0"},
+    {"{\"decoder\":{\"type\":\"Nothing\"}," MODEL("") "}", "decoder \"Nothing\" is not supported"},
+    {"{\"decoder\":{\"type\":\"Strip\",\"content\":\" \",\"start\":-1,\"stop\":0}," MODEL("") "}",
+     "negative"},
     {"{" BERT "\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", "vocab"},
     {"{" BERT "\"model\":{\"type\":\"WordPiece\",\"vocab\":[1]}}", "vocab"},
     {"{" BERT "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":1}}}",
@@ -243,7 +283,7 @@ static const struct {
     {"{" BERT MODEL("") ",\"added_tokens\":[1]}", "added_tokens"},
     {"{" BERT MODEL("") ",\"added_tokens\":[{\"id\":1}]}", "content"},
     {"{" BERT MODEL("") ",\"added_tokens\":[{\"id\":-5,\"content\":\"q\"}]}", "id -5"},
-    {"{" BERT MODEL("") ",\"post_processor\":{\"type\":\"ByteLevel\"}}", "post_processor \"ByteLevel\""},
+    {"{" BERT MODEL("") ",\"post_processor\":{\"type\":\"Bytes\"}}", "post_processor \"Bytes\""},
     {"{" BERT MODEL("") ",\"post_processor\":{\"type\":\"BertProcessing\"}}", "post-processor"},
     {"{" BERT MODEL(
          "") ",\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"a\",7],\"sep\":[\"a\",1]}}",
@@ -254,7 +294,7 @@ static const struct {
     {SINGLE("7"), "neither"},
     {SINGLE("{\"SpecialToken\":{\"id\":\"q\"}}"), "has no ids"},
     {SINGLE("{\"SpecialToken\":{\"id\":\"y\"}}"), "token id 9"},
-    {SINGLE("{\"SpecialToken\":{\"id\":\"x\",\"type_id\":1}}"), "type_id 1"},
+    {SINGLE("{\"SpecialToken\":{\"id\":\"x\",\"type_id\":256}}"), "type_id 256"},
     {"{" BERT MODEL("") ",\"truncation\":{\"direction\":\"Left\"}}", "direction \"Left\""},
 };
 

@@ -1,0 +1,13 @@
+/* What the files of a model say beside its weights: tokenizers, tokens that end a text, forced and banned
+ * ones, the chat template, and which files all that came from. */
+#ifndef ECH_JOB_WRITING_FILES_H
+#define ECH_JOB_WRITING_FILES_H
+
+#include "job/writing.h"
+
+/* Fills tokenizers, rules, start, chat_template, folder, from and files; the decoder is loaded. `named`: the
+ * model's path in the job, where it is read from a copy; else NULL.
+ * Errors  ECH_NOINPUT: no tokenizer; ECH_DATA: malformed. */
+int ech_writing_files(struct ech_writing *writing, const char *named, struct ech_err *err);
+
+#endif
