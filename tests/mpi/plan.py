@@ -81,7 +81,14 @@ def probe():
     expect(said("third", "probe: measured:") == 1, "another number of ranks is measured", logs("third"))
     run("bf16", precision="bf16")
     expect(said("bf16", "probe: measured:") == 2, "another precision is measured", logs("bf16"))
-    plan = json.loads(call("plan", job("third"), "--json", XDG_CACHE_HOME=str(CACHE)).stdout)
+    two = {"HWLOC_SYNTHETIC": "numa:2 core:1 pu:1"}
+    for threads, env in ((1, {}), ("auto", two)):
+        path = job("third", resources={"threads": threads})
+        plan = json.loads(call("plan", path, "--json", XDG_CACHE_HOME=str(CACHE), **env).stdout)
+        dry = call("run", path, "--dry-run", "--set", "output.exists=replace", **env).stderr
+        expect(f"dry run: third, {len(plan['ranks'])} rank" in dry, f"plan and run agree on {len(plan['ranks'])} ranks", dry)
+        expect(not env or len(plan["ranks"]) == 2, "a rank a NUMA domain", plan)
+    plan = json.loads(call("plan", job("third"), "--ranks", 1, "--json", XDG_CACHE_HOME=str(CACHE)).stdout)
     expect([r["speed_from"] for r in plan["ranks"]][0] == "cached", "plan knows this machine from a run", plan)
 
     good = kept[0].read_text()
