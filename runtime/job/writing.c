@@ -94,6 +94,16 @@ int ech_writing_identify(const struct ech_writing *w, struct ech_comm *comm, str
     return code ? code : ech_identity_add(identity, "model", ech_hash_print(hash, hex), err);
 }
 
+static int64_t lane_sequences(const struct ech_writing *w)
+{
+    return w->options->batch ? (w->sequences + w->lanes - 1) / w->lanes : w->sequences;
+}
+
+int64_t ech_writing_rows_at_a_time(const struct ech_writing *w)
+{
+    return w->lanes * lane_sequences(w);
+}
+
 /* One more decoder a lane. */
 static int start_twins(struct ech_writing *w, struct ech_err *err)
 {
@@ -117,8 +127,7 @@ int ech_writing_start(struct ech_writing *w, struct ech_generator_options *optio
     options->tokenizer = w->output;
     options->rules = w->rules;
     options->threads = w->threads / w->lanes;
-    options->sequences =
-        w->options->batch ? (w->sequences + w->lanes - 1) / w->lanes : w->sequences; /* of each lane */
+    options->sequences = lane_sequences(w);
     options->step_tokens = STEP_TOKENS;
     options->logits_rows = LOGITS_ROWS;
     return code ? code : ech_generator_open(options, &w->generator, err);

@@ -40,6 +40,8 @@ int ech_writing_identify(const struct ech_writing *writing, struct ech_comm *com
 int ech_writing_start(struct ech_writing *writing, struct ech_generator_options *options,
                       struct ech_err *err);
 
+int64_t ech_writing_rows_at_a_time(const struct ech_writing *writing);
+
 /* Ids of a text, on the feeder's thread. *why (owner: caller) is set for a row that cannot be used: then the
  * rest is not. */
 struct ech_reading {
