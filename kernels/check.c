@@ -78,10 +78,23 @@ static bool depth_ok(enum ech_format format, int64_t k)
     return format != ECH_FMT_INT8 || k <= ECH_INT8_K_MAX;
 }
 
+/* Int8 as a file has it is packed for its own products alone. */
+static bool packs_type(enum ech_format format, enum ech_wtype type)
+{
+    return type_ok(type) || (type == ECH_W_S8 && format == ECH_FMT_INT8);
+}
+
+/* A fixed scale of x: its inverse is a number too. */
+static bool multiplier_ok(const struct ech_linear_args *a)
+{
+    const bool fits = a->format == ECH_FMT_INT8 && a->x_type == ECH_A_F32;
+    return a->x_multiplier == 0 || (fits && a->x_multiplier >= 0x1p-100f && a->x_multiplier <= 0x1p100f);
+}
+
 int ech_check_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t n, int64_t k,
                    const void *packed, int64_t part, int64_t parts)
 {
-    bool ok = format_ok(format) && length_ok(n) && length_ok(k) && type_ok(type) && parts >= 1 &&
+    bool ok = format_ok(format) && length_ok(n) && length_ok(k) && packs_type(format, type) && parts >= 1 &&
               length_ok(parts) && part >= 0 && part < parts;
     return verdict(ok && depth_ok(format, k) && (n == 0 || k == 0 || (w && packed)));
 }
@@ -117,7 +130,7 @@ int ech_check_linear(const struct ech_linear_args *a)
 {
     if (!a || a->size < sizeof *a || !length_ok(a->m) || !length_ok(a->n) || !length_ok(a->k) ||
         !act_ok(a->act) || !format_ok(a->format) || !depth_ok(a->format, a->k) || !atype_ok(a->x_type) ||
-        !atype_ok(a->y_type))
+        !atype_ok(a->y_type) || !multiplier_ok(a))
         return ECH_OP_SHAPE;
     if (!x_type_ok(a->format, a->x_type))
         return ECH_OP_UNSUPPORTED;
@@ -280,6 +293,22 @@ int ech_check_ssru(const struct ech_ssru_args *a)
     return verdict(a && a->size >= sizeof *a && matrix_ok(a->forget, a->rows, a->cols, a->ldf) &&
                    matrix_ok(a->x, a->rows, a->cols, a->ldx) &&
                    matrix_ok(a->cell, a->rows, a->cols, a->ldc) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
+}
+
+int ech_check_relative(const struct ech_relative_args *a)
+{
+    if (!a || a->size < sizeof *a || !length_ok(a->centre) || !matrix_ok(a->y, a->rows, a->rows, a->ldy))
+        return ECH_OP_SHAPE;
+    if (a->rows == 0)
+        return ECH_OP_OK;
+    if ((!a->content && !a->position) || !a->index || a->rows > a->centre + 1 ||
+        (a->content && !matrix_ok(a->content, a->rows, a->cols, a->ldc)) ||
+        (a->position && !matrix_ok(a->position, a->rows, a->cols, a->ldp)))
+        return ECH_OP_SHAPE;
+    for (int64_t gap = 1 - a->rows; gap < a->rows; gap++)
+        if (a->index[a->centre + gap] < 0 || a->index[a->centre + gap] >= a->cols)
+            return ECH_OP_SHAPE;
+    return ECH_OP_OK;
 }
 
 int ech_check_attention(const struct ech_attention_args *a)

@@ -65,7 +65,10 @@ enum ech_wtype {
     ECH_W_MXFP4,
     ECH_W_TQ1_0,
     ECH_W_TQ2_0,
-    ECH_WTYPES
+    ECH_WTYPES,
+    /* For linear_pack with ECH_FMT_INT8 alone, any alignment: (n, k) int8, kept as they are; at the next
+     * multiple of 4 bytes n f32: an output's weights are its values times that. */
+    ECH_W_S8 = ECH_WTYPES
 };
 
 /* Products: weights, and what they are multiplied in. */
@@ -99,6 +102,16 @@ static inline int64_t ech_q8_stride(int64_t cols)
     return (cols + 63) / 64 * 64;
 }
 
+/* ECH_W_S8: where the scales begin, and bytes in all. */
+static inline size_t ech_s8_scales(int64_t n, int64_t k)
+{
+    return ((size_t)n * (size_t)k + 3) / 4 * 4;
+}
+static inline size_t ech_s8_bytes(int64_t n, int64_t k)
+{
+    return ech_s8_scales(n, k) + (size_t)n * sizeof(float);
+}
+
 struct ech_queue; /* opaque: one per compute thread; opened from a backend */
 
 /* y = act(x W^T + bias) [+ residual]. W is (n, k) row-major as in the file, packed beforehand for `format`.
@@ -111,11 +124,13 @@ struct ech_queue; /* opaque: one per compute thread; opened from a backend */
  * be y itself. INT8    y = act(fma((float)sum, x_scale * w_scale, bias or 0)) [+ residual]; k <=
  * ECH_INT8_K_MAX, so that the sum fits int32. INT4: each group's FMA takes (float)sum and x_scale * w_scale;
  * bias is added after. Q8 of a row: most = max |x|; most < 2^-100: all zero, scale 0; else value = round to
- * even(x * (127 / most)), scale = most / 127. A NaN or infinity in the row makes all its results NaN or
- * infinite. BLOCK_INT8: groups of 16 or 32 of k (blocks.h), w = scale * value - min. Each 32 of a row of x
- * are quantised as a Q8 row is: values and x_scale. Groups in ascending k: sum = fma((float)dot of values,
- * x_scale * scale, sum); then, in types with mins, sum = fma(min, -(x_scale * (float)sum of x's values),
- * sum). */
+ * even(x * (127 / most)), scale = most / 127. With an x_multiplier the file fixes how f32 rows are
+ * rounded: value = round to even(min(max(x * x_multiplier, -127), 127)), scale = 1 (that of the weights is
+ * then 1 / (x_multiplier * theirs)), 2^-100 <= x_multiplier <= 2^100. A NaN or infinity in the row makes all
+ * its results NaN or infinite. BLOCK_INT8: groups of 16 or 32 of k (blocks.h), w = scale * value - min. Each
+ * 32 of a row of x are quantised as a Q8 row is: values and x_scale. Groups in ascending k: sum =
+ * fma((float)dot of values, x_scale * scale, sum); then, in types with mins, sum = fma(min, -(x_scale *
+ * (float)sum of x's values), sum). */
 enum { ECH_INT8_K_MAX = 1 << 17 };
 struct ech_linear_args {
     size_t size; /* sizeof *this: old callers keep working when fields are added at the end */
@@ -134,6 +149,7 @@ struct ech_linear_args {
     const float *x_scale;
     float *y_scale;
     enum ech_wtype w_type; /* ECH_FMT_BLOCK, ECH_FMT_BLOCK_INT8: how `packed` is stored */
+    float x_multiplier;    /* ECH_FMT_INT8 with f32 x; 0: each row has its own */
 };
 
 /* Rows of one type into another by way of f32: f32 into bf16 (round to even, denormals to zero), Q8, f16, and
@@ -325,6 +341,23 @@ struct ech_ssru_args {
     int64_t ldy;
 };
 
+/* Scores of distances (DeBERTa), as a bias of `attention`: y[i][j] = (content[i][d] + position[j][d]) * scale
+ * with d = index[centre + i - j]; one of the two may be NULL: then it is the other * scale.
+ * Shapes  content, position (rows, cols) strides ldc, ldp; index (2 centre + 1), rows <= centre + 1; y (rows,
+ *         rows) stride ldy, no overlap. Errors  ECH_OP_SHAPE if an index is outside (a device says so in
+ *         ech_queue_sync). */
+struct ech_relative_args {
+    size_t size;
+    int64_t rows, cols;
+    const float *content, *position;
+    int64_t ldc, ldp;
+    const int32_t *index;
+    int64_t centre;
+    float scale;
+    float *y;
+    int64_t ldy;
+};
+
 /* Memory that operations read and write: a handle, so that an address always has an owner. */
 struct ech_mem {
     void *at;
@@ -369,6 +402,7 @@ struct ech_ops {
     int (*topk)(struct ech_queue *queue, const struct ech_topk_args *args);
     int (*combine)(struct ech_queue *queue, const struct ech_combine_args *args);
     int (*ssru)(struct ech_queue *queue, const struct ech_ssru_args *args);
+    int (*relative)(struct ech_queue *queue, const struct ech_relative_args *args);
     /* x (count) in place. */
     int (*activate)(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
     /* Softmax of each row in place, (rows, cols) stride ld; -inf entries become 0, also where all are. */

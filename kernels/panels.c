@@ -74,7 +74,7 @@ int ech_panels_pack(enum ech_format format, const void *w, enum ech_wtype type, 
     float *tail = (float *)packed + panels * words;
     for (int64_t p = panels * part / parts; p < panels * (part + 1) / parts; p++) {
         int64_t first = p * ECH_PANEL, left = n - first;
-        f->pack(&(struct ech_panel_source){w, type, k, first, left < ECH_PANEL ? left : ECH_PANEL},
+        f->pack(&(struct ech_panel_source){w, type, n, k, first, left < ECH_PANEL ? left : ECH_PANEL},
                 (uint32_t *)packed + p * words, tail + first, panels * ECH_PANEL);
     }
     return ECH_OP_OK;

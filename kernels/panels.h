@@ -9,11 +9,11 @@
 
 #define ECH_PANEL 64
 
-/* Outputs [first, first + width) of W, which become a panel. */
+/* Outputs [first, first + width) of W (n, k), which become a panel. */
 struct ech_panel_source {
     const void *w;
     enum ech_wtype type;
-    int64_t k, first, width;
+    int64_t n, k, first, width;
 };
 
 /* How a format's weights lie. A format joins by a line in panels.c. */

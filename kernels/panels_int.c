@@ -53,8 +53,34 @@ static int32_t int8_values(const struct ech_panel_source *s, int64_t j, float by
     return sum;
 }
 
+/* Outputs as a file has them, four values of k a word. */
+static void keep_int8(const struct ech_panel_source *s, uint32_t *panel, float *tail, int64_t stride)
+{
+    const char *scales = (const char *)s->w + ech_s8_scales(s->n, s->k);
+    memset(panel, 0, (size_t)((s->k + 3) / 4 * ECH_PANEL) * sizeof *panel);
+    for (int64_t j = 0; j < ECH_PANEL; j++) {
+        int32_t sum = 0;
+        tail[j] = 0;
+        if (j < s->width) {
+            const int8_t *row = (const int8_t *)s->w + (s->first + j) * s->k;
+            for (int64_t i = 0; i < s->k; i++)
+                sum += row[i];
+            for (int64_t i = 0; i + 4 <= s->k; i += 4)
+                memcpy(panel + i / 4 * ECH_PANEL + j, row + i, 4);
+            memcpy(panel + s->k / 4 * ECH_PANEL + j, row + s->k / 4 * 4, (size_t)(s->k % 4));
+            memcpy(&tail[j], scales + (size_t)(s->first + j) * sizeof *tail, sizeof *tail);
+        }
+        sum *= -128;
+        memcpy(tail + stride + j, &sum, sizeof sum);
+    }
+}
+
 void ech_pack_int8(const struct ech_panel_source *from, uint32_t *panel, float *tail, int64_t stride)
 {
+    if (from->type == ECH_W_S8) {
+        keep_int8(from, panel, tail, stride);
+        return;
+    }
     for (int64_t j = 0; j < ECH_PANEL; j++) {
         const float most = int8_most(from, j);
         const bool flat = most < ECH_Q8_LEAST;

@@ -8,7 +8,8 @@
  *
  * Values. INT8: an output's weights are quantised as a row of x is (ops.h, Q8). INT4: scale = (the element of
  * largest magnitude, the first of equals) / -8 as f16, value = round to even(w / scale) in [-8, 7]; 0 where
- * the scale is 0 or not finite: in the latter case every result of that output is NaN. */
+ * the scale is 0 or not finite: in the latter case every result of that output is NaN. ECH_W_S8: values and
+ * scale as they are. */
 #ifndef ECH_KERNELS_PANELS_INT_H
 #define ECH_KERNELS_PANELS_INT_H
 

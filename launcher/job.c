@@ -174,6 +174,8 @@ int ech_job_check_inputs(const struct ech_job *job, struct ech_err *err)
         return ech_fail(err, ECH_NOINPUT,
                         "model: %s does not exist (ci/get-model NAME fetches one; any local folder will do)",
                         job->model);
+    if (job->adapter && !ech_path_exists(job->adapter))
+        return ech_fail(err, ECH_NOINPUT, "model.adapter: %s does not exist", job->adapter);
     int code = job->input.dataset ? check_dataset("input.dataset", job->input.dataset, err) : ECH_OK;
     if (code == ECH_OK && index)
         code = check_dataset("options.index", index, err);

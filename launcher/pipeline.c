@@ -139,9 +139,9 @@ static bool same_options(const struct ech_config *a, const struct ech_config *b)
 static bool same_job(const struct ech_config *a, const struct ech_config *b)
 {
     const struct ech_job *x = ech_config_job(a), *y = ech_config_job(b);
-    return same(x->name, y->name) && same(x->model, y->model) && same(x->input.dataset, y->input.dataset) &&
-           same(x->output.dataset, y->output.dataset) && same(ech_job_index(x), ech_job_index(y)) &&
-           same_options(a, b);
+    return same(x->name, y->name) && same(x->model, y->model) && same(x->adapter, y->adapter) &&
+           same(x->input.dataset, y->input.dataset) && same(x->output.dataset, y->output.dataset) &&
+           same(ech_job_index(x), ech_job_index(y)) && same_options(a, b);
 }
 
 static bool is_run_of(const struct ech_config *config, const char *job_path)
@@ -266,7 +266,8 @@ static enum ech_step_state judge(const struct ech_job *job, const char *run_dir,
     bool sealed = ech_run_attempts(run_dir, &attempts, NULL) == ECH_OK && is_sealed(run_dir, attempts);
     bool unchanged = same_dataset(job->input.dataset, run_dir, ECH_RUN_INPUT, sealed) &&
                      same_dataset(ech_job_index(job), run_dir, ECH_RUN_INDEX, sealed) &&
-                     (!job->model || !has_newer(job->model, when, DEPTH));
+                     (!job->model || !has_newer(job->model, when, DEPTH)) &&
+                     (!job->adapter || !has_newer(job->adapter, when, DEPTH));
     if (!unchanged)
         return ECH_STEP_NEW;
     if (!sealed || !ech_path_exists(job->output.dataset))

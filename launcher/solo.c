@@ -41,10 +41,11 @@ const struct ech_command ech_model_command = {
     .exits = exits};
 const struct ech_command ech_eval_command = {
     .name = "echelon eval",
-    .usage = "{translation|perplexity} ...",
+    .usage = "{translation|perplexity|choice} ...",
     .summary =
         "Quality in the field's own metrics. translation: BLEU and chrF, the numbers that sacrebleu prints.\n"
-        "perplexity: of a language model on a text.\n"
+        "perplexity: of a language model on a text. choice: how often it finds the right one of several "
+        "answers.\n"
         "echelon eval WHAT --help says more.",
     .operands_most = -1,
     .example = "echelon eval translation out.pt --reference dev.pt",

@@ -25,7 +25,7 @@ const struct ech_verb ech_verbs[] = {
     {"report", LOOK, "write report.html of a run", ech_verb_report, &ech_report_command},
     {"data", MATERIAL, "import, export, append, show, head, verify", ech_verb_data, &ech_data_command},
     {"model", MATERIAL, "what a model folder is and whether it is whole", ech_verb_model, &ech_model_command},
-    {"eval", MATERIAL, "quality: BLEU, chrF, perplexity", ech_verb_eval, &ech_eval_command},
+    {"eval", MATERIAL, "quality: BLEU, chrF, perplexity, multiple choice", ech_verb_eval, &ech_eval_command},
     {"config", MACHINE, "effective values with origins, check, schema", ech_verb_config, &ech_config_command},
     {"doctor", MACHINE, "what is here, what is missing, how to mend it", ech_verb_doctor,
      &ech_doctor_command},

@@ -182,11 +182,18 @@ INLINE uint16_t half_at512(const uint8_t *p)
 INLINE __m512 halves512(const struct rows512 *rows, int64_t at)
 {
     __m128i low = _mm_setzero_si128(), high = low;
-    FOR(j, 8)
-    {
-        low = _mm_insert_epi16(low, (short)half_at512(rows->at[j] + at), j);
-        high = _mm_insert_epi16(high, (short)half_at512(rows->at[j + 8] + at), j);
-    }
+#define PUT(j) /* the number of a lane is a constant, before anything is unrolled too */                     \
+    low = _mm_insert_epi16(low, (short)half_at512(rows->at[j] + at), j);                                     \
+    high = _mm_insert_epi16(high, (short)half_at512(rows->at[j + 8] + at), j)
+    PUT(0);
+    PUT(1);
+    PUT(2);
+    PUT(3);
+    PUT(4);
+    PUT(5);
+    PUT(6);
+    PUT(7);
+#undef PUT
     return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
 }
 

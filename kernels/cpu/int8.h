@@ -104,7 +104,9 @@ static void int8_rows(const struct ech_linear_args *a, int64_t row, int64_t rows
         return;
     }
     const float *x = (const float *)a->x + row * a->ldx;
-    for (int64_t r = 0; r < rows; r += 4) {
+    for (int64_t r = 0; r < rows && a->x_multiplier > 0; r++)
+        scale[r] = q8_fixed(x + r * a->ldx, a->k, a->x_multiplier, to + r * ld);
+    for (int64_t r = 0; r < rows && a->x_multiplier == 0; r += 4) {
         const int64_t end = rows - r < 4 ? rows : r + 4;
         for (int64_t i = r; i < end; i++)
             scale[i] = q8_most(x + i * a->ldx, a->k);

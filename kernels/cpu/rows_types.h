@@ -79,6 +79,29 @@ static inline float q8_row(const float *x, int64_t cols, uint8_t *y)
     return q8_values(x, cols, q8_most(x, cols), y);
 }
 
+/* The same with a scale that is fixed (ops.h, x_multiplier). */
+static inline float q8_fixed(const float *x, int64_t cols, float multiplier, uint8_t *y)
+{
+    const struct v16 by = v16_set(multiplier), least = v16_set(-127), largest = v16_set(127);
+    struct v16 most[4] = {v16_zero(), v16_zero(), v16_zero(), v16_zero()}, v[4];
+    for (int64_t i = 0; i < cols; i += 64) {
+        const bool whole = cols - i >= 64;
+        FOR(j, 4)
+        {
+            const int64_t at = i + 16 * j;
+            v[j] = whole ? v16_load(x + at) : cols > at ? row_load(x, at, cols) : v16_zero();
+            most[j] = v16_magnitude(most[j], v[j]);
+            v[j] = v16_minimum(v16_maximum(v16_mul(v[j], by), least), largest);
+        }
+        v16_store_q8(y + i, v);
+    }
+    FOR(j, 3) most[0] = v16_magnitude(most[0], most[j + 1]);
+    const float found = v16_largest_magnitude(most[0]);
+    if (!isfinite(found))
+        memset(y, 128, (size_t)ech_q8_stride(cols));
+    return isfinite(found) ? 1.0f : found;
+}
+
 /* `scale` is written for Q8 only. */
 INLINE void narrow_row(enum ech_atype type, const float *x, int64_t cols, void *y, float *scale)
 {

@@ -7,13 +7,25 @@
 #include "kernels/panels_int.h"
 #include "kernels/ref/narrow.h"
 
-/* Element i of row `row` of x in int8; `by`: of an f32 row, 127 / most, 0 where all values are 0. */
+/* Element i of row `row` of x in int8; `by`: what an f32 row is multiplied by, 0 where all values are 0. */
 static int32_t int8_element(const struct ech_linear_args *a, int64_t row, int64_t i, float by)
 {
     const int64_t at = row * a->ldx + i;
     if (a->x_type == ECH_A_Q8)
         return ((const uint8_t *)a->x)[at] - 128;
-    return by > 0 ? (int32_t)rintf(((const float *)a->x)[at] * by) : 0;
+    return by > 0 ? (int32_t)rintf(fminf(fmaxf(((const float *)a->x)[at] * by, -127), 127)) : 0;
+}
+
+/* The scale of an f32 row, and what turns it into values. */
+static float int8_scale(const struct ech_linear_args *a, int64_t row, float *by)
+{
+    const float most = ech_q8_most((const float *)a->x + row * a->ldx, a->k);
+    const bool flat = most < ECH_Q8_LEAST && a->x_multiplier == 0;
+    *by = a->x_multiplier > 0 ? a->x_multiplier : 127.0f / most;
+    *by = flat || !isfinite(most) ? 0.0f : *by;
+    if (a->x_multiplier > 0 && isfinite(most))
+        return 1.0f;
+    return flat ? 0.0f : a->x_multiplier > 0 ? most : most / 127.0f;
 }
 
 void ech_exact_int8(const struct ech_linear_args *a, int64_t row, const uint32_t *panel, float *sum)
@@ -22,15 +34,8 @@ void ech_exact_int8(const struct ech_linear_args *a, int64_t row, const uint32_t
                   first = (panel - (const uint32_t *)a->packed) / words * ECH_PANEL;
     const float *scales = (const float *)a->packed + ech_panels(a->n) * words + first;
     const int8_t *w = (const int8_t *)panel;
-    float by = 0, scale;
-    if (a->x_type == ECH_A_Q8) {
-        scale = a->x_scale[row];
-    } else {
-        const float most = ech_q8_most((const float *)a->x + row * a->ldx, a->k);
-        const bool flat = most < ECH_Q8_LEAST;
-        by = flat || !isfinite(most) ? 0.0f : 127.0f / most;
-        scale = flat ? 0.0f : most / 127.0f;
-    }
+    float by = 0;
+    const float scale = a->x_type == ECH_A_Q8 ? a->x_scale[row] : int8_scale(a, row, &by);
     int32_t dot[ECH_PANEL] = {0};
     for (int64_t i = 0; i < a->k; i++) {
         const int32_t x = int8_element(a, row, i, by);

@@ -10,8 +10,8 @@ int ech_ref_pack(enum ech_format format, const void *w, enum ech_wtype type, int
                  void *packed, int64_t part, int64_t parts);
 /* Integer formats: f32 words an output takes, packing of one, a row of x times one. */
 int64_t ech_ref_int_floats(enum ech_format format, int64_t k);
-void ech_ref_int_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t row, int64_t k,
-                      float *packed);
+void ech_ref_int_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t row, int64_t n,
+                      int64_t k, float *packed);
 double ech_ref_int_dot(const struct ech_linear_args *a, int64_t row, int64_t output);
 /* Formats that multiply a file's blocks. */
 double ech_ref_block_dot(const struct ech_linear_args *a, int64_t row, int64_t output);

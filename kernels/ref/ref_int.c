@@ -3,6 +3,7 @@
 #include "kernels/ref/ref.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels/convert.h"
 #include "kernels/panels_int.h"
@@ -31,6 +32,14 @@ static float scale_of(const void *w, enum ech_wtype type, int64_t at, int64_t co
     return most < ECH_Q8_LEAST ? 0.0f : most / 127.0f;
 }
 
+/* Values and scale as a file has them. */
+static void keep_int8(const void *w, int64_t row, int64_t n, int64_t k, float *out)
+{
+    memcpy(out, (const char *)w + ech_s8_scales(n, k) + (size_t)row * sizeof *out, sizeof *out);
+    for (int64_t i = 0; i < k; i++)
+        out[1 + i] = (float)((const int8_t *)w)[row * k + i];
+}
+
 static void pack_int8(const void *w, enum ech_wtype type, int64_t at, int64_t k, float *out)
 {
     float by;
@@ -52,11 +61,24 @@ static void pack_int4(const void *w, enum ech_wtype type, int64_t at, int64_t k,
     }
 }
 
-void ech_ref_int_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t row, int64_t k,
-                      float *packed)
+void ech_ref_int_pack(enum ech_format format, const void *w, enum ech_wtype type, int64_t row, int64_t n,
+                      int64_t k, float *packed)
 {
     float *out = packed + row * ech_ref_int_floats(format, k);
-    (format == ECH_FMT_INT4 ? pack_int4 : pack_int8)(w, type, row * k, k, out);
+    if (type == ECH_W_S8)
+        keep_int8(w, row, n, k, out);
+    else
+        (format == ECH_FMT_INT4 ? pack_int4 : pack_int8)(w, type, row * k, k, out);
+}
+
+/* Of an f32 row of x: its own, or the one that is fixed. */
+static float scale_of_x(const struct ech_linear_args *a, const float *x, int64_t count, float *by)
+{
+    const float own = scale_of(x, ECH_W_F32, 0, count, by);
+    if (a->x_multiplier == 0)
+        return own;
+    *by = isfinite(own) ? a->x_multiplier : 0;
+    return isfinite(own) ? 1 : own;
 }
 
 double ech_ref_int_dot(const struct ech_linear_args *a, int64_t row, int64_t output)
@@ -68,12 +90,11 @@ double ech_ref_int_dot(const struct ech_linear_args *a, int64_t row, int64_t out
         const int64_t count = a->k - k0 < group ? a->k - k0 : group, at = row * a->ldx + k0;
         const float *x = (const float *)a->x + (a->x_type == ECH_A_F32 ? at : 0);
         float by = 0;
-        double scale =
-            (double)(a->x_type == ECH_A_Q8 ? a->x_scale[row] : scale_of(x, ECH_W_F32, 0, count, &by));
+        double scale = (double)(a->x_type == ECH_A_Q8 ? a->x_scale[row] : scale_of_x(a, x, count, &by));
         double dot = 0;
         for (int64_t i = 0; i < count; i++) {
             double value = a->x_type == ECH_A_Q8 ? (double)((const uint8_t *)a->x)[at + i] - 128
-                           : by > 0              ? rint((double)(x[i] * by))
+                           : by > 0              ? rint((double)fminf(fmaxf(x[i] * by, -127), 127))
                                                  : 0;
             dot += value * (double)w[1 + i];
         }

@@ -39,7 +39,7 @@ int ech_ref_pack(enum ech_format format, const void *w, enum ech_wtype type, int
     if (rc || !has(format) || n == 0 || k == 0)
         return rc || has(format) ? rc : ECH_OP_UNSUPPORTED;
     for (int64_t row = n * part / parts; is_int(format) && row < n * (part + 1) / parts; row++)
-        ech_ref_int_pack(format, w, type, row, k, packed);
+        ech_ref_int_pack(format, w, type, row, n, k, packed);
     for (int64_t i = n * part / parts * k; !is_int(format) && i < n * (part + 1) / parts * k; i++) {
         float v = ech_load_weight(w, type, i);
         ((float *)packed)[i] = format == ECH_FMT_F32 ? v : ech_from_bf16(ech_round_bf16(v));

@@ -3,8 +3,10 @@
 
 #include "base/io.h"
 #include "base/mem.h"
-#include "config/kinds/retrieve.h"
 #include "config/each.h"
+#include "config/kinds/classify.h"
+#include "config/kinds/retrieve.h"
+#include "config/kinds/write.h"
 #include "config/precision.h"
 #include "config/template.h"
 
@@ -126,6 +128,8 @@ static int check_needs(struct check *c)
         NOTE(c, "input.dataset", "input.dataset is missing: kind %s reads a dataset", kind->name);
     if (kind->needs_model && !c->job->model)
         NOTE(c, "model.path", "model is missing: kind %s needs the folder of a model", kind->name);
+    if (c->job->adapter && !c->job->model)
+        NOTE(c, "model.adapter", "model.adapter is merged into a model: model.path is missing");
     return ECH_OK;
 }
 
@@ -181,6 +185,7 @@ static int check_places(struct check *c)
 {
     check_apart(c, "input.dataset", c->job->input.dataset);
     check_apart(c, "model.path", c->job->model);
+    check_apart(c, "model.adapter", c->job->adapter);
     check_apart(c, "runs", c->job->runs);
     return ECH_OK;
 }
@@ -284,6 +289,45 @@ static int check_retrieve(struct check *c)
     return ECH_OK;
 }
 
+static int check_classify(struct check *c)
+{
+    const struct ech_classify_options *options = c->job->options;
+    if (options->pair && !ech_column_word(options->pair, strlen(options->pair)))
+        NOTE(c, "options.pair", "options.pair is \"%.60s\", which is not the name of a column",
+             options->pair);
+    return ECH_OK;
+}
+
+static int check_generate(struct check *c)
+{
+    const struct ech_generate_options *options = c->job->options;
+    bool none = options->chat == 1; /* auto, none, families */
+    for (int i = 0; i < options->stop.count; i++)
+        if (!*options->stop.items[i])
+            NOTE(c, "options.stop", "options.stop: an empty text would end each text before its first token");
+    if (none && options->messages)
+        NOTE(c, "options.chat", "options.messages are written in a chat template: options.chat is none");
+    if (none && options->system)
+        NOTE(c, "options.chat", "options.system is written in a chat template: options.chat is none");
+    if (options->messages && options->write.prefix)
+        NOTE(c, "options.prefix",
+             "options.prefix goes before a text: with options.messages a row is several");
+    if (options->write.context && options->max_tokens >= options->write.context)
+        NOTE(c, "options.max_tokens",
+             "options.max_tokens is %lld, less than options.context (%lld) was expected: the prompt takes "
+             "some of it",
+             (long long)options->max_tokens, (long long)options->write.context);
+    return ECH_OK;
+}
+
+static int check_score(struct check *c)
+{
+    const struct ech_score_options *options = c->job->options;
+    if (options->by != ECH_SCORE_SUM && options->mode != ECH_SCORE_CHOICE)
+        NOTE(c, "options.by", "options.by says how a choice is made: it needs options.mode: choice");
+    return ECH_OK;
+}
+
 static int (*const rules[])(struct check *) = {check_name,   check_input, check_precision, check_cache,
                                                check_device, check_needs, check_workers,   check_places,
                                                check_keep,   check_each,  check_numbers};
@@ -291,7 +335,10 @@ static int (*const rules[])(struct check *) = {check_name,   check_input, check_
 static const struct {
     const char *kind;
     int (*rule)(struct check *);
-} kind_rules[] = {{"retrieve", check_retrieve}};
+} kind_rules[] = {{"retrieve", check_retrieve},
+                  {"classify", check_classify},
+                  {"generate", check_generate},
+                  {"score", check_score}};
 
 int ech_check_job(struct ech_config *config, struct ech_problems *problems, struct ech_err *err)
 {

@@ -23,8 +23,9 @@ enum ech_policy { ECH_POLICY_ADAPTIVE, ECH_POLICY_EQUAL };
 struct ech_job {
     char *kind_name; /* kind */
     const struct ech_kind *kind;
-    char *name;  /* default: the file's name without ending; [A-Za-z0-9._-]+ */
-    char *model; /* model.path */
+    char *name;    /* default: the file's name without ending; [A-Za-z0-9._-]+ */
+    char *model;   /* model.path */
+    char *adapter; /* model.adapter; NULL: none */
     struct {
         int how;      /* enum ech_staging_way */
         char *folder; /* on each node; NULL: $TMPDIR or /tmp */

@@ -34,7 +34,9 @@ static const struct ech_field head[] = {
     {"name", ECH_F_STRING, AT(name), .example = "reviews",
      .doc = "Name of the job, part of its run directory's name; default: the file's name without ending"},
     {"model.path", ECH_F_PATH, AT(model), .example = "models/all-MiniLM-L6-v2",
-     .doc = "Folder of the model (Hugging Face layout)"},
+     .doc = "The model: a folder (Hugging Face, CTranslate2, Marian) or a file (.gguf, .npz, .bin)"},
+    {"model.adapter", ECH_F_PATH, AT(adapter), .example = "adapters/legal",
+     .doc = "Folder of a LoRA adapter (peft) that is merged into the model when it is loaded"},
     {"model.stage", ECH_F_CHOICE, AT(staging.how), .fallback = "none", .choices = stage_choices,
      .doc = "none: each node reads it; broadcast: rank 0 alone; node: that, and kept on the nodes"},
     {"model.folder", ECH_F_PATH, AT(staging.folder), .example = "/local/scratch",
@@ -162,7 +164,6 @@ static const struct {
     {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
     {"cluster", NULL, "a cluster file is named on the command line: --cluster C.yaml"},
     {"output.exists", "append", "exists append comes in a later version"},
-    {"kind", "classify", "kind classify comes in a later version"},
     {"kind", "recommend", "kind recommend comes in a later version"},
     {"kind", "run", "kind run comes in a later version"},
 };

@@ -45,8 +45,9 @@ static int share_memory(struct ech_attempt *a, struct ech_err *err)
         return ech_fail(
             err, ECH_UNAVAILABLE,
             "no rank can work within resources.memory (%s a node): one working rank needs %s (weights %s, "
-            "its workspace %s, %d processes of %s): give more memory, fewer threads or fewer ranks a node",
-            has, needs, w, s, ech_comm_node_size(a->comm), p);
+            "its workspace %s, %d processes of %s): give more memory, fewer threads%s or fewer ranks a node",
+            has, needs, w, s, ech_comm_node_size(a->comm), p,
+            a->job->kind->as_stored ? ", a smaller options.context" : "");
     if (!code && !a->part.works)
         ech_log(ECH_LOG_WARN, "job",
                 "this rank rests: with its workspace of %s the node would need more than resources.memory "

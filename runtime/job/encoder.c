@@ -20,6 +20,7 @@ int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_op
 {
     struct ech_engine_options engine = {
         .model = env->model ? env->model : env->job->model,
+        .adapter = env->job->adapter,
         .backend = ech_backend_name(env->job),
         .weights = ech_precision_name(env->job->precision.weights),
         .compute = ech_precision_name(env->job->precision.compute),

@@ -143,6 +143,14 @@ static const struct ech_option perplexity_options[] = {
     {"threads", "N", false, "compute threads (all usable cores)"},
     {"json", NULL, false, "one JSON object"},
     {0}};
+static const struct ech_option choice_options[] = {
+    {"questions", "FILE", false, "JSON lines: {\"question\": text, \"choices\": [text, ...], \"answer\": 0}"},
+    {"join", "TEXT", false, "between a question and a choice (a blank)"},
+    {"context", "N", false, "most tokens of a question and a choice (the model's own, at most 4096)"},
+    {"compute", "NAME", false, "what products compute in: auto, f32, bf16, int8"},
+    {"threads", "N", false, "compute threads (all usable cores)"},
+    {"json", NULL, false, "one JSON object"},
+    {0}};
 static const struct ech_option translation_options[] = {
     {"reference", "LINES", true, "what was expected, as HYPOTHESES is given; several: several references"},
     {"json", NULL, false, "one JSON object"},
@@ -150,7 +158,7 @@ static const struct ech_option translation_options[] = {
 static const struct ech_exit exits[] = {
     {ECH_OK, "measured"},
     {ECH_USAGE, NULL},
-    {ECH_DATA, "the sides differ in their number of lines, or a line is not UTF-8"},
+    {ECH_DATA, "the sides differ in their number of lines, or a line is not what it should be"},
     {ECH_NOINPUT, NULL},
     {ECH_UNAVAILABLE, NULL},
     {ECH_CONFIG, NULL},
@@ -168,6 +176,20 @@ static const struct ech_verb_spec verbs[] = {
                  .operands_least = 1,
                  .operands_most = 1,
                  .example = "echelon eval translation out/pt:translation --reference dev.pt",
+                 .exits = exits}},
+    {.name = "choice",
+     .run = ech_eval_choice,
+     .command = {.name = "echelon eval choice",
+                 .usage = "MODEL --questions FILE [options]",
+                 .summary =
+                     "How often a language model gives the right one of several answers the highest "
+                     "log-probability,\nin all and by character of the answer (acc and acc_norm of other "
+                     "tools). \"answer\" is the number\nof a choice, from 0 on, or its text. FILE may be "
+                     "DATASET:COLUMN, too.",
+                 .options = choice_options,
+                 .operands_least = 1,
+                 .operands_most = 1,
+                 .example = "echelon eval choice models/gemma.gguf --questions arc-easy.jsonl",
                  .exits = exits}},
     {.name = "perplexity",
      .run = ech_eval_perplexity,

@@ -4,13 +4,11 @@
 #include "job/eval.h"
 
 #include "base/clock.h"
-#include "base/cores.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/str.h"
-#include "config/precision.h"
-#include "job/writing.h"
+#include "job/eval_model.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,37 +17,11 @@ enum { TOKENS = 2048, WINDOW = 512 };
 static const size_t text_most = (size_t)1 << 30;
 
 struct perplexity {
-    struct ech_job job;
-    struct ech_write_options options;
-    struct ech_writing w;
-    void *packed;
+    struct ech_eval_model model;
     int64_t tokens, window, windows;
     double nll;      /* sum */
     int64_t counted; /* predictions */
 };
-
-static int open_model(const struct ech_args *args, struct perplexity *p, struct ech_err *err)
-{
-    int64_t threads = ech_usable_cores();
-    int code = ech_args_get_int(args, "threads", 1, 4096, &threads, err);
-    if (code == ECH_OK)
-        code = ech_eval_precision(ech_args_get(args, "compute"), &p->job.precision.compute, err);
-    if (code != ECH_OK)
-        return code;
-    p->job.model = (char *)args->operands[0]; /* nobody frees this job */
-    p->job.precision.weights = ECH_PRECISION_AUTO;
-    p->options = (struct ech_write_options){.context = p->window, .batch = 1, .on_long = ECH_LONG_ERROR};
-    struct ech_stream_env env = {.job = &p->job, .threads = (int)threads};
-    struct ech_generator_options generator = {.sampling = ECH_SAMPLING_GREEDY};
-    code = ech_writing_open(&env, &p->options, &p->w, err);
-    if (code == ECH_OK && ech_lm_has_source(p->w.decoder))
-        code = ech_fail(err, ECH_CONFIG, "%s has an encoder: a language model was expected", p->job.model);
-    if (code == ECH_OK) {
-        p->packed = ech_alloc_aligned(ech_lm_packed_bytes(p->w.decoder), err);
-        code = p->packed ? ech_lm_pack(p->w.decoder, p->packed, 0, 1, err) : ECH_UNAVAILABLE;
-    }
-    return code == ECH_OK ? ech_writing_start(&p->w, &generator, err) : code;
-}
 
 /* The first tokens of the text. A token is at least a byte long, so that many bytes and a rest hold them. */
 static int read_tokens(struct perplexity *p, const char *path, struct ech_reading *out, struct ech_err *err)
@@ -63,7 +35,7 @@ static int read_tokens(struct perplexity *p, const char *path, struct ech_readin
     if (invalid >= 0)
         code = ech_fail(err, ECH_DATA, "%s: byte %lld is not UTF-8", path, (long long)invalid + 1);
     if (code == ECH_OK)
-        code = ech_writing_read(&p->w, text, bytes, false, true, INT32_MAX, out, err);
+        code = ech_writing_read(&p->model.w, text, bytes, false, true, INT32_MAX, out, err);
     if (code == ECH_OK && out->count < 2)
         code = ech_fail(err, ECH_DATA, "%s: %lld tokens, two and more were expected", path,
                         (long long)out->count);
@@ -74,7 +46,7 @@ static int read_tokens(struct perplexity *p, const char *path, struct ech_readin
 static int add_windows(struct perplexity *p, const struct ech_reading *r, struct ech_write_batch *batch,
                        struct ech_err *err)
 {
-    int32_t bos = ech_tokenizer_role(p->w.tokenizer, ECH_TOKEN_BOS);
+    int32_t bos = ech_tokenizer_role(p->model.w.tokenizer, ECH_TOKEN_BOS);
     int64_t count = p->tokens ? ech_min64(p->tokens, r->count) : r->count;
     for (int64_t at = 0; at + 1 < count; at += p->window) {
         struct ech_request *request;
@@ -97,24 +69,16 @@ static int add_windows(struct perplexity *p, const struct ech_reading *r, struct
 
 static int run(struct perplexity *p, struct ech_write_batch *batch, struct ech_err *err)
 {
-    struct ech_write_batch *done = NULL;
-    struct ech_err failed = ECH_ERR_NONE;
-    ech_generator_submit(p->w.generator, batch);
-    while (!done && failed.code == ECH_OK) {
-        ech_generator_step(p->w.generator, 1);
-        done = ech_generator_poll(p->w.generator, &failed);
-    }
-    if (!done) {
-        *err = failed;
-        return failed.code;
-    }
-    int code = ECH_OK;
+    struct ech_write_batch *done;
+    int code = ech_eval_model_run(&p->model, batch, &done, err);
+    if (code != ECH_OK)
+        return code;
     for (int64_t i = 0; code == ECH_OK && i < done->count; i++) {
         const struct ech_request *r = &done->requests[i];
         if (r->error)
             code = ech_fail(err, ECH_DATA, "window %lld: %s", (long long)i + 1, r->error);
-        for (int64_t k = 0; code == ECH_OK && k < r->count - r->scored; k++)
-            p->nll -= done->written[i].scores[k];
+        else
+            p->nll -= ech_eval_model_sum(done, i);
         p->counted += r->count - r->scored;
     }
     ech_write_batch_destroy(done);
@@ -130,15 +94,15 @@ static void print(const struct perplexity *p, bool json, double seconds, struct 
             "{\"nll\":%.9f,\"perplexity\":%.6f,\"predictions\":%lld,\"windows\":%lld,\"window\":%lld,"
             "\"numerics\":\"%s\",\"seconds\":%.3f}\n",
             nll, exp(nll), (long long)p->counted, (long long)p->windows, (long long)p->window,
-            ech_lm_numerics(p->w.decoder), seconds);
+            ech_lm_numerics(p->model.w.decoder), seconds);
     else
         ech_str_addf(
             out,
             "perplexity  %.4f\nnll         %.6f a token, over %lld tokens in %lld window%s of at most %lld\n"
             "speed       %.0f tokens/s (%s, %s)\n",
             exp(nll), nll, (long long)p->counted, (long long)p->windows, p->windows == 1 ? "" : "s",
-            (long long)p->window, (double)p->counted / seconds, ech_lm_precision(p->w.decoder),
-            ech_lm_numerics(p->w.decoder));
+            (long long)p->window, (double)p->counted / seconds, ech_lm_precision(p->model.w.decoder),
+            ech_lm_numerics(p->model.w.decoder));
 }
 
 int ech_eval_perplexity(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
@@ -153,7 +117,7 @@ int ech_eval_perplexity(const struct ech_args *args, struct ech_verb_call *call,
     if (code == ECH_OK && !text)
         code = ech_fail(err, ECH_USAGE, "%s: --text FILE was expected", args->command->name);
     if (code == ECH_OK)
-        code = open_model(args, &p, err);
+        code = ech_eval_model_open(args, p.window, 1, &p.model, err);
     if (code == ECH_OK)
         code = read_tokens(&p, text, &r, err);
     if (code == ECH_OK)
@@ -169,7 +133,6 @@ int ech_eval_perplexity(const struct ech_args *args, struct ech_verb_call *call,
         print(&p, ech_args_given(args, "json"), ech_mono_s() - begun, &call->text);
     ech_write_batch_destroy(batch);
     ech_reading_fini(&r);
-    ech_writing_close(&p.w);
-    ech_free(p.packed);
+    ech_eval_model_close(&p.model);
     return code;
 }

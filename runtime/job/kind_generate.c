@@ -23,22 +23,17 @@ static const struct ech_column columns[] = {
 
 /* The kind's own: the chat template in use, and scratch of the feeder's thread. */
 struct own {
-    enum ech_chat chat;
+    struct ech_chat_style style;
     struct ech_str text;
 };
 
-static enum ech_chat chosen_chat(const struct ech_stream *s, const struct ech_generate_options *o)
-{
-    return o->chat == CHOICE_AUTO ? ech_chat_of_template(s->w.chat_template) : (enum ech_chat)(o->chat - 1);
-}
-
 /* Tokens that end an answer in this template. */
-static void add_chat_ends(struct ech_stream *s, enum ech_chat chat)
+static void add_chat_ends(struct ech_stream *s, const struct ech_chat_style *style)
 {
     int n = 0;
     while (n < ECH_ENDS_MOST - 1 && s->w.rules.ends[n] >= 0)
         n++;
-    for (const char *const *end = ech_chat_ends(chat); *end && n < ECH_ENDS_MOST - 1; end++) {
+    for (const char *const *end = style->ends; *end && n < ECH_ENDS_MOST - 1; end++) {
         int32_t id = ech_tokenizer_id(s->w.output, *end, strlen(*end));
         if (id >= 0)
             s->w.rules.ends[n++] = id;
@@ -46,11 +41,31 @@ static void add_chat_ends(struct ech_stream *s, enum ech_chat chat)
     s->w.rules.ends[n] = -1;
 }
 
+static void choose_chat(struct ech_stream *s, struct own *own)
+{
+    const struct ech_generate_options *o = s->options;
+    bool named = o->chat != CHOICE_AUTO;
+    own->style =
+        named ? ech_chat_style((enum ech_chat)(o->chat - 1)) : ech_chat_style_read(s->w.chat_template);
+    enum ech_chat chat = own->style.chat;
+    if (!named && s->w.chat_template && chat == ECH_CHAT_NONE)
+        ech_log(ECH_LOG_WARN, "generate",
+                "the model's chat template is of no known family: texts are read as they are; options.chat "
+                "names a family");
+    else
+        ech_log(ECH_LOG_INFO, "generate", "chat template: %s, as %s", ech_chat_name(chat),
+                named ? "options.chat says" : "the model's files say");
+    if (o->system) {
+        own->style.system = o->system;
+        own->style.system_bytes = strlen(o->system);
+    }
+    add_chat_ends(s, &own->style);
+}
+
 static int generate_prepare(struct ech_stream *s, const struct ech_stream_env *env, struct ech_err *err)
 {
     const struct ech_generate_options *o = s->options;
     struct own *own = ech_calloc(1, sizeof *own, err);
-    (void)env;
     if (!own)
         return ECH_UNAVAILABLE;
     s->own = own;
@@ -59,15 +74,11 @@ static int generate_prepare(struct ech_stream *s, const struct ech_stream_env *e
         return ech_fail(err, ECH_CONFIG, "%s has an encoder: kind translate is for such models",
                         env->job->model);
     if (o->max_tokens >= s->w.context)
-        return ech_fail(err, ECH_CONFIG, "options.max_tokens is %lld, the context holds %lld tokens",
+        return ech_fail(err, ECH_CONFIG,
+                        "options.max_tokens is %lld, the context holds %lld tokens with the prompt's",
                         (long long)o->max_tokens, (long long)s->w.context);
-    own->chat = chosen_chat(s, o);
-    add_chat_ends(s, own->chat);
-    ech_log(ECH_LOG_INFO, "generate", "chat template: %s%s", ech_chat_name(own->chat),
-            o->chat != CHOICE_AUTO             ? ", as options.chat says"
-            : s->w.chat_template && !own->chat ? ": the model's own is of no known family"
-                                               : ", as the model's files say");
-    if ((o->messages || o->system) && own->chat == ECH_CHAT_NONE)
+    choose_chat(s, own);
+    if ((o->messages || o->system) && own->style.chat == ECH_CHAT_NONE)
         return ech_fail(err, ECH_CONFIG,
                         "%s: the model has no chat template that is known: options.chat names one",
                         o->messages ? "options.messages" : "options.system");
@@ -97,9 +108,11 @@ static void generate_generator(const struct ech_stream *s, struct ech_generator_
 
 /* --- a row into a prompt --- */
 
-static char *bad(struct ech_err *err, const char *why)
+/* The row is bad; `why` from ech_sprintf or ech_strdup. */
+static int bad(struct ech_reading *out, char *why)
 {
-    return ech_strdup(why, err);
+    out->why = why;
+    return why ? ECH_OK : ECH_UNAVAILABLE;
 }
 
 static int role_of(const char *name)
@@ -111,54 +124,58 @@ static int role_of(const char *name)
     return -1;
 }
 
-/* The messages of a JSON row; the strings are the JSON's. NULL in *why: good. */
-static int parse_messages(const json_t *root, struct ech_message *out, int64_t *count, char **why,
+/* The messages of a JSON row; the strings are the JSON's. */
+static int parse_messages(const json_t *root, struct ech_message *out, struct ech_reading *r,
                           struct ech_err *err)
 {
     size_t i;
     const json_t *item;
-    if (!json_is_array(root) || json_array_size(root) > MESSAGES_MOST) {
-        *why = bad(err, "not a JSON array of {role, content}");
-        return *why ? ECH_OK : ECH_UNAVAILABLE;
-    }
     json_array_foreach(root, i, item)
     {
         const json_t *content = json_object_get(item, "content");
         int role = role_of(json_string_value(json_object_get(item, "role")));
-        if (role < 0 || !json_is_string(content)) {
-            *why = ech_sprintf(
-                err, "message %zu: {role: system, user or assistant, content: text} was expected", i + 1);
-            return *why ? ECH_OK : ECH_UNAVAILABLE;
-        }
-        out[(*count)++] = (struct ech_message){(enum ech_role)role, json_string_value(content),
-                                               json_string_length(content)};
+        if (role < 0 || !json_is_string(content))
+            return bad(r, ech_sprintf(err,
+                                      "message %zu: {role: system, user or assistant, content: text} was "
+                                      "expected",
+                                      i + 1));
+        out[i] = (struct ech_message){(enum ech_role)role, json_string_value(content),
+                                      json_string_length(content)};
     }
     return ECH_OK;
 }
 
 /* A text that writes the template's own tokens must not become them: whether one stands in a message. */
-static int count_specials(struct ech_writing *w, const char *text, size_t bytes, int64_t *count,
-                          struct ech_err *err)
+static int has_specials(struct ech_writing *w, const struct ech_message *message, bool *yes,
+                        struct ech_err *err)
 {
     struct ech_reading r;
-    int code = ech_writing_read(w, text, bytes, true, false, INT32_MAX, &r, err);
-    *count = 0;
-    for (int64_t i = 0; code == ECH_OK && i < r.count; i++)
-        *count += ech_tokenizer_is_special(w->tokenizer, r.ids[i]);
+    int code = ech_writing_ids(w, message->text, message->bytes, true, false, &r, err);
+    for (int64_t i = 0; code == ECH_OK && i < r.count && !*yes; i++)
+        *yes = ech_tokenizer_is_special(w->tokenizer, r.ids[i]);
     ech_reading_fini(&r);
     return code;
 }
 
-static int append_ids(struct ech_reading *all, const struct ech_reading *more, struct ech_err *err)
+/* Behind what is read already; the first piece alone has the tokenizer's beginning. */
+static int add_piece(struct ech_writing *w, const char *text, size_t bytes, bool literal,
+                     struct ech_reading *all, struct ech_err *err)
 {
-    int32_t *ids = ech_realloc(all->ids, (size_t)(all->count + more->count) + 1, sizeof *ids, err);
-    if (!ids)
-        return ECH_UNAVAILABLE;
-    if (more->count)
-        memcpy(ids + all->count, more->ids, (size_t)more->count * sizeof *ids);
-    all->ids = ids;
-    all->count += more->count;
-    return ECH_OK;
+    struct ech_reading r = {0};
+    if (bytes == 0)
+        return ECH_OK;
+    int code = ech_writing_ids(w, text, bytes, all->ids != NULL, literal, &r, err);
+    if (code == ECH_OK) {
+        int32_t *ids = ech_realloc(all->ids, (size_t)(all->count + r.count) + 1, sizeof *ids, err);
+        code = ids ? ECH_OK : ECH_UNAVAILABLE;
+        all->ids = ids ? ids : all->ids;
+    }
+    if (code == ECH_OK && r.count) {
+        memcpy(all->ids + all->count, r.ids, (size_t)r.count * sizeof *r.ids);
+        all->count += r.count;
+    }
+    ech_reading_fini(&r);
+    return code;
 }
 
 /* Piece by piece: the template's text with its tokens, the messages' as plain text. */
@@ -167,90 +184,105 @@ static int read_pieces(struct ech_writing *w, const struct ech_str *text, const 
 {
     size_t at = 0;
     int code = ECH_OK;
-    for (int64_t i = 0; code == ECH_OK && i <= count; i++) {
-        size_t starts[] = {at, i < count ? parts[i].start : text->length};
-        size_t ends[] = {i < count ? parts[i].start : text->length, i < count ? parts[i].end : text->length};
-        for (int own = 0; code == ECH_OK && own < 2; own++) {
-            struct ech_reading r = {0};
-            if (ends[own] == starts[own])
-                continue;
-            code = ech_writing_read(w, text->data + starts[own], ends[own] - starts[own],
-                                    at > 0 || own || i > 0, own == 1, INT32_MAX, &r, err);
-            if (code == ECH_OK && !r.why)
-                code = append_ids(out, &r, err);
-            else if (code == ECH_OK && !out->why) {
-                out->why = r.why;
-                r.why = NULL;
-            }
-            ech_reading_fini(&r);
-        }
-        at = ends[1];
+    for (int64_t i = 0; code == ECH_OK && i < count; i++) {
+        code = add_piece(w, text->data + at, parts[i].start - at, false, out, err);
+        if (code == ECH_OK)
+            code = add_piece(w, text->data + parts[i].start, parts[i].end - parts[i].start, true, out, err);
+        at = parts[i].end;
     }
-    return code;
+    return code == ECH_OK ? add_piece(w, text->data + at, text->length - at, false, out, err) : code;
 }
 
-/* The first token of a template that writes the beginning itself would stand twice. */
-static int read_conversation(struct ech_stream *s, const struct ech_message *messages, int64_t count,
-                             int64_t most, struct ech_reading *out, struct ech_err *err)
+static int read_rendered(struct ech_stream *s, const struct ech_message *messages, int64_t count,
+                         struct ech_chat_part *parts, struct ech_reading *out, struct ech_err *err)
 {
     struct own *own = s->own;
-    struct ech_chat_part *parts = ech_calloc((size_t)count + 1, sizeof *parts, err);
     struct ech_err why = ECH_ERR_NONE;
-    int code = parts ? ECH_OK : ECH_UNAVAILABLE;
-    int64_t specials = 0;
+    bool specials = false;
+    int code = ECH_OK;
     ech_str_clear(&own->text);
-    if (code == ECH_OK && ech_chat_render(own->chat, messages, count, &own->text, parts, &why) != ECH_OK) {
-        out->why = why.code == ECH_DATA ? bad(err, why.text) : NULL;
-        ech_free(parts);
-        return out->why ? ECH_OK : ECH_UNAVAILABLE;
+    if (ech_chat_render(&own->style, messages, count, &own->text, parts, &why) != ECH_OK)
+        return why.code == ECH_DATA ? bad(out, ech_strdup(why.text, err)) : ECH_UNAVAILABLE;
+    for (int64_t i = 0; code == ECH_OK && !specials && i < count; i++)
+        code = has_specials(&s->w, &messages[i], &specials, err);
+    if (code != ECH_OK)
+        return code;
+    return specials ? read_pieces(&s->w, &own->text, parts, count, out, err)
+                    : ech_writing_ids(&s->w, own->text.data, own->text.length, false, false, out, err);
+}
+
+static int read_conversation(struct ech_stream *s, const struct ech_message *messages, int64_t count,
+                             struct ech_reading *out, struct ech_err *err)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = ech_utf8_invalid_at(messages[i].text, messages[i].bytes);
+        if (at >= 0)
+            return bad(out, ech_sprintf(err, "invalid UTF-8 at byte %lld", (long long)at + 1));
     }
-    for (int64_t i = 0; code == ECH_OK && specials == 0 && i < count; i++)
-        code = count_specials(&s->w, messages[i].text, messages[i].bytes, &specials, err);
-    if (code == ECH_OK && specials == 0)
-        code = ech_writing_read(&s->w, own->text.data, own->text.length, false, false, most, out, err);
-    else if (code == ECH_OK)
-        code = read_pieces(&s->w, &own->text, parts, count, out, err);
-    if (code == ECH_OK && out->count > most && !out->why)
-        out->why = ech_sprintf(err, "%lld tokens, at most %lld leave room in options.context",
-                               (long long)out->count, (long long)most);
+    struct ech_chat_part *parts = ech_calloc((size_t)count + 1, sizeof *parts, err);
+    int code = parts ? read_rendered(s, messages, count, parts, out, err) : ECH_UNAVAILABLE;
     ech_free(parts);
     return code;
 }
 
-static int read_messages(struct ech_stream *s, const char *text, size_t bytes, int64_t most,
-                         struct ech_reading *out, struct ech_err *err)
+static int read_messages(struct ech_stream *s, const char *text, size_t bytes, struct ech_reading *out,
+                         struct ech_err *err)
+{
+    json_error_t where;
+    json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where);
+    size_t count = json_array_size(root);
+    if (!json_is_array(root) || count > MESSAGES_MOST) {
+        int code = bad(out, root ? ech_strdup("not a JSON array of {role, content}", err)
+                                 : ech_sprintf(err, "not JSON: line %d, column %d: %s", where.line,
+                                               where.column, where.text));
+        json_decref(root);
+        return code;
+    }
+    struct ech_message *messages = ech_calloc(count + 1, sizeof *messages, err);
+    int code = messages ? parse_messages(root, messages, out, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK && !out->why)
+        code = read_conversation(s, messages, (int64_t)count, out, err);
+    ech_free(messages);
+    json_decref(root);
+    return code;
+}
+
+/* One message of the user. */
+static int read_message(struct ech_stream *s, const char *text, size_t bytes, struct ech_reading *out,
+                        struct ech_err *err)
+{
+    struct ech_str joined;
+    ech_str_init(&joined);
+    ech_str_adds(&joined, s->w.options->prefix ? s->w.options->prefix : "");
+    ech_str_add(&joined, text, bytes);
+    int code = ech_str_check(&joined, err);
+    const struct ech_message message = {ECH_ROLE_USER, joined.data, joined.length};
+    if (code == ECH_OK)
+        code = read_conversation(s, &message, 1, out, err);
+    ech_str_fini(&joined);
+    return code;
+}
+
+static int read_prompt(struct ech_stream *s, const char *text, size_t bytes, int64_t most,
+                       struct ech_reading *r, struct ech_err *err)
 {
     const struct ech_generate_options *o = s->options;
-    struct ech_message *messages = ech_calloc(MESSAGES_MOST + 1, sizeof *messages, err);
-    int64_t count = 0;
-    int code = messages ? ECH_OK : ECH_UNAVAILABLE;
-    json_error_t where;
-    json_t *root = o->messages ? json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where) : NULL;
-    if (code == ECH_OK && o->system)
-        messages[count++] = (struct ech_message){ECH_ROLE_SYSTEM, o->system, strlen(o->system)};
-    if (code == ECH_OK && o->messages)
-        code = parse_messages(root, messages, &count, &out->why, err);
-    else if (code == ECH_OK)
-        messages[count++] = (struct ech_message){ECH_ROLE_USER, text, bytes};
-    if (code == ECH_OK && !out->why)
-        code = read_conversation(s, messages, count, most, out, err);
-    json_decref(root);
-    ech_free(messages);
-    return code;
+    const struct own *own = s->own;
+    if (own->style.chat == ECH_CHAT_NONE)
+        return ech_writing_read_prefixed(&s->w, text, bytes, most, r, err);
+    int code = o->messages ? read_messages(s, text, bytes, r, err) : read_message(s, text, bytes, r, err);
+    return code == ECH_OK && !r->why ? ech_writing_fit(&s->w, most, r, err) : code;
 }
 
 static int generate_read(struct ech_stream *s, uint64_t row, const char *text, size_t bytes,
                          struct ech_write_batch *batch, struct ech_err *err)
 {
     const struct ech_generate_options *o = s->options;
-    const struct own *own = s->own;
-    int64_t most = s->w.context - o->max_tokens;
     struct ech_reading r = {0};
     struct ech_request *request;
-    int code = own->chat == ECH_CHAT_NONE ? ech_writing_read_prefixed(&s->w, text, bytes, most, &r, err)
-                                          : read_messages(s, text, bytes, most, &r, err);
+    int code = read_prompt(s, text, bytes, s->w.context - o->max_tokens, &r, err);
     if (code == ECH_OK && !r.why && r.count == 0)
-        r.why = bad(err, "an empty prompt");
+        code = bad(&r, ech_strdup("an empty prompt", err));
     if (code == ECH_OK && r.why) {
         ech_free(r.ids);
         return ech_writing_refuse(batch, r.why, err);

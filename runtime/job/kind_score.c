@@ -77,17 +77,18 @@ static int read_pair(struct ech_stream *s, const char *prompt, const char *more,
                      struct ech_write_batch *batch, struct ech_err *err)
 {
     struct ech_reading alone = {0}, whole = {0};
+    int64_t scored = 0;
     char *text = ech_sprintf(err, "%s%s", prompt, more);
-    int code = text ? ech_writing_read_prefixed(&s->w, prompt, strlen(prompt), s->w.context, &alone, err)
+    int code = text ? ech_writing_read_prefixed(&s->w, prompt, strlen(prompt), INT64_MAX, &alone, err)
                     : ECH_UNAVAILABLE;
     if (code == ECH_OK)
-        code = ech_writing_read_prefixed(&s->w, text, strlen(text), s->w.context, &whole, err);
-    if (code == ECH_OK && alone.why && !whole.why) {
-        whole.why = alone.why;
-        alone.why = NULL;
+        code = ech_writing_read_prefixed(&s->w, text, strlen(text), INT64_MAX, &whole, err);
+    if (code == ECH_OK) {
+        scored = whole.count - alone.count; /* of the end, which stays where the text is cut */
+        code = ech_writing_fit(&s->w, scored < s->w.context ? s->w.context : 0, &whole, err);
     }
     if (code == ECH_OK)
-        code = add_request(batch, &whole, alone.count, strlen(more), err);
+        code = add_request(batch, &whole, whole.count - scored, strlen(more), err);
     ech_reading_fini(&alone);
     ech_reading_fini(&whole);
     ech_free(text);

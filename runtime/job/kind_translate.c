@@ -1,8 +1,11 @@
 /* Kind translate: a line in, its translation out, by a model with an encoder and a decoder, greedily. */
 #include "job/kind_writing.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "job/writing_files.h"
+#include "model/shortlist.h"
 
 #include <string.h>
 
@@ -14,16 +17,19 @@ static const struct ech_column columns[] = {
     {.name = ""},
 };
 
-/* The kind's own: the source's language token, and where models want it. */
+/* The kind's own: the source's language token and where models want it; which words may be written. */
 struct own {
+    struct ech_shortlist *shortlist; /* NULL: all */
     int32_t source;
     bool source_last; /* behind the end token (mBART), not before the text (M2M, NLLB) */
 };
 
-/* "pt" may stand as pt, __pt__ or >>pt<< in a vocabulary. */
+/* "pt" may stand as pt, __pt__ or >>pt<< in a vocabulary. *before: such a token tells an encoder, before the
+ * text, what to translate into. */
 static int language(const struct ech_writing *w, const char *option, const char *code, int32_t *id,
-                    struct ech_err *err)
+                    bool *before, struct ech_err *err)
 {
+    enum { BEFORE_TEXT = 2 };
     static const char *const forms[] = {"%s", "__%s__", ">>%s<<", "<2%s>"};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         char *token = ech_sprintf(err, forms[i], code);
@@ -31,10 +37,49 @@ static int language(const struct ech_writing *w, const char *option, const char 
             return ECH_UNAVAILABLE;
         *id = ech_tokenizer_id(w->tokenizer, token, strlen(token));
         ech_free(token);
+        *before = i >= BEFORE_TEXT;
         if (*id >= 0)
             return ECH_OK;
     }
     return ech_fail(err, ECH_CONFIG, "%s is \"%.60s\", which is no token of the model's", option, code);
+}
+
+/* The shortlist in a Marian model's folder, or the file that the options name. */
+static int open_shortlist(struct ech_stream *s, const char *option, struct ech_err *err)
+{
+    struct own *own = s->own;
+    const char *format = ech_weights_format(ech_lm_weights(s->w.decoder));
+    bool marian = strcmp(format, "marian") == 0 || strcmp(format, "npz") == 0;
+    bool automatic = strcmp(option, "auto") == 0;
+    char found[256];
+    if (strcmp(option, "none") == 0 ||
+        (automatic && (!marian || !ech_writing_find(&s->w, "lex", ".bin", found))))
+        return ECH_OK;
+    char *path = NULL;
+    int code = ech_writing_take(&s->w, automatic ? found : option, !automatic, &path, err);
+    if (code == ECH_OK)
+        code = ech_shortlist_open(path, ech_lm_source_vocab(s->w.decoder), ech_lm_vocab(s->w.decoder),
+                                  &own->shortlist, err);
+    if (code == ECH_OK) {
+        ech_lm_keep_head(s->w.decoder);
+        ech_log(ECH_LOG_INFO, "model", "words are taken of the shortlist %s", path);
+    }
+    ech_free(path);
+    return code;
+}
+
+static int set_languages(struct ech_stream *s, const struct ech_translate_options *o, struct ech_err *err)
+{
+    struct own *own = s->own;
+    bool before = false;
+    int32_t target = -1;
+    int code = o->source ? language(&s->w, "options.source", o->source, &own->source, &before, err) : ECH_OK;
+    if (code == ECH_OK && o->target)
+        code = language(&s->w, "options.target", o->target, &target, &before, err);
+    if (code != ECH_OK || target < 0)
+        return code;
+    *(before ? &own->source : &s->w.rules.forced_first) = target;
+    return ECH_OK;
 }
 
 static int translate_prepare(struct ech_stream *s, const struct ech_stream_env *env, struct ech_err *err)
@@ -50,15 +95,16 @@ static int translate_prepare(struct ech_stream *s, const struct ech_stream_env *
         return ech_fail(err, ECH_CONFIG, "%s has no encoder: kind generate is for such models",
                         env->job->model);
     own->source_last = json_is_string(type) && strcmp(json_string_value(type), "mbart") == 0;
-    int code = o->source ? language(&s->w, "options.source", o->source, &own->source, err) : ECH_OK;
-    if (code == ECH_OK && o->target)
-        code = language(&s->w, "options.target", o->target, &s->w.rules.forced_first, err);
-    return code;
+    int code = set_languages(s, o, err);
+    return code == ECH_OK ? open_shortlist(s, o->shortlist, err) : code;
 }
 
 static void translate_close(struct ech_stream *s)
 {
-    ech_free(s->own);
+    struct own *own = s->own;
+    if (own)
+        ech_shortlist_close(own->shortlist);
+    ech_free(own);
 }
 
 static void translate_generator(const struct ech_stream *s, struct ech_generator_options *out)
@@ -89,13 +135,31 @@ static int set_language(struct ech_stream *s, struct ech_reading *r, struct ech_
     return ECH_OK;
 }
 
+/* A sentencepiece file says nothing of the token that ends a source. */
+static int read_whole(struct ech_stream *s, const char *text, size_t bytes, int64_t most,
+                      struct ech_reading *r, struct ech_err *err)
+{
+    int32_t end = s->w.frameless ? ech_tokenizer_role(s->w.tokenizer, ECH_TOKEN_EOS) : -1;
+    int code = ech_writing_read_prefixed(&s->w, text, bytes, most - (end >= 0), r, err);
+    if (code != ECH_OK || r->why || end < 0)
+        return code;
+    int32_t *ids = ech_calloc((size_t)r->count + 1, sizeof *ids, err);
+    if (!ids)
+        return ECH_UNAVAILABLE;
+    memcpy(ids, r->ids, (size_t)r->count * sizeof *ids);
+    ids[r->count++] = end;
+    ech_free(r->ids);
+    r->ids = ids;
+    return ECH_OK;
+}
+
 static int read_source(struct ech_stream *s, const char *text, size_t bytes, struct ech_reading *r,
                        struct ech_err *err)
 {
     const struct own *own = s->own;
     int64_t most = ech_min64(ech_lm_source_most(s->w.decoder), s->w.context);
     if (own->source < 0)
-        return ech_writing_read_prefixed(&s->w, text, bytes, most, r, err);
+        return read_whole(s, text, bytes, most, r, err);
     int code = ech_writing_read(&s->w, text, bytes, true, false, most - 2, r, err);
     return code == ECH_OK && !r->why ? set_language(s, r, err) : code;
 }
@@ -120,6 +184,7 @@ static int translate_read(struct ech_stream *s, uint64_t row, const char *text, 
         return code;
     }
     *start = s->w.start;
+    const struct own *own = s->own;
     int64_t most = o->max_tokens ? o->max_tokens : 2 * r.count + MORE;
     *request = (struct ech_request){.row = row,
                                     .ids = start,
@@ -128,6 +193,9 @@ static int translate_read(struct ech_stream *s, uint64_t row, const char *text, 
                                     .source_count = r.count,
                                     .most = ech_min64(most, s->w.context - 1),
                                     .scored = 1};
+    if (own->shortlist)
+        return ech_shortlist_words(own->shortlist, r.ids, r.count, &request->allowed, &request->allowed_count,
+                                   err);
     return ECH_OK;
 }
 

@@ -33,6 +33,10 @@ int ech_open_within(const struct ech_kind_ops *kind, struct ech_stream_env *env,
         if (!code)
             kind->close(stream);
     }
+    /* As small as it can be, so that what is said of its needs is the least that would do. */
+    struct ech_err last = ECH_ERR_NONE;
+    env->memory = 1;
+    int code = w->memory > 0 ? kind->open(env, out, &last) : ECH_UNAVAILABLE;
     env->memory = 0;
-    return kind->open(env, out, err);
+    return code ? kind->open(env, out, err) : ECH_OK;
 }

@@ -12,8 +12,8 @@ struct ech_within {
     bool may_split;  /* several ranks may hold the weights together: who holds what is decided later */
 };
 /* The stream makes its batches smaller to stay within its part. Where the node cannot hold all of its ranks
- * the parts are larger and fewer work; where it cannot hold one, it opens without a limit all the same, and
- * will rest. env->memory is what it got (0: no limit). */
+ * the parts are larger and fewer work; where it cannot hold one, it opens all the same, as small as it can,
+ * and will rest. env->memory is what it got (0: no limit). */
 int ech_open_within(const struct ech_kind_ops *kind, struct ech_stream_env *env,
                     const struct ech_within *within, struct ech_stream **out, struct ech_err *err);
 

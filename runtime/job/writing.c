@@ -11,6 +11,7 @@
 #include "job/encoder.h"
 #include "job/writing_files.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { SEQUENCES = 32, STEP_TOKENS = 512, LOGITS_ROWS = 32 };
@@ -27,13 +28,16 @@ static int load_decoder(const struct ech_stream_env *env, const struct ech_write
     static const char *const kv[] = {NULL, "f32", "bf16"};
     struct ech_lm_options options = {
         .model = env->model ? env->model : env->job->model,
+        .adapter = env->job->adapter,
         .backend = ech_backend_name(env->job),
         .weights = named_precision(env->job->precision.weights),
         .compute = named_precision(env->job->precision.compute),
         .kv = kv[env->job->precision.kv],
         .device = env->device,
         .threads = env->threads,
-        .cache_bytes = env->memory > 0 ? ech_min64(cache_default, env->memory / 2) : cache_default,
+        .cache_bytes =
+            env->memory > 0 ? ech_min64(cache_default, ech_max64(env->memory / 2, 1)) : cache_default,
+        .cache_least = true,
         .context = o->context,
         .step_tokens = STEP_TOKENS,
         .sequences = w->sequences,
@@ -51,7 +55,7 @@ int ech_writing_open(const struct ech_stream_env *env, const struct ech_write_op
     int code = load_decoder(env, options, w, err);
     if (code != ECH_OK)
         return code;
-    w->context = ech_min64(ech_lm_context(w->decoder), ech_lm_cache_rows(w->decoder));
+    w->context = ech_lm_context(w->decoder);
     code = ech_writing_files(w, env->model ? env->job->model : NULL, err);
     if (code == ECH_OK)
         code = ech_encoder_create(&w->encoder, err);
@@ -99,22 +103,8 @@ int ech_writing_start(struct ech_writing *w, struct ech_generator_options *optio
     return code ? code : ech_generator_open(options, &w->generator, err);
 }
 
-static int refuse_row(struct ech_reading *out, struct ech_err *err, const char *what, long long found,
-                      long long expected)
-{
-    out->why = ech_sprintf(err, what, found, expected);
-    return out->why ? ECH_OK : ECH_UNAVAILABLE;
-}
-
-/* The first token (often one that marks the beginning) and the last `most - 1`. */
-static void keep_end(struct ech_reading *out, int64_t most)
-{
-    memmove(out->ids + 1, out->ids + out->count - (most - 1), (size_t)(most - 1) * sizeof *out->ids);
-    out->count = most;
-}
-
-int ech_writing_read(struct ech_writing *w, const char *text, size_t bytes, bool bare, bool literal,
-                     int64_t most, struct ech_reading *out, struct ech_err *err)
+int ech_writing_ids(struct ech_writing *w, const char *text, size_t bytes, bool bare, bool literal,
+                    struct ech_reading *out, struct ech_err *err)
 {
     struct ech_encode_options o = {.most = INT32_MAX, .count_all = true, .bare = bare, .literal = literal};
     struct ech_encoded encoded;
@@ -122,19 +112,40 @@ int ech_writing_read(struct ech_writing *w, const char *text, size_t bytes, bool
     int code = ech_tokenizer_encode_with(w->tokenizer, w->encoder, text, bytes, &o, &encoded, err);
     if (code != ECH_OK)
         return code;
-    if (encoded.invalid_at >= 0)
-        return refuse_row(out, err, "invalid UTF-8 at byte %lld", encoded.invalid_at + 1, 0);
-    if (encoded.count > most && (w->options->on_long == ECH_LONG_ERROR || most < 2))
-        return refuse_row(out, err, "%lld tokens, at most %lld leave room in options.context", encoded.count,
-                          most);
+    if (encoded.invalid_at >= 0) {
+        out->why = ech_sprintf(err, "invalid UTF-8 at byte %lld", (long long)encoded.invalid_at + 1);
+        return out->why ? ECH_OK : ECH_UNAVAILABLE;
+    }
     out->ids = ech_calloc((size_t)encoded.count + 1, sizeof *out->ids, err);
     if (!out->ids)
         return ECH_UNAVAILABLE;
-    memcpy(out->ids, encoded.ids, (size_t)encoded.count * sizeof *out->ids);
-    out->count = encoded.count;
-    if (out->count > most)
-        keep_end(out, most);
+    if (!bare && w->begin >= 0)
+        out->ids[out->count++] = w->begin;
+    if (encoded.count)
+        memcpy(out->ids + out->count, encoded.ids, (size_t)encoded.count * sizeof *out->ids);
+    out->count += encoded.count;
     return ECH_OK;
+}
+
+int ech_writing_fit(const struct ech_writing *w, int64_t most, struct ech_reading *r, struct ech_err *err)
+{
+    if (r->why || r->count <= most)
+        return ECH_OK;
+    if (w->options->on_long == ECH_LONG_ERROR || most < 2) {
+        r->why = ech_sprintf(err, "%lld tokens, at most %lld leave room in options.context",
+                             (long long)r->count, (long long)most);
+        return r->why ? ECH_OK : ECH_UNAVAILABLE;
+    }
+    memmove(r->ids + 1, r->ids + r->count - (most - 1), (size_t)(most - 1) * sizeof *r->ids);
+    r->count = most;
+    return ECH_OK;
+}
+
+int ech_writing_read(struct ech_writing *w, const char *text, size_t bytes, bool bare, bool literal,
+                     int64_t most, struct ech_reading *out, struct ech_err *err)
+{
+    int code = ech_writing_ids(w, text, bytes, bare, literal, out, err);
+    return code == ECH_OK ? ech_writing_fit(w, most, out, err) : code;
 }
 
 int ech_writing_read_prefixed(struct ech_writing *w, const char *text, size_t bytes, int64_t most,
@@ -178,7 +189,10 @@ int ech_cell_numbers(struct ech_block *block, int column, const double *values, 
     ech_str_init(&text);
     ech_str_addc(&text, '[');
     for (int64_t i = 0; i < count; i++)
-        ech_str_addf(&text, "%s%.6f", i ? "," : "", values[i]);
+        if (isfinite(values[i]))
+            ech_str_addf(&text, "%s%.6f", i ? "," : "", values[i]);
+        else
+            ech_str_adds(&text, i ? ",null" : "null");
     ech_str_addc(&text, ']');
     int code = ech_str_check(&text, err);
     if (code == ECH_OK)

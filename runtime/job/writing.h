@@ -14,7 +14,10 @@ struct ech_writing {
     struct ech_tokenizer *output;           /* of what is written; the same one where the model has one */
     struct ech_encoder *encoder, *decoding; /* the feeder's thread, main's */
     struct ech_generator_rules rules;
+    bool frameless;      /* the tokenizer puts no special tokens round a text */
     int32_t start;       /* the decoder's first token; -1: the zero vector, or none is needed */
+    int32_t begin;       /* put before a text where the tokenizer's file does not do so itself; -1: none */
+    bool begins;         /* such a file: a language model's tokenizer.model */
     char *chat_template; /* NULL: none */
     struct ech_generator *generator;
     const struct ech_write_options *options;
@@ -42,8 +45,14 @@ struct ech_reading {
     int64_t count;
     char *why;
 };
-/* With the model's special tokens (bare: without), at most `most` tokens: what is longer ends in *why, or is
- * cut where the options say so: the end of the text is kept, behind the first token. */
+/* With the model's special tokens (bare: without); literal: special tokens written in the text are text. */
+int ech_writing_ids(struct ech_writing *writing, const char *text, size_t bytes, bool bare, bool literal,
+                    struct ech_reading *out, struct ech_err *err);
+/* At most `most` tokens: more end in *why, or are cut where options.on_long says so: the end of the text is
+ * kept, behind the first token (often one that marks the beginning). */
+int ech_writing_fit(const struct ech_writing *writing, int64_t most, struct ech_reading *reading,
+                    struct ech_err *err);
+/* Both. */
 int ech_writing_read(struct ech_writing *writing, const char *text, size_t bytes, bool bare, bool literal,
                      int64_t most, struct ech_reading *out, struct ech_err *err);
 /* The same for options.prefix and the text behind it. */
@@ -56,7 +65,7 @@ int ech_writing_text(struct ech_writing *writing, const struct ech_written *writ
 
 /* The next cell of a text column; text may be NULL where bytes is 0. */
 int ech_cell_text(struct ech_block *block, int column, const char *text, size_t bytes, struct ech_err *err);
-/* The next cell of a JSON column: an array of numbers. */
+/* The next cell of a JSON column: an array of numbers, null where one is not finite. */
 int ech_cell_numbers(struct ech_block *block, int column, const double *values, int64_t count,
                      struct ech_err *err);
 

@@ -4,8 +4,11 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "job/writing_vocab.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -84,30 +87,41 @@ static bool has(const char *folder, const char *name)
     return there;
 }
 
-static int open_spm(struct ech_writing *w, const char *folder, const char *name, struct ech_tokenizer **out,
-                    struct ech_err *err)
+/* A sentencepiece file; `list`, where there is one, says the ids of its pieces. */
+static int open_spm(struct ech_writing *w, const char *folder, const char *name, const char *list,
+                    struct ech_tokenizer **out, struct ech_err *err)
 {
     char *path = ech_path_join(folder, name, err), *data = NULL;
+    char *list_path = list ? ech_path_join(folder, list, err) : NULL;
+    struct ech_token_list tokens = {0};
     size_t bytes = 0;
-    int code = path ? ech_read_file(path, SPM_MOST, &data, &bytes, err) : ECH_UNAVAILABLE;
+    int code =
+        path && (list_path || !list) ? ech_read_file(path, SPM_MOST, &data, &bytes, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK && list)
+        code = ech_token_list_read(list_path, &tokens, err);
     if (code == ECH_OK)
-        code = ech_tokenizer_parse_spm(path, data, bytes, out, err);
+        code = list ? ech_tokenizer_parse_spm_as(path, data, bytes, tokens.tokens, tokens.count, out, err)
+                    : ech_tokenizer_parse_spm(path, data, bytes, out, err);
     if (code == ECH_OK)
         code = note_file(w, name, err);
+    if (code == ECH_OK && list)
+        code = note_file(w, list, err);
+    ech_token_list_fini(&tokens);
     ech_free(data);
+    ech_free(list_path);
     ech_free(path);
     return code;
 }
 
-/* Names end with .spm in Marian's folders ("vocab.enpt.spm", "srcvocab.x.spm" and "trgvocab.x.spm"). The
- * first in the order of names that begins with `start`. */
-static int find_spm(const char *folder, const char *start, char out[256])
+/* The first in the order of names that begins and ends so. */
+static bool find_file(const char *folder, const char *start, const char *end, char out[256])
 {
     DIR *d = opendir(folder);
+    size_t tail = strlen(end);
     out[0] = 0;
     for (struct dirent *e; d && (e = readdir(d));) {
         size_t n = strlen(e->d_name);
-        if (n > 4 && n < 256 && strcmp(e->d_name + n - 4, ".spm") == 0 &&
+        if (n > tail && n < 256 && strcmp(e->d_name + n - tail, end) == 0 &&
             strncmp(e->d_name, start, strlen(start)) == 0 && (!out[0] || strcmp(e->d_name, out) < 0))
             memcpy(out, e->d_name, n + 1);
     }
@@ -116,23 +130,116 @@ static int find_spm(const char *folder, const char *start, char out[256])
     return out[0] != 0;
 }
 
+/* Names in Marian's folders: "vocab.enpt.spm", or "srcvocab.x.spm" and "trgvocab.x.spm". */
+static bool find_spm(const char *folder, const char *start, char out[256])
+{
+    return find_file(folder, start, ".spm", out);
+}
+
+static const char *read_folder(const struct ech_writing *w)
+{
+    return w->from ? w->from : w->folder;
+}
+
+bool ech_writing_find(const struct ech_writing *w, const char *start, const char *end, char out[256])
+{
+    return find_file(read_folder(w), start, end, out);
+}
+
+int ech_writing_take(struct ech_writing *w, const char *name, bool user, char **path, struct ech_err *err)
+{
+    char *own = user ? realpath(name, NULL) : NULL;
+    if (user && !own)
+        return ech_fail_errno(err, ECH_NOINPUT, errno, "cannot read %s", name);
+    *path = user ? ech_strdup(own, err) : ech_path_join(read_folder(w), name, err);
+    int code = *path ? note_file(w, user ? own : name, err) : ECH_UNAVAILABLE;
+    free(own);
+    if (code != ECH_OK) {
+        ech_free(*path);
+        *path = NULL;
+    }
+    return code;
+}
+
+static bool is_marian(const struct ech_writing *w)
+{
+    const char *format = ech_weights_format(ech_lm_weights(w->decoder));
+    return strcmp(format, "marian") == 0 || strcmp(format, "npz") == 0;
+}
+
+/* A Marian model's own file goes before what others made of it. */
+static bool has_own_spm(const struct ech_writing *w, const char *folder)
+{
+    char name[256];
+    return is_marian(w) && (find_spm(folder, "vocab", name) || find_spm(folder, "srcvocab", name));
+}
+
+/* The first of these files that is there. */
+static const char *first_of(const char *folder, const char *const *names)
+{
+    while (*names && !has(folder, *names))
+        names++;
+    return *names;
+}
+
+/* Files of a side each, with the ids of a list: Hugging Face's Marian and CTranslate2's translators. */
+static int open_sides(struct ech_writing *w, const char *folder, struct ech_err *err)
+{
+    static const char *const source[] = {"vocab.json",
+                                         "source_vocabulary.json",
+                                         "source_vocabulary.txt",
+                                         "shared_vocabulary.json",
+                                         "shared_vocabulary.txt",
+                                         NULL};
+    static const char *const target[] = {"target_vocab.json",
+                                         "target_vocabulary.json",
+                                         "target_vocabulary.txt",
+                                         "vocab.json",
+                                         "shared_vocabulary.json",
+                                         "shared_vocabulary.txt",
+                                         NULL};
+    const char *read = first_of(folder, source), *written = first_of(folder, target);
+    if (!read || !written)
+        return ech_fail(err, ECH_NOINPUT,
+                        "%s has a source.spm, but no vocab.json and no *_vocabulary.json or .txt", folder);
+    int code = open_spm(w, folder, "source.spm", read, &w->tokenizer, err);
+    if (code != ECH_OK || (!has(folder, "target.spm") && strcmp(read, written) == 0))
+        return code;
+    return open_spm(w, folder, has(folder, "target.spm") ? "target.spm" : "source.spm", written, &w->output,
+                    err);
+}
+
+/* One file for both sides; CTranslate2 numbers its pieces by a list. */
+static int open_single(struct ech_writing *w, const char *folder, const char *name, struct ech_err *err)
+{
+    static const char *const lists[] = {"shared_vocabulary.json", "shared_vocabulary.txt", "vocabulary.json",
+                                        "vocabulary.txt", NULL};
+    bool numbered = strcmp(ech_weights_format(ech_lm_weights(w->decoder)), "ctranslate2") == 0;
+    return open_spm(w, folder, name, numbered ? first_of(folder, lists) : NULL, &w->tokenizer, err);
+}
+
 static int open_sentencepiece(struct ech_writing *w, const char *folder, struct ech_err *err)
 {
-    static const char *const single[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-                                         "sentencepiece.model", NULL};
+    static const char *const single[] = {"tokenizer.model",     "spiece.model", "sentencepiece.bpe.model",
+                                         "sentencepiece.model", "spm.model",    NULL};
     char name[256], target[256];
-    for (const char *const *s = single; *s; s++)
-        if (has(folder, *s))
-            return open_spm(w, folder, *s, &w->tokenizer, err);
+    const char *one = first_of(folder, single);
+    if (has(folder, "source.spm"))
+        return open_sides(w, folder, err);
+    if (one) {
+        w->begins = one == single[0];
+        return open_single(w, folder, one, err);
+    }
     if (find_spm(folder, "srcvocab", name) && find_spm(folder, "trgvocab", target)) {
-        int code = open_spm(w, folder, name, &w->tokenizer, err);
-        return code == ECH_OK ? open_spm(w, folder, target, &w->output, err) : code;
+        int code = open_spm(w, folder, name, NULL, &w->tokenizer, err);
+        return code == ECH_OK ? open_spm(w, folder, target, NULL, &w->output, err) : code;
     }
     if (find_spm(folder, "vocab", name))
-        return open_spm(w, folder, name, &w->tokenizer, err);
+        return open_spm(w, folder, name, NULL, &w->tokenizer, err);
     return ech_fail(
         err, ECH_NOINPUT,
-        "%s has no tokenizer: tokenizer.json, tokenizer.model, spiece.model or vocab*.spm was expected",
+        "%s has no tokenizer: tokenizer.json, tokenizer.model, spiece.model, source.spm or vocab*.spm "
+        "was expected",
         folder);
 }
 
@@ -143,10 +250,12 @@ static int open_tokenizers(struct ech_writing *w, const char *folder, struct ech
     int code;
     if (vocab)
         code = ech_tokenizer_from_source(NULL, vocab, &w->tokenizer, err);
-    else if (has(folder, "tokenizer.json") || has(folder, "vocab.txt"))
+    else if (!has_own_spm(w, folder) && (has(folder, "tokenizer.json") || has(folder, "vocab.txt")))
         code = ech_tokenizer_open(folder, &w->tokenizer, err);
-    else
+    else {
         code = open_sentencepiece(w, folder, err);
+        w->frameless = true;
+    }
     if (code == ECH_OK && !vocab)
         code = note_files(w, ech_tokenizer_files(w->tokenizer), err);
     if (code == ECH_OK && !w->output)
@@ -203,13 +312,38 @@ static void take_rules(struct ech_writing *w, const json_t *root)
         take_ids(word, w->rules.banned);
 }
 
+/* A text, or a list of {name, template} whose default is taken. What came first stays. */
 static int take_template(struct ech_writing *w, const json_t *root, struct ech_err *err)
 {
-    const char *text = json_string_value(json_object_get(root, "chat_template"));
+    const json_t *value = json_object_get(root, "chat_template"), *item;
+    const char *text = json_string_value(value);
+    size_t i;
+    json_array_foreach(value, i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        if (name && strcmp(name, "default") == 0)
+            text = json_string_value(json_object_get(item, "template"));
+    }
     if (!text || w->chat_template)
         return ECH_OK;
     w->chat_template = ech_strdup(text, err);
     return w->chat_template ? ECH_OK : ECH_UNAVAILABLE;
+}
+
+/* Newer folders have the template in a file of its own. */
+static int read_template(struct ech_writing *w, const char *folder, struct ech_err *err)
+{
+    static const char name[] = "chat_template.jinja";
+    size_t bytes;
+    char *path = ech_path_join(folder, name, err);
+    int code = path ? ECH_OK : ECH_UNAVAILABLE;
+    if (code == ECH_OK && ech_path_exists(path)) {
+        code = ech_read_file(path, JSON_MOST, &w->chat_template, &bytes, err);
+        if (code == ECH_OK)
+            code = note_file(w, name, err);
+    }
+    ech_free(path);
+    return code;
 }
 
 static int read_rules(struct ech_writing *w, const char *folder, struct ech_err *err)
@@ -217,7 +351,7 @@ static int read_rules(struct ech_writing *w, const char *folder, struct ech_err 
     const json_t *config = ech_weights_config(ech_lm_weights(w->decoder));
     json_t *generation = NULL, *tokens = NULL;
     w->rules = (struct ech_generator_rules){.forced_first = -1, .forced_last = -1};
-    w->rules.ends[0] = w->rules.banned[0] = w->start = -1;
+    w->rules.ends[0] = w->rules.banned[0] = w->start = w->begin = -1;
     int code = load_json(w, folder, "generation_config.json", &generation, err);
     if (code == ECH_OK)
         code = load_json(w, folder, "tokenizer_config.json", &tokens, err);
@@ -225,8 +359,14 @@ static int read_rules(struct ech_writing *w, const char *folder, struct ech_err 
         take_rules(w, generation);
         take_rules(w, config);
         list_add(w->rules.ends, ech_tokenizer_role(w->output, ECH_TOKEN_EOS));
-        code = take_template(w, tokens, err);
+        if (w->begins && !json_is_false(json_object_get(tokens, "add_bos_token")))
+            w->begin = ech_tokenizer_role(w->tokenizer, ECH_TOKEN_BOS);
+        if (json_is_true(json_object_get(config, "ech_start_zero")))
+            w->start = -1;
+        code = read_template(w, folder, err);
     }
+    if (code == ECH_OK)
+        code = take_template(w, tokens, err);
     if (code == ECH_OK)
         code = take_template(w, config, err);
     json_decref(generation);

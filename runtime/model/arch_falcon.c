@@ -1,5 +1,6 @@
-/* Falcon 7B and those like it: attention and MLP side by side under one norm, one key head behind the queries
- * of a fused matrix, no biases. */
+/* Falcon: attention and MLP side by side, no biases. 7B and those like it: under one norm, one key head
+ * behind the queries of a fused matrix. The new architecture (40B, 180B): several key heads, each behind its
+ * queries; mostly a norm for each side. */
 #include "model/spec_read.h"
 
 static const struct ech_spec_key keys[] = {
@@ -9,19 +10,28 @@ static const struct ech_spec_key keys[] = {
     {"?ffn_hidden_size", ECH_KEY(intermediate)},
     {"vocab_size", ECH_KEY(vocab)},
     {"?max_position_embeddings", ECH_KEY(positions)},
+    {"?num_kv_heads|n_head_kv", ECH_KEY(kv_heads)},
 };
 
-static int refuse_variants(const json_t *config, const char *path, struct ech_err *err)
+/* Key heads, and how they lie between the queries. */
+static int read_heads(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)
 {
-    int code = ech_spec_refuse(config, path, "alibi", false, err);
+    bool grouped = false, one_key = true, stacked = false;
+    int code = ech_spec_bool(config, path, "new_decoder_architecture", &grouped, err);
     if (code == ECH_OK)
-        code = ech_spec_refuse(config, path, "new_decoder_architecture", false, err);
+        code = ech_spec_bool(config, path, "multi_query", &one_key, err);
+    if (code == ECH_OK)
+        code = ech_spec_bool(config, path, "ech_qkv_stacked", &stacked, err);
+    if (!grouped)
+        s->kv_heads = one_key ? 1 : s->heads;
+    else if (!s->kv_heads)
+        s->kv_heads = s->heads;
+    s->fused = s->kv_heads == 1 || stacked ? ECH_FUSED_STACKED : ECH_FUSED_BY_HEAD;
     return code;
 }
 
 static int read_falcon(const json_t *config, const char *path, struct ech_spec *s, struct ech_err *err)
 {
-    bool one_key = true;
     s->positions = 2048;
     int code = ech_spec_counts(config, path, keys, sizeof keys / sizeof *keys, s, err);
     if (!s->intermediate)
@@ -31,7 +41,7 @@ static int read_falcon(const json_t *config, const char *path, struct ech_spec *
     s->kinds[0].rope = 0;
     s->head = ECH_HEAD_LM;
     if (code == ECH_OK)
-        code = refuse_variants(config, path, err);
+        code = ech_spec_refuse(config, path, "alibi", false, err);
     if (code == ECH_OK)
         code = ech_spec_float(config, path, "layer_norm_epsilon", &s->norm_eps, err);
     if (code == ECH_OK)
@@ -39,13 +49,11 @@ static int read_falcon(const json_t *config, const char *path, struct ech_spec *
     if (code == ECH_OK)
         code = ech_spec_bool(config, path, "tie_word_embeddings", &s->tied, err);
     if (code == ECH_OK)
-        code = ech_spec_bool(config, path, "multi_query", &one_key, err);
+        code = read_heads(config, path, s, err);
     if (code == ECH_OK)
         code = ech_spec_refuse(config, path, "parallel_attn", true, err);
     if (code != ECH_OK)
         return code;
-    s->kv_heads = one_key ? 1 : s->heads;
-    s->fused = one_key ? ECH_FUSED_STACKED : ECH_FUSED_BY_HEAD;
     struct ech_rope_defaults rope = {
         .head_dim = s->hidden / s->heads, .context = s->positions, .base = 10000, .part = 1};
     return ech_rope_read(config, path, &rope, &s->ropes[0], err);
@@ -62,7 +70,10 @@ const struct ech_arch ech_arch_falcon = {
               [ECH_T_FINAL_W] = "ln_f.weight",
               [ECH_T_FINAL_B] = "ln_f.bias",
               [ECH_T_HEAD_W] = "/lm_head.weight",
-              PAIR(IN1, "input_layernorm"),
+              [ECH_T_IN1_W] = LAYER "ln_attn.weight|" LAYER "input_layernorm.weight",
+              [ECH_T_IN1_B] = "?" LAYER "ln_attn.bias|" LAYER "input_layernorm.bias",
+              [ECH_T_IN2_W] = "?" LAYER "ln_mlp.weight",
+              [ECH_T_IN2_B] = "?" LAYER "ln_mlp.bias",
               PAIR(QKV, "self_attention.query_key_value"),
               PAIR(O, "self_attention.dense"),
               PAIR(UP, "mlp.dense_h_to_4h"),

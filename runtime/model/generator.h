@@ -46,7 +46,8 @@ struct ech_request {
     int64_t scored;   /* log-probabilities of ids[scored .. count) are wanted; >= 1; count: none */
     int32_t *allowed; /* tokens that may be written, ascending; greedy only; NULL: all */
     int64_t allowed_count;
-    char *error; /* a bad row: nothing is computed for it */
+    char *error; /* a bad row: nothing is computed for it; the generator sets it where a row cannot be: ids
+                    that the model lacks, more than the context holds, logits that are no numbers */
 };
 struct ech_written {
     int32_t *ids; /* count; the end token is not among them */

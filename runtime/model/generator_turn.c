@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+static const char no_numbers[] = "the model's logits are not numbers";
+
 static int listed(const int32_t *list, int32_t id)
 {
     for (int i = 0; i < ECH_ENDS_MOST && list[i] >= 0; i++)
@@ -71,6 +73,12 @@ static struct ech_written *written_of(const struct ech_slot_row *s)
     return &s->batch->written[s->row];
 }
 
+/* Logits of the words that may be written, and no others? */
+static bool restricted(const struct ech_generator *w, const struct ech_request *r)
+{
+    return r->allowed && !w->options.log_probabilities && r->scored >= r->count;
+}
+
 /* --- rows in --- */
 
 static int add_sequence(struct ech_generator *w, struct ech_request *r, struct ech_written *out,
@@ -85,7 +93,12 @@ static int add_sequence(struct ech_generator *w, struct ech_request *r, struct e
         if (!out->scores)
             return ECH_UNAVAILABLE;
     }
-    return ech_lm_add(w->options.decoder, &o, sequence, err);
+    int code = ech_lm_add(w->options.decoder, &o, sequence, err);
+    if (code == ECH_OK && *sequence >= 0 && restricted(w, r))
+        code = ech_lm_restrict(w->options.decoder, *sequence, r->allowed, r->allowed_count, err);
+    if (code != ECH_OK && *sequence >= 0)
+        ech_lm_remove(w->options.decoder, *sequence);
+    return code;
 }
 
 /* A row that cannot be computed ends with its reason; what is no row's fault ends the batch. */
@@ -95,6 +108,18 @@ static void refuse(struct ech_generator *w, struct ech_write_batch *b, int64_t r
     if (err->code == ECH_DATA && !b->requests[row].error)
         b->requests[row].error = ech_strdup(err->text, &lost);
     ech_generator_row_done(w, b, err->code == ECH_DATA ? (lost.code ? &lost : NULL) : err);
+}
+
+/* A tokenizer may know more tokens than the model. -1 is the zero vector of decoders that start with it. */
+static int check_prompt(const struct ech_generator *w, const struct ech_request *r, struct ech_err *err)
+{
+    int64_t vocab = ech_lm_vocab(w->options.decoder);
+    int32_t least = ech_lm_has_source(w->options.decoder) ? -1 : 0;
+    for (int64_t i = 0; i < r->count; i++)
+        if (r->ids[i] < least || r->ids[i] >= vocab)
+            return ech_fail(err, ECH_DATA, "token %d of the prompt is not among the model's %lld",
+                            (int)r->ids[i], (long long)vocab);
+    return ECH_OK;
 }
 
 static void take_rows(struct ech_generator *w)
@@ -110,7 +135,8 @@ static void take_rows(struct ech_generator *w)
             ech_generator_row_done(w, b, NULL);
             continue;
         }
-        if (add_sequence(w, r, &b->written[row], &sequence, &err) != ECH_OK) {
+        if (check_prompt(w, r, &err) != ECH_OK ||
+            add_sequence(w, r, &b->written[row], &sequence, &err) != ECH_OK) {
             refuse(w, b, row, &err);
             continue;
         }
@@ -181,14 +207,18 @@ static int line_up(struct ech_turn_state *t, const struct ech_request *r, const 
     return ECH_OK;
 }
 
+/* `few`: logits are of the allowed words alone. Of equals the first; what is no number is never the best. */
 static int32_t best_allowed(const struct ech_generator_rules *rules, const struct ech_request *r,
-                            const float *logits)
+                            const float *logits, bool few)
 {
     int32_t best = -1;
+    float most = -INFINITY;
     for (int64_t i = 0; i < r->allowed_count; i++) {
-        int32_t id = r->allowed[i];
-        if ((best < 0 || logits[id] > logits[best]) && !listed(rules->banned, id))
-            best = id;
+        float logit = logits[few ? i : r->allowed[i]];
+        if (logit > most && !listed(rules->banned, r->allowed[i])) {
+            best = r->allowed[i];
+            most = logit;
+        }
     }
     return best;
 }
@@ -210,7 +240,7 @@ static int draw(struct ech_generator *w, const struct ech_slot_row *s, const flo
         return ECH_OK;
     }
     if (r->allowed) {
-        *id = best_allowed(&o->rules, r, logits);
+        *id = best_allowed(&o->rules, r, logits, restricted(w, r));
         return ECH_OK;
     }
     if (t->masked) {
@@ -270,7 +300,7 @@ static int write_one(struct ech_generator *w, struct ech_slot_row *s, const floa
     if (code != ECH_OK)
         return code;
     if (id < 0) {
-        request_of(s)->error = ech_strdup("no token can follow: the model's logits are not numbers", err);
+        request_of(s)->error = ech_strdup(no_numbers, err);
         out->finish = ECH_FINISH_STOP;
         return request_of(s)->error ? ECH_OK : ECH_UNAVAILABLE;
     }
@@ -292,12 +322,15 @@ static int write_one(struct ech_generator *w, struct ech_slot_row *s, const floa
 static int take_logits(struct ech_generator *w, struct ech_slot_row *s, int64_t position, const float *logits,
                        struct ech_err *err)
 {
-    const struct ech_request *r = request_of(s);
+    struct ech_request *r = request_of(s);
     struct ech_written *out = written_of(s);
     int64_t next = position + 1;
-    if (next >= r->scored && next < r->count)
-        out->scores[next - r->scored] =
-            ech_log_probability(logits, ech_lm_vocab(w->options.decoder), r->ids[next]);
+    if (next >= r->scored && next < r->count) {
+        double *score = &out->scores[next - r->scored];
+        *score = ech_log_probability(logits, ech_lm_vocab(w->options.decoder), r->ids[next]);
+        if (isnan(*score) && !r->error && !(r->error = ech_strdup(no_numbers, err)))
+            return ECH_UNAVAILABLE;
+    }
     return r->most > 0 && next == r->count + out->count ? write_one(w, s, logits, err) : ECH_OK;
 }
 
@@ -307,6 +340,14 @@ static struct ech_slot_row *slot_of_item(struct ech_turn_state *t, int64_t item)
         if (t->slots[i].item == item)
             return &t->slots[i];
     return NULL;
+}
+
+/* The row's own few words. */
+static int take_few(struct ech_generator *w, struct ech_slot_row *s, int64_t row, struct ech_err *err)
+{
+    const float *logits;
+    int code = ech_lm_restricted(w->options.decoder, s->sequence, row, &logits, err);
+    return code == ECH_OK ? write_one(w, s, logits, err) : code;
 }
 
 static int read_logits(struct ech_generator *w, int64_t items, int64_t rows, struct ech_err *err)
@@ -320,7 +361,12 @@ static int read_logits(struct ech_generator *w, int64_t items, int64_t rows, str
         int64_t mine = item->want == ECH_WANT_ALL ? item->count : item->want == ECH_WANT_LAST;
         for (int64_t k = 0; k < mine; k++, row++) {
             int code = ECH_OK;
-            if (row == group_end) {
+            if (restricted(w, request_of(s))) {
+                if ((code = take_few(w, s, row, err)) != ECH_OK)
+                    return code;
+                continue;
+            }
+            if (row >= group_end) {
                 group = row;
                 group_end = ech_min64(rows, row + w->options.logits_rows);
                 code = ech_lm_logits(w->options.decoder, group, group_end - group, &logits, err);

@@ -198,8 +198,9 @@ int ech_gguf_config_falcon(ARGUMENTS)
     also(config, "num_key_value_heads", "num_kv_heads");
     also(config, "intermediate_size", "ffn_hidden_size");
     also(config, "layer_norm_eps", "layer_norm_epsilon");
-    put_flag(config, "new_decoder_architecture", two_norms);
-    put_flag(config, "multi_query", get_int(config, "num_key_value_heads") == 1);
+    int64_t keys = get_int(config, "num_key_value_heads"), heads = get_int(config, "num_attention_heads");
+    put_flag(config, "new_decoder_architecture", two_norms || (keys > 1 && keys < heads));
+    put_flag(config, "multi_query", keys == 1);
     put_flag(config, "parallel_attn", true);
     put_flag(config, "bias", false);
     put_flag(config, "alibi", false);

@@ -58,10 +58,12 @@ static int read_half(struct ech_lm *d, struct ech_half *half, enum ech_part part
     return code;
 }
 
-static int read_model(struct ech_lm *d, const char *path, struct ech_err *err)
+static int read_model(struct ech_lm *d, const struct ech_lm_options *o, struct ech_err *err)
 {
     struct ech_parts parts;
-    int code = ech_weights_open(path, &d->weights, err);
+    const char *path = o->model;
+    int code = o->adapter ? ech_weights_open_adapted(path, o->adapter, &d->weights, err)
+                          : ech_weights_open(path, &d->weights, err);
     if (code == ECH_OK)
         code =
             ech_spec_parts(ech_weights_config_path(d->weights), ech_weights_config(d->weights), &parts, err);
@@ -90,11 +92,21 @@ static enum ech_stype stored_type(const struct ech_lm *d)
     return ECH_ST_F32;
 }
 
+/* Does the file say how its products are computed? Where a backend lacks that they are computed in f32. */
+static bool fixes_int8(const struct ech_lm *d)
+{
+    const json_t *says = json_object_get(ech_weights_config(d->weights), "ech_compute");
+    return json_is_string(says) && strcmp(json_string_value(says), "int8") == 0 &&
+           d->ops->numerics[ECH_FMT_INT8];
+}
+
 static int choose_precision(struct ech_lm *d, const struct ech_lm_options *o, struct ech_packing_options *p,
                             struct ech_err *err)
 {
     bool stored = !o->weights || strcmp(o->weights, "auto") == 0;
     const char *weights = o->weights, *compute = o->compute;
+    if (stored && !compute && fixes_int8(d))
+        compute = "int8";
     p->stored = stored;
     p->narrow = stored && compute && strcmp(compute, "int8") == 0;
     if (stored && compute && strcmp(compute, "f32") != 0)
@@ -111,7 +123,8 @@ static int choose_precision(struct ech_lm *d, const struct ech_lm_options *o, st
     if (!d->ops->numerics[p->format])
         return ech_fail(err, ECH_UNAVAILABLE, "the backend %s does not compute in %s", d->ops->name,
                         ech_ops_format_name(p->format));
-    const char *kept = stored ? ech_stype_name(stored_type(d)) : weights;
+    bool integers = p->format == ECH_FMT_INT8 && stored_type(d) == ECH_ST_I8;
+    const char *kept = stored && !integers ? ech_stype_name(stored_type(d)) : weights;
     snprintf(d->precision, sizeof d->precision, "%s%s%s", kept, strcmp(kept, compute) ? "-" : "",
              strcmp(kept, compute) ? compute : "");
     return ECH_OK;
@@ -142,6 +155,8 @@ static void name_numerics(struct ech_lm *d)
             add_class(d, d->ops->numerics[m->part[i].format]);
     }
     add_class(d, d->ops->numerics[ECH_FMT_F32]);
+    if (ech_packing_fixed(p))
+        add_class(d, "fixed");
     if (d->kv == ECH_A_BF16)
         add_class(d, "kv-bf16");
 }
@@ -176,10 +191,14 @@ static int choose_cache(struct ech_lm *d, const struct ech_lm_options *o, struct
     size_t row = cache_row_bytes(d);
     int64_t all = d->most * d->context;
     d->cache_rows = o->cache_bytes && row ? ech_min64((int64_t)((size_t)o->cache_bytes / row), all) : all;
-    if (d->cache_rows < 1)
-        return ech_fail(err, ECH_UNAVAILABLE,
-                        "a cache of %lld bytes does not hold one token, which takes %zu",
-                        (long long)o->cache_bytes, row);
+    if (o->cache_least)
+        d->cache_rows = ech_max64(d->cache_rows, d->context);
+    if (d->cache_rows < d->context)
+        return ech_fail(
+            err, ECH_UNAVAILABLE,
+            "keys and values of one text of %lld tokens take %lld bytes, the cache may take %lld: "
+            "less context, kv bf16 or more memory",
+            (long long)d->context, (long long)row * (long long)d->context, (long long)o->cache_bytes);
     return ECH_OK;
 }
 
@@ -229,7 +248,7 @@ int ech_lm_load(const struct ech_lm_options *o, struct ech_lm **out, struct ech_
         return ECH_UNAVAILABLE;
     code = choose_backend(d, o, err);
     if (code == ECH_OK)
-        code = read_model(d, o->model, err);
+        code = read_model(d, o, err);
     if (code == ECH_OK)
         code = plan(d, o, err);
     if (code == ECH_OK)
@@ -326,6 +345,11 @@ bool ech_lm_has_source(const struct ech_lm *d)
 int64_t ech_lm_source_most(const struct ech_lm *d)
 {
     return d->source_most;
+}
+
+int64_t ech_lm_source_vocab(const struct ech_lm *d)
+{
+    return d->has_source ? d->encoder.net.spec.vocab : 0;
 }
 
 const char *ech_lm_numerics(const struct ech_lm *d)

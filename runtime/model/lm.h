@@ -19,12 +19,15 @@ struct ech_weights; /* weights.h */
 
 struct ech_lm_options {
     const char *model;   /* folder or file */
+    const char *adapter; /* folder of a low-rank adapter to be merged, or NULL */
     const char *backend; /* as of an engine */
     const char *weights; /* "auto" or NULL: as stored; else "f32", "bf16", "int8", "int4" */
-    const char *compute; /* NULL: f32; "bf16", "int8" */
+    const char *compute; /* NULL: f32, or what the file fixes; "bf16", "int8" */
     const char *kv;      /* NULL: "f32"; "bf16" */
     int device, threads;
     int64_t cache_bytes; /* budget of keys and values; 0: that of `sequences` sequences of `context` tokens */
+    bool cache_least;    /* a sequence of `context` tokens fits whatever cache_bytes says; else too small a
+                            budget is ECH_UNAVAILABLE */
     int64_t context;     /* most tokens of a sequence; 0: the model's own limit, at most 4096 */
     int64_t step_tokens; /* most tokens of one step; 0: 512 */
     int64_t sequences;   /* most sequences at a time; 0: 1 */
@@ -32,11 +35,14 @@ struct ech_lm_options {
 };
 
 struct ech_lm;
-/* Errors  ECH_CONFIG: an option; ECH_DATA: the model; ECH_UNAVAILABLE: backend, memory. */
+/* Errors  ECH_CONFIG: an option; ECH_DATA: the model; ECH_UNAVAILABLE: backend, memory, a cache that does not
+ *         hold one sequence of `context` tokens. */
 int ech_lm_load(const struct ech_lm_options *options, struct ech_lm **out, struct ech_err *err);
 size_t ech_lm_packed_bytes(const struct ech_lm *lm);
 /* Memory beside that and beside files in place: cache, workspace, logits. */
 size_t ech_lm_workspace_bytes(const struct ech_lm *lm);
+size_t ech_lm_cache_bytes(const struct ech_lm *lm); /* of that */
+bool ech_lm_in_place(const struct ech_lm *lm);      /* some weights are read where the files have them */
 int ech_lm_pack(struct ech_lm *lm, void *base, int64_t part, int64_t parts, struct ech_err *err);
 int ech_lm_start(struct ech_lm *lm, struct ech_err *err);
 /* load + pack into own memory + start. */
@@ -47,6 +53,7 @@ int64_t ech_lm_vocab(const struct ech_lm *lm);
 int64_t ech_lm_context(const struct ech_lm *lm);
 bool ech_lm_has_source(const struct ech_lm *lm); /* an encoder comes first */
 int64_t ech_lm_source_most(const struct ech_lm *lm);
+int64_t ech_lm_source_vocab(const struct ech_lm *lm); /* 0 where nothing comes first */
 const char *ech_lm_numerics(const struct ech_lm *lm);
 /* "f32", "bf16-f32", "Q4_K-f32", ...: how most weights are kept, what products compute in. */
 const char *ech_lm_precision(const struct ech_lm *lm);
@@ -82,8 +89,12 @@ int ech_lm_step(struct ech_lm *lm, const struct ech_step_item *items, int64_t co
 /* Logits (count, vocab) of rows first .. first + count of the last step; count <= logits_rows. Borrowed until
  * the next call. */
 int ech_lm_logits(struct ech_lm *lm, int64_t first, int64_t count, const float **logits, struct ech_err *err);
-/* A sequence's head becomes that of `count` words: rows of the head are copied where they are read as a file
- * has them. Errors  ECH_DATA: ids outside of the vocabulary, none. */
+/* Between load and start: heads will be restricted. The files stay open, so that the words' rows of a packed
+ * head can be packed for themselves. */
+void ech_lm_keep_head(struct ech_lm *lm);
+/* A sequence's head becomes that of `count` words: their rows are copied, or packed (ech_lm_keep_head);
+ * elsewhere the whole head is computed and the words are picked. Errors  ECH_DATA: ids outside of the
+ * vocabulary, none. */
 int ech_lm_restrict(struct ech_lm *lm, int sequence, const int32_t *ids, int64_t count, struct ech_err *err);
 /* Logits (count) of those words from row `row` of the last step, which must be the sequence's: the bits that
  * ech_lm_logits has for them. Borrowed until the next call. */

@@ -20,10 +20,16 @@ struct ech_sequence {
     int64_t first, room, length, prompt; /* rows of the cache from `first` on */
     int32_t *source;                     /* until it is encoded */
     int64_t source_first, source_count;
-    int32_t *words; /* of a restricted head */
-    int64_t words_count;
-    unsigned char *head; /* their rows; NULL: the whole head is computed */
-    float *bias, *few;   /* (words_count) */
+};
+
+/* A restricted head; its memory serves the sequences that bear this number, one after the other. */
+struct ech_few {
+    int64_t count; /* 0: none */
+    bool picked;   /* the whole head is computed */
+    int32_t *words;
+    unsigned char *head;  /* their rows */
+    float *bias, *logits; /* (count) */
+    size_t words_room, head_room, bias_room, logits_room;
 };
 
 struct ech_lm {
@@ -40,6 +46,8 @@ struct ech_lm {
     struct ech_rooms rooms, cross_rooms;
     struct ech_mem cells; /* SSRU: (most, layers, hidden) */
     struct ech_sequence *sequences;
+    struct ech_few *few;           /* of each number */
+    const struct ech_tensor *head; /* the head as the file has it, where it is kept */
     /* The step's own lists, and what it wants logits of. */
     int *order;
     int64_t *key_starts, *key_counts, *cross_starts, *cross_counts;
@@ -57,7 +65,7 @@ size_t ech_lm_memory(const struct ech_lm *lm);
 int ech_lm_reserve(struct ech_lm *lm, struct ech_err *err);
 void ech_lm_release(struct ech_lm *lm);
 /* In lm_words.c: what a restricted head holds. */
-void ech_lm_free_words(struct ech_sequence *sequence);
+void ech_lm_free_words(struct ech_few *few);
 /* In lm_step.c: what the head reads of wanted row `row`. */
 const float *ech_lm_head_input(const struct ech_lm *lm, int64_t row);
 /* In lm_source.c: the sources of sequences that have not been encoded, into the second cache. */

@@ -44,12 +44,21 @@ static size_t cells_bytes(const struct ech_lm *d)
     return s->ssru ? (size_t)(d->most * s->layers * s->hidden) * sizeof(float) : 0;
 }
 
-size_t ech_lm_memory(const struct ech_lm *d)
+size_t ech_lm_cache_bytes(const struct ech_lm *d)
 {
     const struct ech_spec *s = &d->decoder.net.spec;
     size_t row = ech_cache_row_bytes(d->kv, s->layers, key_width(d));
-    size_t caches = (size_t)d->cache_rows * ((s->ssru ? 0 : row) + (d->has_source ? row : 0));
-    return caches + cells_bytes(d) + carve(d).bytes;
+    return (size_t)d->cache_rows * ((s->ssru ? 0 : row) + (d->has_source ? row : 0)) + cells_bytes(d);
+}
+
+size_t ech_lm_memory(const struct ech_lm *d)
+{
+    return ech_lm_cache_bytes(d) + carve(d).bytes;
+}
+
+bool ech_lm_in_place(const struct ech_lm *d)
+{
+    return d->decoder.net.packing.in_place || d->encoder.net.packing.in_place;
 }
 
 static int alloc(const struct ech_lm *d, size_t bytes, struct ech_mem *out, struct ech_err *err)
@@ -65,6 +74,7 @@ static int reserve_lists(struct ech_lm *d, struct ech_err *err)
 {
     size_t most = (size_t)d->most + 1;
     d->sequences = ech_calloc(most, sizeof *d->sequences, err);
+    d->few = ech_calloc(most, sizeof *d->few, err);
     d->order = ech_calloc(most, sizeof *d->order, err);
     d->key_starts = ech_calloc(most, sizeof *d->key_starts, err);
     d->key_counts = ech_calloc(most, sizeof *d->key_counts, err);
@@ -72,7 +82,7 @@ static int reserve_lists(struct ech_lm *d, struct ech_err *err)
     d->cross_counts = ech_calloc(most, sizeof *d->cross_counts, err);
     d->cell_of = ech_calloc(most, sizeof *d->cell_of, err);
     d->host_wanted = ech_calloc((size_t)d->decoder.capacity, sizeof *d->host_wanted, err);
-    bool good = d->sequences && d->order && d->key_starts && d->key_counts && d->cross_starts &&
+    bool good = d->sequences && d->few && d->order && d->key_starts && d->key_counts && d->cross_starts &&
                 d->cross_counts && d->cell_of && d->host_wanted;
     return good ? ECH_OK : ECH_UNAVAILABLE;
 }
@@ -161,7 +171,7 @@ int ech_lm_start(struct ech_lm *d, struct ech_err *err)
     d->encoder.net.packed = base + d->encoder.offset;
     ech_bound_fini(&d->encoder.bound);
     ech_bound_fini(&d->decoder.bound);
-    if (!d->decoder.net.packing.in_place && !d->encoder.net.packing.in_place) {
+    if (!ech_lm_in_place(d) && !d->head) {
         ech_weights_close(d->weights);
         d->weights = NULL;
     }
@@ -188,10 +198,11 @@ void ech_lm_release(struct ech_lm *d)
         ech_free(d->host_logits);
     free_mem(&d->out);
     free_mem(&d->weights_mem);
-    for (int64_t i = 0; d->sequences && i < d->most; i++) {
+    for (int64_t i = 0; d->sequences && i < d->most; i++)
         ech_free(d->sequences[i].source);
-        ech_lm_free_words(&d->sequences[i]);
-    }
+    for (int64_t i = 0; d->few && i < d->most; i++)
+        ech_lm_free_words(&d->few[i]);
+    ech_free(d->few);
     ech_free(d->sequences);
     ech_free(d->order);
     ech_free(d->key_starts);

@@ -128,7 +128,7 @@ void ech_lm_remove(struct ech_lm *d, int sequence)
         return;
     give_rooms(d, s);
     ech_free(s->source);
-    ech_lm_free_words(s);
+    d->few[sequence].count = 0;
     memset(s, 0, sizeof *s);
 }
 

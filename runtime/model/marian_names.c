@@ -29,7 +29,8 @@ static int by_name(const void *a, const void *b)
 static const struct ech_tensor *take(struct build *b, const char *name)
 {
     struct ech_tensor key = {.name = (char *)(uintptr_t)name};
-    const struct ech_tensor *t = bsearch(&key, b->items->items, b->items->count, sizeof key, by_name);
+    const struct ech_tensor *t =
+        b->items->count ? bsearch(&key, b->items->items, b->items->count, sizeof key, by_name) : NULL;
     if (t)
         b->used[t - b->items->items] = 1;
     return t;
@@ -102,10 +103,13 @@ static float input_scale(struct build *b, const char *name)
 {
     char key[NAME];
     float value = 0;
-    snprintf(key, sizeof key, "%s_QuantMultA", name);
+    snprintf(key, sizeof key, "%.200s_QuantMultA", name);
     const struct ech_tensor *t = take(b, key);
     if (t && t->dtype == ECH_ST_F32 && t->elements == 1)
         memcpy(&value, t->data, sizeof value);
+    if (b->code == ECH_OK && value != 0 && !(value >= 0x1p-100f && value <= 0x1p100f))
+        b->code =
+            ech_fail(b->err, ECH_DATA, "%s: %s is %g, which is no multiplier", b->path, key, (double)value);
     return value;
 }
 

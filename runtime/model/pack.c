@@ -61,6 +61,80 @@ static void pack_sines(const struct share *p, const struct ech_matrix *m)
         }
 }
 
+/* What a sum of row `row` is multiplied by, as the engine of such files has it. */
+static float kept_scale(const struct ech_matrix_part *part, const struct ech_tensor *t, int64_t row)
+{
+    float scale = ech_tensor_scale(t, row);
+    return 1.0f / (part->multiplier != 0 ? part->multiplier * scale : scale);
+}
+
+/* Integers of all tensors one under the other, then their scales (ops.h, ECH_W_S8). */
+static int pack_kept(const struct share *p, const struct ech_sources *from,
+                     const struct ech_matrix_part *part, struct ech_err *err)
+{
+    size_t all = ech_s8_bytes(from->n, from->k), row = 0;
+    char *bytes = ech_alloc_aligned(all, err);
+    if (!bytes)
+        return ECH_UNAVAILABLE;
+    for (int i = 0; i < from->count; i++) {
+        const struct ech_tensor *t = from->tensor[i];
+        memcpy(bytes + row * (size_t)from->k, t->data, t->bytes);
+        for (int64_t j = 0; j < from->rows[i]; j++, row++) {
+            float scale = kept_scale(part, t, j);
+            memcpy(bytes + ech_s8_scales(from->n, from->k) + row * sizeof scale, &scale, sizeof scale);
+        }
+    }
+    int status = p->ops->linear_pack(part->format, bytes, ECH_W_S8, from->n, from->k, p->base + part->offset,
+                                     p->part, p->parts);
+    ech_free(bytes);
+    return status == ECH_OP_OK
+               ? ECH_OK
+               : ech_fail(err, ECH_BUG, "packing the integers of %s for the backend %s failed",
+                          from->tensor[0]->name, p->ops->name);
+}
+
+static int rows_as_floats(const struct ech_tensor *t, const int32_t *rows, int64_t count, float *out,
+                          struct ech_err *err)
+{
+    int64_t cols = t->shape[1];
+    int code = ECH_OK;
+    for (int64_t i = 0; code == ECH_OK && i < count; i++)
+        code = ech_tensor_to_f32(t, rows[i] * cols, cols, out + i * cols, err);
+    return code;
+}
+
+static void rows_as_bytes(const struct ech_matrix_part *part, const struct ech_tensor *t, const int32_t *rows,
+                          int64_t count, char *out)
+{
+    size_t cols = (size_t)t->shape[1];
+    char *scales = out + ech_s8_scales(count, t->shape[1]);
+    for (int64_t i = 0; i < count; i++) {
+        float scale = kept_scale(part, t, rows[i]);
+        memcpy(out + (size_t)i * cols, t->data + (size_t)rows[i] * cols, cols);
+        memcpy(scales + (size_t)i * sizeof scale, &scale, sizeof scale);
+    }
+}
+
+int ech_pack_rows(const struct ech_ops *ops, const struct ech_matrix_part *part, const struct ech_tensor *t,
+                  const int32_t *rows, int64_t count, void *out, struct ech_err *err)
+{
+    int64_t cols = t->shape[1];
+    size_t bytes = part->kept ? ech_s8_bytes(count, cols) : (size_t)(count * cols) * sizeof(float);
+    void *copy = ech_alloc_aligned(bytes, err);
+    if (!copy)
+        return ECH_UNAVAILABLE;
+    int code = ECH_OK;
+    if (part->kept)
+        rows_as_bytes(part, t, rows, count, copy);
+    else
+        code = rows_as_floats(t, rows, count, copy, err);
+    enum ech_wtype type = part->kept ? ECH_W_S8 : ECH_W_F32;
+    if (code == ECH_OK && ops->linear_pack(part->format, copy, type, count, cols, out, 0, 1) != ECH_OP_OK)
+        code = ech_fail(err, ECH_BUG, "packing rows of %s for the backend %s failed", t->name, ops->name);
+    ech_free(copy);
+    return code;
+}
+
 /* One aligned f32 tensor is packed in place; anything else goes through a widened copy. */
 static int pack_product(const struct share *p, const struct ech_sources *from,
                         const struct ech_matrix_part *part, struct ech_err *err)
@@ -100,7 +174,9 @@ static int pack_matrix(const struct share *p, const struct ech_sources *from, co
                                        .rows = {from->rows[i]},
                                        .n = from->rows[i],
                                        .k = from->k};
-        if (!in_place(&m->part[i]))
+        if (m->part[i].kept)
+            code = pack_kept(p, &one, &m->part[i], err);
+        else if (!in_place(&m->part[i]))
             code = pack_product(p, &one, &m->part[i], err);
         else if (!m->part[i].at)
             code = copy_bytes(p, one.tensor[0], p->base + m->part[i].offset);
@@ -146,6 +222,97 @@ static void pack_slopes(const struct ech_spec *s, float *to)
                                   : pow(2, -4.0 * (double)(2 * (h - whole) + 1) / (double)whole));
 }
 
+/* --- DeBERTa's table of distances --- */
+
+/* The table (rows, d), normed where the model does so. */
+static int distance_table(const struct share *p, float *table, float *gain, struct ech_err *err)
+{
+    const struct ech_spec *s = p->spec;
+    const struct ech_tensor *t = ech_bound_at(p->bound, ECH_T_RELATIVE, 0),
+                            *w = ech_bound_at(p->bound, ECH_T_RELNORM_W, 0),
+                            *b = ech_bound_at(p->bound, ECH_T_RELNORM_B, 0);
+    int64_t d = s->hidden;
+    int code = ech_tensor_to_f32(t, 0, t->elements, table, err);
+    if (code != ECH_OK || !s->relative_norm)
+        return code;
+    code = ech_tensor_to_f32(w, 0, d, gain, err);
+    if (code == ECH_OK)
+        code = ech_tensor_to_f32(b, 0, d, gain + d, err);
+    for (float *x = table; code == ECH_OK && x < table + t->elements; x += d) {
+        double mean = 0, square = 0;
+        for (int64_t i = 0; i < d; i++)
+            mean += (double)x[i] / (double)d;
+        for (int64_t i = 0; i < d; i++)
+            square += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)d;
+        for (int64_t i = 0; i < d; i++)
+            x[i] = (float)(((double)x[i] - mean) / sqrt(square + (double)s->norm_eps) * (double)gain[i] +
+                           (double)gain[d + i]);
+    }
+    return code;
+}
+
+/* to (rows, k) = table (rows, d) through a head's rows of a projection, w (k, d), in double. */
+static void project(const float *table, int64_t rows, int64_t d, const float *w, const float *bias, int64_t k,
+                    float *to)
+{
+    for (int64_t c = 0; c < k; c++)
+        for (int64_t r = 0; r < rows; r += 4) {
+            double sum[4] = {0};
+            const float *x[4];
+            for (int64_t i = 0; i < 4; i++)
+                x[i] = table + (r + i < rows ? r + i : rows - 1) * d;
+            for (int64_t j = 0; j < d; j++)
+                for (int i = 0; i < 4; i++)
+                    sum[i] += (double)w[c * d + j] * (double)x[i][j];
+            for (int64_t i = 0; i < 4 && r + i < rows; i++)
+                to[(r + i) * k + c] = (float)(sum[i] + (double)bias[c]);
+        }
+}
+
+/* Each head's part of the table through the projection of keys, or of queries: heads are shared out. */
+static int pack_heads(const struct share *p, enum ech_packed_piece piece, int64_t set,
+                      const struct ech_matrix *m, float *room, struct ech_err *err)
+{
+    const struct ech_spec *s = p->spec;
+    bool keys = piece == ECH_P_RELKEY;
+    const struct ech_tensor *w = ech_bound_at(p->bound, keys ? ECH_T_K_W : ECH_T_Q_W, set),
+                            *b = ech_bound_at(p->bound, keys ? ECH_T_K_B : ECH_T_Q_B, set);
+    int64_t d = s->hidden, k = s->head_dim;
+    size_t stride = ech_packing_head_bytes(p->packing, p->ops, s);
+    float *table = room, *part = table + m->n * d, *bias = part + k * d, *to = bias + k,
+          *gain = to + m->n * k;
+    int code = p->part < s->heads ? distance_table(p, table, gain, err) : ECH_OK;
+    for (int64_t head = p->part; code == ECH_OK && head < s->heads; head += p->parts) {
+        char *packed = p->base + m->part[0].offset + (size_t)head * stride;
+        code = ech_tensor_to_f32(w, head * k * d, k * d, part, err);
+        if (code == ECH_OK)
+            code = ech_tensor_to_f32(b, head * k, k, bias, err);
+        if (code != ECH_OK)
+            break;
+        project(table, m->n, d, part, bias, k, to);
+        if (p->ops->linear_pack(m->part[0].format, to, ECH_W_F32, m->n, k, packed, 0, 1) != ECH_OP_OK)
+            code = ech_fail(err, ECH_BUG, "packing %s for the backend %s failed", w->name, p->ops->name);
+    }
+    return code;
+}
+
+static int pack_distances(const struct share *p, enum ech_packed_piece piece, int64_t set,
+                          const struct ech_matrix *m, struct ech_err *err)
+{
+    int64_t d = p->spec->hidden, k = p->spec->head_dim;
+    float *room = ech_calloc((size_t)(m->n * d + k * d + k + m->n * k + 2 * d), sizeof *room, err);
+    int code = room ? pack_heads(p, piece, set, m, room, err) : ECH_UNAVAILABLE;
+    ech_free(room);
+    return code;
+}
+
+static void pack_index(const struct share *p, int32_t *to)
+{
+    int64_t span = p->packing->span;
+    for (int64_t gap = 1 - span; gap < span; gap++)
+        to[gap + span - 1] = (int32_t)ech_spec_relative(p->spec, gap);
+}
+
 /* Pieces that follow from the specification; small ones are not cut. */
 static int pack_computed(const struct share *p, enum ech_packed_piece piece, size_t offset,
                          struct ech_err *err)
@@ -153,7 +320,9 @@ static int pack_computed(const struct share *p, enum ech_packed_piece piece, siz
     float *to = (float *)(void *)(p->base + offset);
     if (piece == ECH_P_RELATIVE)
         return pack_spread(p, to, err);
-    if (piece == ECH_P_SLOPES)
+    if (piece == ECH_P_RELINDEX)
+        pack_index(p, (int32_t *)(void *)(p->base + offset));
+    else if (piece == ECH_P_SLOPES)
         pack_slopes(p->spec, to);
     else
         pack_rope(p, &p->spec->ropes[piece - ECH_P_ROPE], to);
@@ -168,6 +337,8 @@ static int pack_piece(const struct share *p, enum ech_packed_piece piece, int64_
     enum ech_piece_kind kind = ech_piece_kind(piece);
     struct ech_sources from;
     size_t offset = at ? (size_t)((const char *)at - p->base) : 0;
+    if (kind == ECH_PIECE_DISTANCES)
+        return m->parts ? pack_distances(p, piece, set, m, err) : ECH_OK;
     bool there = ech_piece_sources(p->spec, p->bound, piece, set, expert, &from);
     if (kind == ECH_PIECE_MATRIX && m->parts) {
         if (!there) { /* the tied head */

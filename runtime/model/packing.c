@@ -91,6 +91,24 @@ static bool usable(const struct plan *p, const struct ech_tensor *t)
             (t->dtype == ECH_ST_F16 && !p->options->narrow && p->options->format == ECH_FMT_F32));
 }
 
+/* Integers that are not rounded anew. */
+static bool keeps(const struct plan *p, const struct ech_sources *from, int i)
+{
+    const struct ech_tensor *t = from->tensor[i];
+    return p->options->format == ECH_FMT_INT8 && t->dtype == ECH_ST_I8 && t->scale_count > 0 &&
+           ech_tensor_in_place(t) && !from->by_head && !from->in_out;
+}
+
+/* Tensors that one product cannot hold: other integers, other scales of the input. */
+static bool differ(const struct plan *p, const struct ech_sources *from)
+{
+    for (int i = 1; i < from->count; i++)
+        if (keeps(p, from, i) != keeps(p, from, 0) ||
+            (keeps(p, from, 0) && from->tensor[i]->input_scale != from->tensor[0]->input_scale))
+            return true;
+    return false;
+}
+
 static enum ech_format format_in_place(const struct plan *p, const struct ech_tensor *t)
 {
     return p->options->narrow && is_block(t) ? ECH_FMT_BLOCK_INT8 : ECH_FMT_BLOCK;
@@ -114,7 +132,7 @@ static struct ech_matrix_part part_in_place(const struct plan *p, const struct e
 static void place_matrix(const struct plan *p, enum ech_packed_piece piece, const struct ech_sources *from,
                          struct ech_matrix *m)
 {
-    bool apart = false;
+    bool apart = differ(p, from);
     (void)piece;
     for (int i = 0; i < from->count; i++)
         apart = apart || (usable(p, from->tensor[i]) && !from->by_head && !from->in_out);
@@ -128,6 +146,8 @@ static void place_matrix(const struct plan *p, enum ech_packed_piece piece, cons
         size_t bytes = p->ops->linear_packed_bytes(p->options->format, n, from->k);
         m->part[i] =
             (struct ech_matrix_part){.format = p->options->format, .n = n, .offset = take(p->packing, bytes)};
+        m->part[i].kept = keeps(p, from, i);
+        m->part[i].multiplier = m->part[i].kept ? from->tensor[i]->input_scale : 0;
     }
 }
 
@@ -177,12 +197,33 @@ static void place_tied_head(const struct plan *p, struct ech_matrix *m)
         place_matrix(p, ECH_P_HEAD_W, &from, m);
 }
 
+size_t ech_packing_head_bytes(const struct ech_packing *packing, const struct ech_ops *ops,
+                              const struct ech_spec *s)
+{
+    size_t bytes = ops->linear_packed_bytes(packing->format, 2 * s->relative, s->head_dim);
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* A matrix of each head, one after the other. */
+static void place_distances(const struct plan *p, enum ech_packed_piece piece, struct ech_matrix *m)
+{
+    const struct ech_spec *s = p->spec;
+    if (!(piece == ECH_P_RELKEY ? s->content_to_position : s->position_to_content))
+        return;
+    size_t bytes = (size_t)s->heads * ech_packing_head_bytes(p->packing, p->ops, s);
+    *m = (struct ech_matrix){.n = 2 * s->relative, .k = s->head_dim, .parts = 1};
+    m->part[0] =
+        (struct ech_matrix_part){.format = p->options->format, .n = m->n, .offset = take(p->packing, bytes)};
+}
+
 static size_t computed_bytes(const struct plan *p, enum ech_packed_piece piece)
 {
     const struct ech_spec *s = p->spec;
     size_t span = (size_t)p->options->span;
     if (piece == ECH_P_SLOPES)
         return s->alibi ? (size_t)s->heads * sizeof(float) : 0;
+    if (piece == ECH_P_RELINDEX)
+        return s->disentangled ? (2 * span - 1) * sizeof(int32_t) : 0;
     if (piece == ECH_P_RELATIVE)
         return s->buckets && !s->disentangled ? (size_t)s->heads * span * span * sizeof(float) : 0;
     return 2 * (size_t)ech_rope_rows(&s->ropes[piece - ECH_P_ROPE], p->options->span) *
@@ -198,7 +239,11 @@ static void place(const struct plan *p, enum ech_packed_piece piece, int64_t set
     p->packing->offsets[i] = SIZE_MAX;
     if (!holds(p, piece, set))
         return;
-    if (kind == ECH_PIECE_SPREAD || kind == ECH_PIECE_SLOPES || kind == ECH_PIECE_ROPE) {
+    if (kind == ECH_PIECE_DISTANCES) {
+        place_distances(p, piece, m);
+        return;
+    }
+    if (kind != ECH_PIECE_TABLE && kind != ECH_PIECE_VECTOR && kind != ECH_PIECE_MATRIX) {
         size_t bytes = computed_bytes(p, piece);
         if (bytes)
             p->packing->offsets[i] = take(p->packing, bytes);
@@ -268,6 +313,15 @@ const struct ech_matrix *ech_packing_expert(const struct ech_packing *packing, e
                                             int64_t set, int64_t expert)
 {
     return &packing->matrices[index_of(packing, piece, set, expert)];
+}
+
+bool ech_packing_fixed(const struct ech_packing *p)
+{
+    for (size_t i = 0; i < (size_t)count_all(p); i++)
+        for (int part = 0; part < p->matrices[i].parts; part++)
+            if (p->matrices[i].part[part].multiplier != 0)
+                return true;
+    return false;
 }
 
 static bool is_table(size_t index)

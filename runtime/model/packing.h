@@ -21,6 +21,7 @@ enum ech_packed_piece {
     ECH_P_SLOPES,   /* (heads): ALiBi */
     ECH_P_ROPE,     /* (2, span, dim / 2) cosines, then sines; with a longer set (2, 2 span, dim / 2) */
     ECH_P_ROPE_LOCAL,
+    ECH_P_RELINDEX, /* (2 span - 1) int32: DeBERTa's row of each distance, from -(span - 1) on */
     ECH_P_FINAL_W,
     ECH_P_FINAL_B,
     ECH_P_UNPROJECT_W,
@@ -29,6 +30,8 @@ enum ech_packed_piece {
     ECH_P_HEAD_B,
     ECH_P_POOL_W,
     ECH_P_POOL_B,
+    ECH_P_POOLNORM_W,
+    ECH_P_POOLNORM_B,
     ECH_P_CLASS_W,
     ECH_P_CLASS_B,
     ECH_P_LAYER,               /* first of a layer */
@@ -68,6 +71,8 @@ enum ech_packed_piece {
     ECH_P_OUT2_B,
     ECH_P_NORM2_W,
     ECH_P_NORM2_B,
+    ECH_P_RELKEY,   /* (2 relative, head_dim) of each head: keys of distances */
+    ECH_P_RELQUERY, /* and their queries */
     ECH_P_ROUTER_W,
     ECH_P_ROUTER_B, /* none has one: a product's bias is the piece behind it */
     ECH_P_EXPERT,   /* of each expert of a layer */
@@ -84,6 +89,8 @@ struct ech_matrix_part {
     int64_t n;
     const void *at; /* in the mapped file; NULL: in the segment, at the piece's offset */
     size_t offset;
+    bool kept;        /* INT8: the file's own integers */
+    float multiplier; /* INT8: of the product's input, where the file fixes it; 0: each row has its own */
 };
 enum { ECH_MATRIX_PARTS = 3 };
 struct ech_matrix {
@@ -131,6 +138,15 @@ static inline const void *ech_matrix_at(const struct ech_matrix_part *part, cons
 {
     return part->at ? part->at : (const char *)base + part->offset;
 }
+/* From one head's matrix to the next in RELKEY and RELQUERY. */
+size_t ech_packing_head_bytes(const struct ech_packing *packing, const struct ech_ops *ops,
+                              const struct ech_spec *spec);
+/* Does a file fix the scale of some product's input? */
+bool ech_packing_fixed(const struct ech_packing *packing);
+/* `count` rows of a tensor as the matrix of a product for `part`'s format at `out` (64-byte aligned; the
+ * packed size of (count, cols)): the bits of those outputs of the whole. */
+int ech_pack_rows(const struct ech_ops *ops, const struct ech_matrix_part *part, const struct ech_tensor *t,
+                  const int32_t *rows, int64_t count, void *out, struct ech_err *err);
 /* Scratch of the largest product with up to m rows, for a queue of `threads`. */
 size_t ech_packing_workspace(const struct ech_packing *packing, const struct ech_ops *ops, int64_t m,
                              int threads);

@@ -13,11 +13,13 @@ struct ech_show_options {
     int64_t batch, tokens;
 };
 /* A page for people, or one JSON object, of a model of any format. Nothing large is allocated; tensors are
- * checked, not read. Sentence encoders in safetensors: all that the engine says of them.
- * Errors  those of ech_weights_open and, for sentence encoders, of ech_engine_load. */
+ * checked, not read. Sentence encoders in safetensors: all that the engine says of them; language models:
+ * what they take in memory. Errors  those of ech_weights_open, ech_engine_load, ech_lm_load; of the latter
+ * two the page is there all the same, as far as the files say it. */
 int ech_model_show(const char *path, const struct ech_show_options *options, struct ech_str *out,
                    struct ech_err *err);
-/* Reads every byte of every tensor; one line for each that holds NaN or infinity, then a summary.
+/* Reads every byte of every tensor; one line for each that holds NaN or infinity; then names, shapes and the
+ * tokenizer are checked, as far as the model can be computed; then a summary.
  * Errors  ECH_DATA if there was one (the lines are in `out` all the same); those of ech_model_show. */
 int ech_model_check(const char *path, struct ech_str *out, struct ech_err *err);
 

@@ -6,61 +6,16 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "text/vocab_source.h"
 
-#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
     BLOCK = 16384, /* elements read at once; whole blocks of any type */
-    TOKENS = 512,  /* where the file bounds none and none are asked for */
-    VALUE = 4      /* bytes of a cached value; the other choice is bf16 */
+    TOKENS = 512,
+    MOST_TOKENS = 4096, /* where none are asked for, as jobs do */
+    VALUE = 4           /* bytes of a cached value; the other choice is bf16 */
 };
-
-/* The first file of a tokenizer that lies beside the model; NULL: none. */
-static const char *tokenizer_file(const struct ech_weights *w)
-{
-    static const char *const names[] = {"tokenizer.json",
-                                        "tokenizer.model",
-                                        "vocab.txt",
-                                        "sentencepiece.bpe.model",
-                                        "spiece.model",
-                                        "source.spm",
-                                        "shared_vocabulary.json",
-                                        "shared_vocabulary.txt",
-                                        "source_vocabulary.json",
-                                        "source_vocabulary.txt",
-                                        "vocabulary.json",
-                                        "vocabulary.txt",
-                                        "vocab.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/%s", ech_weights_folder(w), names[i]);
-        if (ech_path_exists(path))
-            return names[i];
-    }
-    return NULL;
-}
-
-bool ech_show_has_tokenizer(const struct ech_weights *w)
-{
-    return ech_weights_vocab(w) || tokenizer_file(w);
-}
-
-static void put_tokenizer(const struct ech_weights *w, struct ech_str *out)
-{
-    const struct ech_vocab_source *vocab = ech_weights_vocab(w);
-    const char *file = tokenizer_file(w);
-    char count[32];
-    if (vocab)
-        ech_str_addf(out, "in the file: %s%s%s, %s tokens", vocab->model, vocab->pre ? ", " : "",
-                     vocab->pre ? vocab->pre : "",
-                     ech_print_count((int64_t)vocab->count, count, sizeof count));
-    else
-        ech_str_adds(out, file ? file : "none");
-}
 
 static void put_layers(const struct ech_summary *s, struct ech_str *out)
 {
@@ -89,7 +44,9 @@ static void put_architecture(const struct ech_summary *s, struct ech_str *out)
         ech_str_addf(out, ", %lld of %lld experts", (long long)s->experts_used, (long long)s->experts);
     if (s->state_values)
         ech_str_adds(out, ", recurrent decoder (SSRU)");
-    ech_str_addf(out, "\nvocabulary     %lld\n", (long long)s->vocab);
+    if (s->vocab)
+        ech_str_addf(out, "\nvocabulary     %lld", (long long)s->vocab);
+    ech_str_adds(out, "\n");
 }
 
 /* One line a stored type. */
@@ -105,30 +62,61 @@ static void put_precision(const struct ech_summary *s, struct ech_str *out)
         }
 }
 
-static int64_t tokens_of(const struct ech_summary *s, const struct ech_show_options *o)
+/* What decoding takes: as the language model plans it, or where there is none as the sizes in the file say.
+ */
+struct needs {
+    int64_t batch, tokens, cache, packed, work; /* cache in f32 */
+};
+
+static struct needs needs_of(const struct ech_summary *s, const struct ech_lm *lm,
+                             const struct ech_show_options *o)
 {
-    return o->tokens ? o->tokens : s->context ? s->context : TOKENS;
+    int64_t usual = s->context ? ech_min64(s->context, MOST_TOKENS) : TOKENS;
+    struct needs n = {.batch = o->batch ? o->batch : 1, .tokens = o->tokens ? o->tokens : usual};
+    n.cache = ech_summary_cache_bytes(s, n.batch, n.tokens, VALUE);
+    if (lm) {
+        n.tokens = ech_lm_context(lm);
+        n.cache = (int64_t)ech_lm_cache_bytes(lm);
+        n.packed = (int64_t)ech_lm_packed_bytes(lm);
+        n.work = (int64_t)ech_lm_workspace_bytes(lm) - n.cache;
+    }
+    return n;
 }
 
-static void put_memory(const struct ech_summary *s, const struct ech_show_options *o, struct ech_str *out)
+static void put_context(const struct ech_summary *s, struct ech_str *out)
+{
+    char text[32];
+    if (!s->context) {
+        ech_str_adds(out, "context        not bounded by the file\n");
+        return;
+    }
+    ech_str_addf(out, "context        %s tokens", ech_print_count(s->context, text, sizeof text));
+    if (s->local_layers)
+        ech_str_addf(out, "; %lld layers see %lld", (long long)s->local_layers, (long long)s->window);
+    ech_str_adds(out, "\n");
+}
+
+static void put_memory(const struct ech_summary *s, const struct ech_lm *lm, const struct ech_show_options *o,
+                       struct ech_str *out)
 {
     char a[32], b[32], c[32];
-    int64_t batch = o->batch ? o->batch : 1, tokens = tokens_of(s, o);
-    if (s->context) {
-        ech_str_addf(out, "context        %s tokens", ech_print_count(s->context, a, sizeof a));
-        if (s->local_layers)
-            ech_str_addf(out, "; %lld layers see %lld", (long long)s->local_layers, (long long)s->window);
-        ech_str_adds(out, "\n");
-    } else
-        ech_str_adds(out, "context        not bounded by the file\n");
-    ech_str_addf(out, "memory         %s of weights, mapped once a node",
-                 ech_print_bytes(s->bytes, a, sizeof a));
-    if (s->generates && s->decoder_layers)
-        ech_str_addf(out, "; %s of cache in f32, %s in bf16, for %lld %s of %s tokens",
-                     ech_print_bytes(ech_summary_cache_bytes(s, batch, tokens, VALUE), a, sizeof a),
-                     ech_print_bytes(ech_summary_cache_bytes(s, batch, tokens, VALUE / 2), b, sizeof b),
-                     (long long)batch, batch == 1 ? "row" : "rows", ech_print_count(tokens, c, sizeof c));
+    struct needs n = needs_of(s, lm, o);
+    ech_str_addf(out, "memory         %s of weights", ech_print_bytes(s->bytes, a, sizeof a));
+    if (lm && ech_lm_in_place(lm))
+        ech_str_addf(out, ", mapped once a node, %s packed beside them",
+                     ech_print_bytes(n.packed, a, sizeof a));
+    else if (lm)
+        ech_str_addf(out, " in the files, %s packed once a node", ech_print_bytes(n.packed, a, sizeof a));
     ech_str_adds(out, "\n");
+    if (!s->generates || !s->decoder_layers)
+        return;
+    ech_str_addf(out, "               %s of cache in f32 (half in bf16) for %lld %s of %s tokens",
+                 ech_print_bytes(n.cache, a, sizeof a), (long long)n.batch, n.batch == 1 ? "row" : "rows",
+                 ech_print_count(n.tokens, b, sizeof b));
+    if (lm)
+        ech_str_addf(out, ", %s to compute in (%s)", ech_print_bytes(n.work, c, sizeof c),
+                     ech_lm_backend(lm));
+    ech_str_adds(out, ", each rank\n");
 }
 
 static int64_t size_of(const struct ech_weights *w, const char *name)
@@ -139,8 +127,8 @@ static int64_t size_of(const struct ech_weights *w, const char *name)
     return bytes;
 }
 
-static int put_text(const struct ech_weights *w, const char *path, const struct ech_show_options *o,
-                    struct ech_str *out, struct ech_err *err)
+static int put_text(const struct ech_weights *w, const struct ech_lm *lm, const char *path,
+                    const struct ech_show_options *o, struct ech_str *out, struct ech_err *err)
 {
     struct ech_summary s;
     char a[32];
@@ -150,10 +138,13 @@ static int put_text(const struct ech_weights *w, const char *path, const struct 
     ech_str_addf(out, "parameters     %s in %lld tensors\n", ech_print_count(s.parameters, a, sizeof a),
                  (long long)ech_weights_count(w));
     put_precision(&s, out);
+    if (lm)
+        ech_str_addf(out, "computes       %s (%s)\n", ech_lm_precision(lm), ech_lm_numerics(lm));
     ech_str_adds(out, "tokenizer      ");
-    put_tokenizer(w, out);
+    ech_show_tokenizer(w, out);
     ech_str_adds(out, "\n");
-    put_memory(&s, o, out);
+    put_context(&s, out);
+    put_memory(&s, lm, o, out);
     ech_str_adds(out, "files\n");
     for (const char *const *f = ech_weights_files(w); *f; f++)
         ech_str_addf(out, "  %-40s %s\n", *f, ech_print_bytes(ech_max64(size_of(w, *f), 0), a, sizeof a));
@@ -189,13 +180,13 @@ static void put_json_files(const struct ech_weights *w, struct ech_str *out)
     ech_str_adds(out, "]}\n");
 }
 
-static int put_json(const struct ech_weights *w, const char *path, const struct ech_show_options *o,
-                    struct ech_str *out, struct ech_err *err)
+static int put_json(const struct ech_weights *w, const struct ech_lm *lm, const char *path,
+                    const struct ech_show_options *o, struct ech_str *out, struct ech_err *err)
 {
     struct ech_summary s;
     struct ech_str tokenizer;
     ech_summary_read(w, &s);
-    int64_t batch = o->batch ? o->batch : 1, tokens = tokens_of(&s, o);
+    struct needs n = needs_of(&s, lm, o);
     const struct {
         const char *key;
         int64_t value;
@@ -214,17 +205,22 @@ static int put_json(const struct ech_weights *w, const char *path, const struct 
                 {"window", s.window},
                 {"local_layers", s.local_layers},
                 {"weights_bytes", s.bytes},
-                {"batch", batch},
-                {"tokens", tokens},
-                {"cache_bytes_f32", ech_summary_cache_bytes(&s, batch, tokens, VALUE)},
-                {"cache_bytes_bf16", ech_summary_cache_bytes(&s, batch, tokens, VALUE / 2)}};
+                {"batch", n.batch},
+                {"tokens", n.tokens},
+                {"cache_bytes_f32", n.cache},
+                {"cache_bytes_bf16", n.cache / 2},
+                {"packed_bytes", n.packed},
+                {"workspace_bytes", n.work}};
     ech_json_add_str(out, "model", path);
     ech_json_add_str(out, "format", ech_weights_format(w));
     ech_json_add_str(out, "architecture", s.type);
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++)
         ech_json_add_int(out, ints[i].key, ints[i].value);
     ech_str_init(&tokenizer);
-    put_tokenizer(w, &tokenizer);
+    ech_show_tokenizer(w, &tokenizer);
+    ech_json_add_bool(out, "weights_in_place", lm && ech_lm_in_place(lm));
+    if (lm)
+        ech_json_add_str(out, "numerics", ech_lm_numerics(lm));
     ech_json_add_str(out, "tokenizer", tokenizer.data ? tokenizer.data : "");
     put_json_types(&s, out);
     put_json_files(w, out);
@@ -233,10 +229,10 @@ static int put_json(const struct ech_weights *w, const char *path, const struct 
     return code == ECH_OK ? ech_str_check(out, err) : code;
 }
 
-int ech_show_file(const struct ech_weights *w, const char *path, const struct ech_show_options *o,
-                  struct ech_str *out, struct ech_err *err)
+int ech_show_file(const struct ech_weights *w, const struct ech_lm *lm, const char *path,
+                  const struct ech_show_options *o, struct ech_str *out, struct ech_err *err)
 {
-    return o->json ? put_json(w, path, o, out, err) : put_text(w, path, o, out, err);
+    return o->json ? put_json(w, lm, path, o, out, err) : put_text(w, lm, path, o, out, err);
 }
 
 /* Values that are not finite, the first of them at *where. */
@@ -288,21 +284,23 @@ static int check_all(const struct ech_weights *w, int64_t *wrong, struct ech_str
     return code == ECH_OK ? ech_weights_check(w, err) : code;
 }
 
-int ech_check_file(const struct ech_weights *w, bool tokenizer, struct ech_str *out, struct ech_err *err)
+int ech_check_values(const struct ech_weights *w, struct ech_str *out, struct ech_err *err)
+{
+    int64_t wrong;
+    int code = check_all(w, &wrong, out, err);
+    if (code == ECH_OK && wrong)
+        code = ech_fail(err, ECH_DATA, "%lld of %lld tensors hold values that are not finite",
+                        (long long)wrong, (long long)ech_weights_count(w));
+    return code;
+}
+
+void ech_check_passed(const struct ech_weights *w, bool tokenizer, struct ech_str *out)
 {
     struct ech_summary s;
-    int64_t wrong;
     char text[32];
     ech_summary_read(w, &s);
-    int code = check_all(w, &wrong, out, err);
-    if (code != ECH_OK)
-        return code;
-    if (wrong)
-        return ech_fail(err, ECH_DATA, "%lld of %lld tensors hold values that are not finite",
-                        (long long)wrong, (long long)ech_weights_count(w));
     ech_str_addf(out, "ok: %lld tensors, %s, all finite; a %s model of ", (long long)ech_weights_count(w),
                  ech_print_bytes(s.bytes, text, sizeof text), s.type[0] ? s.type : "(not stated)");
     put_layers(&s, out);
     ech_str_addf(out, ", %s\n", tokenizer ? "with its tokenizer" : "without a tokenizer");
-    return ECH_OK;
 }

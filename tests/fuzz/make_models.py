@@ -332,3 +332,26 @@ make_gguf()
 make_ct2()
 make_marian()
 make_npz()
+
+
+# Shortlists: of three source words, of seventy words of the target
+def shortlist(lists, first=4, offsets=None, ids=None, magic=0xf11a48d5013417f5, best=50):
+    flat = [i for words in lists for i in words]
+    at = [sum(len(words) for words in lists[:i]) for i in range(len(lists) + 1)] if offsets is None else offsets
+    return struct.pack('<6Q', magic, 7, first, best, len(at), len(flat) if ids is None else ids) + \
+        struct.pack('<%dQ' % len(at), *at) + struct.pack('<%dI' % len(flat), *flat)
+
+
+save('shortlist', 'three', shortlist([[2, 9], [], [8, 33, 69]]))
+save('shortlist', 'all', shortlist([list(range(70)), [1], [1]], first=70))
+save('shortlist', 'empty-lists', shortlist([[], [], []]))
+save('shortlist', 'falling', shortlist([[2, 9], [], [8]], offsets=[0, 2, 1, 3]))
+save('shortlist', 'beyond', shortlist([[2, 9], [], [8]], offsets=[0, 2, 2, 4]))
+save('shortlist', 'foreign-word', shortlist([[2, 70], [], [8]]))
+save('shortlist', 'no-first', shortlist([[2], [], [8]], first=0))
+save('shortlist', 'huge-first', shortlist([[2], [], [8]], first=1 << 63))
+save('shortlist', 'two-words', shortlist([[2], [8]]))
+save('shortlist', 'many-ids', shortlist([[2], [], [8]], ids=1 << 62))
+save('shortlist', 'magic', shortlist([[2], [], [8]], magic=1))
+save('shortlist', 'short', shortlist([[2], [], [8]])[:-1])
+save('shortlist', 'head', shortlist([[2], [], [8]])[:47])

@@ -1,5 +1,6 @@
 /* Tiny random models of each architecture against the reference implementation, a test for each folder of
- * goldens/tiny, on every backend: hidden states of encoders, logits and greedy tokens of decoders. */
+ * goldens/tiny, on every backend: hidden states, poolers and classes of encoders, logits and greedy tokens of
+ * decoders. */
 #include "tests/parity/folder.h"
 #include "tests/parity/writers.h"
 
@@ -26,6 +27,7 @@ static const struct folder folders[] = {
     {"electra", ENCODER, 1e-5, {0}, {0}},
     {"albert", ENCODER, 1e-5, {0}, {0}},
     {"modernbert", ENCODER, 1e-5, {"v4"}, {0}},
+    {"deberta_v2", ENCODER, 1e-5, {0}, {0}},
     {"nomic_bert", ENCODER, 1e-5, {0}, {0}},
     {"gpt2", WRITER, 1e-5, {0}, {0}},
     {"gpt_neox", WRITER, 1e-5, {"v4"}, {0}},
@@ -84,6 +86,51 @@ static void compare_states(const struct folder *f, const char *path, const char 
     npy_free(&want);
 }
 
+/* The pooler's vectors, and classes of rows or of tokens, where the folder has answers of that kind. */
+static void compare_head(const struct folder *f, const char *answers, const char *path, const char *backend,
+                         const char *precision, double tolerance)
+{
+    struct input in = read_input(f->name, "ids", true);
+    struct npy want = folder_array(f->name, answers);
+    struct ech_err err = ECH_ERR_NONE;
+    bool pooler = strcmp(answers, "expected_pooler_output") == 0, each = want.dims == 3;
+    struct ech_engine *engine =
+        open_engine(&(struct ech_engine_options){.model = path,
+                                                 .backend = backend,
+                                                 .weights = precision,
+                                                 .threads = 2,
+                                                 .classes = !pooler,
+                                                 .pooling = pooler ? ECH_POOLING_POOLER : ECH_POOLING_MODEL});
+    struct ech_batch *batch;
+    must(
+        ech_engine_prepare_ids(engine, in.ids, in.typed ? in.types : NULL, in.offsets, in.rows, &batch, &err),
+        &err);
+    struct ech_result *r = run_batch(engine, batch);
+    double far = 0;
+    assert_int_equal(r->dim, want.shape[want.dims - 1]);
+    for (int64_t row = 0; row < in.rows; row++) {
+        int64_t first = each ? (int64_t)in.offsets[row] : row;
+        int64_t count = each ? (int64_t)in.offsets[row + 1] - first : 1;
+        const float *answer = want.f + row * (each ? in.length : 1) * r->dim;
+        far = fmax(far, distance(r->values + first * r->dim, answer, count * r->dim));
+    }
+    within(f->name, answers, backend, far, &want, tolerance);
+    ech_result_destroy(r);
+    ech_engine_close(engine);
+    npy_free(&want);
+}
+
+static void compare_heads(const struct folder *f, const char *path, const char *backend)
+{
+    static const char *const answers[] = {"expected_pooler_output", "expected_logits"};
+    char file[64];
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s.npy", answers[i]);
+        if (folder_has(f->name, file))
+            compare_head(f, answers[i], path, backend, "f32", f->tolerance);
+    }
+}
+
 /* Logits and greedy tokens of one configuration; variant: only long_logits, of its own. */
 static void compare_writer(const struct folder *f, const char *config, bool variant, const char *backend)
 {
@@ -126,8 +173,10 @@ static void compare_translator(const struct folder *f, const char *config, const
 
 static void on_backend(const struct folder *f, const char *backend)
 {
-    if (f->what & ENCODER)
+    if (f->what & ENCODER) {
         compare_states(f, folder_with(f->name, NULL), backend, "f32", f->tolerance);
+        compare_heads(f, folder_with(f->name, NULL), backend);
+    }
     if (f->what & WRITER)
         compare_writer(f, NULL, false, backend);
     if (f->what & TRANSLATOR)
@@ -141,6 +190,8 @@ static void folder(void **state)
     int count = backends(names);
     for (int i = 0; i < count; i++)
         on_backend(f, names[i]);
+    if (f->what & ENCODER) /* of these the oracle computes enough in no time */
+        on_backend(f, "ref");
     for (int i = 0; i < 4 && f->config[i]; i++) {
         char file[64];
         snprintf(file, sizeof file, "config_%s.json", f->config[i]);

@@ -4,8 +4,10 @@
 
 #define AT(member) offsetof(struct ech_generate_options, member)
 
-static const char *const chat_choices[] = {"auto",  "none",    "chatml", "llama2", "llama3",
-                                           "gemma", "mistral", "phi",    NULL};
+/* Behind auto as enum ech_chat. */
+static const char *const chat_choices[] = {"auto",     "none",      "chatml",  "llama2",   "llama3",
+                                           "llama3.1", "gemma",     "mistral", "mistral7", "phi",
+                                           "phi4",     "phi4-mini", NULL};
 
 static const struct ech_field options[] = {
     {"options.max_tokens", ECH_F_INT, AT(max_tokens), .fallback = "128", .least = 1, .most = 1e6,
@@ -31,7 +33,7 @@ static const struct ech_field options[] = {
     {"options.messages", ECH_F_BOOL, AT(messages), .fallback = "false", .affects = true,
      .doc = "A row is a JSON array of {role, content}; false: it is one message of the user"},
     {"options.system", ECH_F_STRING, AT(system), .affects = true, .example = "You answer briefly.",
-     .doc = "The system's message, first in every conversation"},
+     .doc = "The system's message of each conversation that has none of its own"},
     ECH_WRITE_FIELDS(struct ech_generate_options, "error"),
     {0},
 };

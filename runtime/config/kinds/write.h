@@ -23,9 +23,9 @@ struct ech_generate_options {
     int64_t top_k, seed;
     struct ech_list stop;
     bool log_probabilities;
-    int chat;      /* choice: auto, none, then as enum ech_chat of text/chat.h from its first family on */
+    int chat;      /* choice: auto, then as enum ech_chat of text/chat.h */
     bool messages; /* a row is a JSON array of {role, content} */
-    char *system;  /* first message of every conversation */
+    char *system;  /* message of conversations that have none of their own */
 };
 
 struct ech_translate_options {

@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "model/show.h"
 
+#include <dirent.h>
+
 static char output[8192];
 
 static int verb(struct ech_err *err, int argc, const char *a, const char *b, const char *c)
@@ -112,10 +114,73 @@ static void show_file(void **state)
     assert_int_equal(verb(&err, 3, "show", path, "--tokens=many"), ECH_USAGE);
 }
 
+/* Every folder that the reference implementation made: a page, and a check, also where nothing here can
+ * compute it. */
+static void every_folder(void **state)
+{
+    (void)state;
+    struct ech_err err = ECH_ERR_NONE;
+    char root[4096], path[4400];
+    int shown = 0;
+    snprintf(root, sizeof root, "%s", ech_test_data("goldens/tiny"));
+    DIR *d = opendir(root);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        snprintf(path, sizeof path, "%s/%s/config.json", root, e->d_name);
+        if (!ech_path_exists(path))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", root, e->d_name);
+        const char *const verbs[] = {"show", "check"};
+        for (int i = 0; i < 2; i++) {
+            int code = verb(&err, 2, verbs[i], path, NULL);
+            if (code != ECH_OK)
+                expect(code, ECH_DATA, &err, "is not supported");
+            assert_true(i == 1 ? code != ECH_OK || strstr(output, "all finite") != NULL
+                               : strstr(output, "parameters ") != NULL);
+        }
+        shown++;
+    }
+    closedir(d);
+    assert_true(shown > 40);
+}
+
+/* Of a file that is cut anywhere it is said so; one with a flipped byte is refused or read, never more than
+ * it. */
+static void damaged(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"gguf/llama", "gguf/blocks", "ct2/whole", "marian/ssru_int8",
+                                        "npz/stored"};
+    const char *source = getenv("ECH_SOURCE");
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        struct ech_err err = ECH_ERR_NONE;
+        char path[400], *data;
+        size_t bytes;
+        int64_t passed = 0;
+        snprintf(path, sizeof path, "%.300s/tests/fuzz/corpus/%s", source ? source : ".", files[f]);
+        must(ech_read_file(path, 1 << 20, &data, &bytes, &err), &err);
+        size_t step = bytes / 300 + 1;
+        for (size_t cut = 0; cut < bytes; cut += step) {
+            put_file("damaged", data, cut);
+            if (verb(&err, 2, "check", "damaged", NULL) == ECH_OK)
+                fail_msg("%s: cut to %zu of %zu bytes it passes", files[f], cut, bytes);
+            assert_true(err.text[0] != '\0');
+        }
+        for (size_t at = 0; at < bytes; at += step) {
+            data[at] = (char)(data[at] ^ 0x55);
+            put_file("damaged", data, bytes);
+            int code = verb(&err, 2, "check", "damaged", NULL);
+            assert_true(code == ECH_OK || err.text[0] != '\0');
+            passed += code == ECH_OK;
+            data[at] = (char)(data[at] ^ 0x55);
+        }
+        assert_true(passed < (int64_t)(bytes / step));
+        ech_free(data);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(show),
-    cmocka_unit_test(show_file),
-    cmocka_unit_test(check),
-    cmocka_unit_test(words),
+    cmocka_unit_test(show),  cmocka_unit_test(show_file), cmocka_unit_test(every_folder),
+    cmocka_unit_test(check), cmocka_unit_test(damaged),   cmocka_unit_test(words),
 };
 ECH_TEST_MAIN(tests)
