@@ -2,6 +2,7 @@
 #include "model/ct2.h"
 
 #include "base/mem.h"
+#include "model/cursor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,44 +10,24 @@
 
 enum { VERSION_LEAST = 2, VERSION_MOST = 6 };
 
-struct cursor {
-    const char *path;
-    const unsigned char *data;
-    size_t bytes, at;
-    struct ech_err *err;
-};
-
-static int take(struct cursor *c, size_t bytes, const char *what, const unsigned char **out)
+/* At most 4 bytes: no number of this format has more. */
+static int take_number(struct ech_cursor *c, int bytes, const char *what, uint32_t *out)
 {
-    if (bytes > c->bytes - c->at)
-        return ech_fail(c->err, ECH_DATA,
-                        "%s is truncated: %.100s at byte %zu takes %zu bytes, the file has %zu there",
-                        c->path, what, c->at, bytes, c->bytes - c->at);
-    *out = c->data + c->at;
-    c->at += bytes;
-    return ECH_OK;
+    uint64_t value = 0;
+    int code = ech_cursor_number(c, bytes, what, &value);
+    if (code == ECH_OK)
+        *out = (uint32_t)value;
+    return code;
 }
 
-static int take_number(struct cursor *c, int bytes, const char *what, uint32_t *out)
-{
-    const unsigned char *p = NULL;
-    int code = take(c, (size_t)bytes, what, &p);
-    if (code != ECH_OK)
-        return code;
-    *out = 0;
-    for (int i = bytes - 1; i >= 0; i--)
-        *out = *out << 8 | p[i];
-    return ECH_OK;
-}
-
-static int take_string(struct cursor *c, const char *what, const char **out)
+static int take_string(struct ech_cursor *c, const char *what, const char **out)
 {
     uint32_t bytes = 0;
     const unsigned char *p = NULL;
     size_t at = c->at;
     int code = take_number(c, 2, what, &bytes);
     if (code == ECH_OK)
-        code = take(c, bytes, what, &p);
+        code = ech_cursor_take(c, bytes, what, &p);
     if (code == ECH_OK && (bytes < 2 || memchr(p, '\0', bytes) != p + bytes - 1))
         return ech_fail(c->err, ECH_DATA, "%s: %s at byte %zu is no text that ends with its NUL", c->path,
                         what, at);
@@ -68,7 +49,7 @@ static bool type_of(uint32_t version, uint32_t number, enum ech_stype *out)
     return true;
 }
 
-static int take_shape(struct cursor *c, struct ech_tensor *t)
+static int take_shape(struct ech_cursor *c, struct ech_tensor *t)
 {
     uint32_t dims = 0, value = 0;
     int code = take_number(c, 1, t->name, &dims);
@@ -83,7 +64,7 @@ static int take_shape(struct cursor *c, struct ech_tensor *t)
     return code;
 }
 
-static int take_variable(struct cursor *c, int file, struct ech_ct2 *m)
+static int take_variable(struct ech_cursor *c, int file, struct ech_ct2 *m)
 {
     const char *name;
     uint32_t type = 0, count = 0;
@@ -110,7 +91,7 @@ static int take_variable(struct cursor *c, int file, struct ech_ct2 *m)
     if (stated != t->bytes)
         return ech_fail(c->err, ECH_DATA, "%s: variable %.100s has %llu bytes as stated, %zu by its shape",
                         c->path, t->name, (unsigned long long)stated, t->bytes);
-    return take(c, t->bytes, t->name, &t->data);
+    return ech_cursor_take(c, t->bytes, t->name, &t->data);
 }
 
 static int by_name(const void *a, const void *b)
@@ -137,7 +118,7 @@ static struct ech_tensor *find(const struct ech_ct2 *m, size_t count, const char
 }
 
 /* Looked up among the `variables` alone: an alias of an alias does not occur. */
-static int take_aliases(struct cursor *c, struct ech_ct2 *m)
+static int take_aliases(struct ech_cursor *c, struct ech_ct2 *m)
 {
     uint32_t count = 0;
     size_t variables = m->variables.count;
@@ -194,7 +175,7 @@ static int attach_scales(struct ech_ct2 *m, struct ech_err *err)
     return code;
 }
 
-static int parse(struct cursor *c, int file, struct ech_ct2 *m)
+static int parse(struct ech_cursor *c, int file, struct ech_ct2 *m)
 {
     const char *spec = "";
     uint32_t count = 0;
@@ -230,7 +211,7 @@ static int parse(struct cursor *c, int file, struct ech_ct2 *m)
 int ech_ct2_parse(const char *path, const unsigned char *data, size_t bytes, int file, struct ech_ct2 *out,
                   struct ech_err *err)
 {
-    struct cursor c = {.path = path, .data = data, .bytes = bytes, .err = err};
+    struct ech_cursor c = {.path = path, .data = data, .bytes = bytes, .err = err};
     memset(out, 0, sizeof *out);
     out->path = path;
     int code = parse(&c, file, out);

@@ -233,19 +233,21 @@ static int add_file(struct ech_engine *e, const char *inner, const char *name, s
 }
 
 /* A file of weights with a configuration of its own needs none beside it. */
-static bool has_config(const struct ech_engine *e)
+static int list_config(struct ech_engine *e, struct ech_err *err)
 {
-    struct ech_err ignored = ECH_ERR_NONE;
-    char *path = ech_path_join(e->sentence.folder, "config.json", &ignored);
-    bool there = !path || ech_path_exists(path);
+    static const char name[] = "config.json";
+    char *path = ech_path_join(e->sentence.folder, name, err);
+    if (!path)
+        return ECH_UNAVAILABLE;
+    int code = ech_path_exists(path) ? add_file(e, e->sentence.inner, name, err) : ECH_OK;
     ech_free(path);
-    return there;
+    return code;
 }
 
 static int list_files(struct ech_engine *e, struct ech_err *err)
 {
     const char *inner = e->sentence.inner;
-    int code = has_config(e) ? add_file(e, inner, "config.json", err) : ECH_OK;
+    int code = list_config(e, err);
     for (const char *const *f = ech_weights_files(e->weights); code == ECH_OK && *f; f++)
         code = add_file(e, inner, *f, err);
     if (e->tokenizer && !ech_weights_vocab(e->weights))

@@ -2,6 +2,7 @@
 #include "model/gguf.h"
 
 #include "base/mem.h"
+#include "model/cursor.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,54 +57,19 @@ static const struct {
 };
 enum { TENSOR_TYPES = sizeof tensor_types / sizeof *tensor_types };
 
-struct cursor {
-    const char *path;
-    const unsigned char *data;
-    size_t bytes, at;
-    struct ech_err *err;
-};
-
-static int take(struct cursor *c, uint64_t bytes, const char *what, const unsigned char **out)
-{
-    if (bytes > c->bytes - c->at)
-        return ech_fail(c->err, ECH_DATA,
-                        "%s is truncated: %s at byte %zu takes %llu bytes, the file has %zu there", c->path,
-                        what, c->at, (unsigned long long)bytes, c->bytes - c->at);
-    *out = c->data + c->at;
-    c->at += (size_t)bytes;
-    return ECH_OK;
-}
-
-static uint64_t little(const unsigned char *p, int bytes)
-{
-    uint64_t value = 0;
-    for (int i = bytes - 1; i >= 0; i--)
-        value = value << 8 | p[i];
-    return value;
-}
-
-static int take_number(struct cursor *c, int bytes, const char *what, uint64_t *out)
+static int take_text(struct ech_cursor *c, const char *what, const char **text, uint64_t *bytes)
 {
     const unsigned char *p = NULL;
-    int code = take(c, (uint64_t)bytes, what, &p);
+    int code = ech_cursor_number(c, 8, what, bytes);
     if (code == ECH_OK)
-        *out = little(p, bytes);
-    return code;
-}
-
-static int take_text(struct cursor *c, const char *what, const char **text, uint64_t *bytes)
-{
-    const unsigned char *p = NULL;
-    int code = take_number(c, 8, what, bytes);
-    if (code == ECH_OK)
-        code = take(c, *bytes, what, &p);
+        code = ech_cursor_take(c, *bytes, what, &p);
     if (code == ECH_OK)
         *text = (const char *)p;
     return code;
 }
 
 /* Keys and names stand in messages and in C strings. */
-static int take_name(struct cursor *c, const char *what, const char **text, size_t *bytes)
+static int take_name(struct ech_cursor *c, const char *what, const char **text, size_t *bytes)
 {
     uint64_t length = 0;
     size_t at = c->at;
@@ -115,11 +81,11 @@ static int take_name(struct cursor *c, const char *what, const char **text, size
     return code;
 }
 
-static int take_type(struct cursor *c, const char *key, enum ech_gguf_type *out)
+static int take_type(struct ech_cursor *c, const char *key, enum ech_gguf_type *out)
 {
     uint64_t type = 0;
     size_t at = c->at;
-    int code = take_number(c, 4, key, &type);
+    int code = ech_cursor_number(c, 4, key, &type);
     if (code == ECH_OK && type >= ECH_GGUF_TYPES)
         return ech_fail(c->err, ECH_DATA, "%s: the value of %s at byte %zu has the unknown type %llu",
                         c->path, key, at, (unsigned long long)type);
@@ -127,11 +93,12 @@ static int take_type(struct cursor *c, const char *key, enum ech_gguf_type *out)
     return code;
 }
 
-static int skip_array(struct cursor *c, const char *key, int depth, enum ech_gguf_type *type, uint64_t *count,
-                      const unsigned char **first);
+static int skip_array(struct ech_cursor *c, const char *key, int depth, enum ech_gguf_type *type,
+                      uint64_t *count, const unsigned char **first);
 
 /* Past `count` values of one type. */
-static int skip_values(struct cursor *c, const char *key, int depth, enum ech_gguf_type type, uint64_t count)
+static int skip_values(struct ech_cursor *c, const char *key, int depth, enum ech_gguf_type type,
+                       uint64_t count)
 {
     const unsigned char *p = NULL;
     const char *text;
@@ -139,30 +106,32 @@ static int skip_values(struct cursor *c, const char *key, int depth, enum ech_gg
     uint64_t length, all;
     int code = ECH_OK;
     if (type != ECH_GGUF_STRING && type != ECH_GGUF_ARRAY)
-        return __builtin_mul_overflow(count, (uint64_t)sizes[type], &all) ? take(c, UINT64_MAX, key, &p)
-                                                                          : take(c, all, key, &p);
+        return __builtin_mul_overflow(count, (uint64_t)sizes[type], &all)
+                   ? ech_cursor_take(c, UINT64_MAX, key, &p)
+                   : ech_cursor_take(c, all, key, &p);
     if (count > (c->bytes - c->at) / 8) /* each takes 8 bytes at least */
-        return take(c, __builtin_mul_overflow(count, (uint64_t)8, &all) ? UINT64_MAX : all, key, &p);
+        return ech_cursor_take(c, __builtin_mul_overflow(count, (uint64_t)8, &all) ? UINT64_MAX : all, key,
+                               &p);
     for (uint64_t i = 0; code == ECH_OK && i < count; i++)
         code = type == ECH_GGUF_STRING ? take_text(c, key, &text, &length)
                                        : skip_array(c, key, depth + 1, &inner, &length, &p);
     return code;
 }
 
-static int skip_array(struct cursor *c, const char *key, int depth, enum ech_gguf_type *type, uint64_t *count,
-                      const unsigned char **first)
+static int skip_array(struct ech_cursor *c, const char *key, int depth, enum ech_gguf_type *type,
+                      uint64_t *count, const unsigned char **first)
 {
     if (depth > ARRAYS_MOST)
         return ech_fail(c->err, ECH_DATA, "%s: the value of %s at byte %zu nests arrays more than %d deep",
                         c->path, key, c->at, ARRAYS_MOST);
     int code = take_type(c, key, type);
     if (code == ECH_OK)
-        code = take_number(c, 8, key, count);
+        code = ech_cursor_number(c, 8, key, count);
     *first = c->data + c->at;
     return code == ECH_OK ? skip_values(c, key, depth, *type, *count) : code;
 }
 
-static int take_value(struct cursor *c, const char *key, struct ech_gguf_value *v)
+static int take_value(struct ech_cursor *c, const char *key, struct ech_gguf_value *v)
 {
     const char *text = NULL;
     int code = take_type(c, key, &v->type);
@@ -178,10 +147,10 @@ static int take_value(struct cursor *c, const char *key, struct ech_gguf_value *
         return code;
     }
     v->count = 1;
-    return take(c, sizes[v->type], key, &v->data);
+    return ech_cursor_take(c, sizes[v->type], key, &v->data);
 }
 
-static int take_pair(struct cursor *c, struct ech_gguf *g)
+static int take_pair(struct ech_cursor *c, struct ech_gguf *g)
 {
     char key[128];
     int code = ech_grow((void **)&g->values, &g->capacity, g->count + 1, sizeof *g->values, c->err);
@@ -211,7 +180,7 @@ static int by_key(const void *a, const void *b)
     return compare_keys(x->key, x->key_bytes, y->key, y->key_bytes);
 }
 
-static int take_pairs(struct cursor *c, uint64_t count, struct ech_gguf *g)
+static int take_pairs(struct ech_cursor *c, uint64_t count, struct ech_gguf *g)
 {
     int code = ECH_OK;
     for (uint64_t i = 0; code == ECH_OK && i < count; i++)
@@ -239,16 +208,16 @@ static int read_alignment(struct ech_gguf *g, struct ech_err *err)
     return code;
 }
 
-static int take_shape(struct cursor *c, struct ech_tensor *t)
+static int take_shape(struct ech_cursor *c, struct ech_tensor *t)
 {
     uint64_t dims = 0, value = 0;
-    int code = take_number(c, 4, t->name, &dims);
+    int code = ech_cursor_number(c, 4, t->name, &dims);
     if (code == ECH_OK && (dims < 1 || dims > DIMS_MOST))
         return ech_fail(c->err, ECH_DATA, "%s: tensor %.100s has %llu dimensions, 1 to %d were expected",
                         c->path, t->name, (unsigned long long)dims, DIMS_MOST);
     t->dims = (int)dims;
     for (int i = t->dims - 1; code == ECH_OK && i >= 0; i--) {
-        code = take_number(c, 8, t->name, &value);
+        code = ech_cursor_number(c, 8, t->name, &value);
         if (code == ECH_OK && (value < 1 || value > INT64_MAX))
             return ech_fail(c->err, ECH_DATA, "%s: tensor %.100s has a dimension of %llu", c->path, t->name,
                             (unsigned long long)value);
@@ -257,10 +226,10 @@ static int take_shape(struct cursor *c, struct ech_tensor *t)
     return code;
 }
 
-static int take_tensor_type(struct cursor *c, struct ech_tensor *t)
+static int take_tensor_type(struct ech_cursor *c, struct ech_tensor *t)
 {
     uint64_t type = 0;
-    int code = take_number(c, 4, t->name, &type);
+    int code = ech_cursor_number(c, 4, t->name, &type);
     if (code != ECH_OK)
         return code;
     if (type >= TENSOR_TYPES || !tensor_types[type].name)
@@ -274,7 +243,7 @@ static int take_tensor_type(struct cursor *c, struct ech_tensor *t)
 }
 
 /* `offset` counts from the data until all of the header is read. */
-static int take_tensor(struct cursor *c, struct ech_gguf *g, int file, uint64_t *offset)
+static int take_tensor(struct ech_cursor *c, struct ech_gguf *g, int file, uint64_t *offset)
 {
     const char *name;
     size_t bytes;
@@ -289,7 +258,7 @@ static int take_tensor(struct cursor *c, struct ech_gguf *g, int file, uint64_t 
     if (code == ECH_OK)
         code = take_tensor_type(c, t);
     if (code == ECH_OK)
-        code = take_number(c, 8, t->name, offset);
+        code = ech_cursor_number(c, 8, t->name, offset);
     if (code == ECH_OK && *offset % g->alignment != 0)
         return ech_fail(c->err, ECH_DATA,
                         "%s: tensor %.100s begins at byte %llu of the data, not a multiple of %zu", c->path,
@@ -308,7 +277,7 @@ static int by_offset(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static int place_tensors(struct cursor *c, struct ech_gguf *g, struct place *places)
+static int place_tensors(struct ech_cursor *c, struct ech_gguf *g, struct place *places)
 {
     size_t begin = (c->at + g->alignment - 1) / g->alignment * g->alignment, count = g->tensors.count;
     size_t room = begin < c->bytes ? c->bytes - begin : 0;
@@ -338,7 +307,7 @@ static int by_tensor_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int check_names(struct cursor *c, const struct ech_gguf *g)
+static int check_names(struct ech_cursor *c, const struct ech_gguf *g)
 {
     size_t count = g->tensors.count;
     const char **names = ech_calloc(count, sizeof *names, c->err);
@@ -354,7 +323,7 @@ static int check_names(struct cursor *c, const struct ech_gguf *g)
     return code;
 }
 
-static int take_tensors(struct cursor *c, uint64_t count, int file, struct ech_gguf *g)
+static int take_tensors(struct ech_cursor *c, uint64_t count, int file, struct ech_gguf *g)
 {
     struct place *places = NULL;
     size_t capacity = 0;
@@ -372,15 +341,15 @@ static int take_tensors(struct cursor *c, uint64_t count, int file, struct ech_g
     return code == ECH_OK && count ? check_names(c, g) : code;
 }
 
-static int take_version(struct cursor *c, struct ech_gguf *g)
+static int take_version(struct ech_cursor *c, struct ech_gguf *g)
 {
     const unsigned char *magic = NULL;
     uint64_t version = 0;
-    int code = take(c, 4, "the magic number", &magic);
+    int code = ech_cursor_take(c, 4, "the magic number", &magic);
     if (code == ECH_OK && memcmp(magic, "GGUF", 4) != 0)
         return ech_fail(c->err, ECH_DATA, "%s does not begin with GGUF", c->path);
     if (code == ECH_OK)
-        code = take_number(c, 4, "the version", &version);
+        code = ech_cursor_number(c, 4, "the version", &version);
     if (code == ECH_OK && version != 0 && (version & 0xFFFF) == 0)
         return ech_fail(c->err, ECH_DATA, "%s is a big-endian GGUF file, which is not supported", c->path);
     if (code == ECH_OK && (version < 2 || version > 3))
@@ -390,14 +359,14 @@ static int take_version(struct cursor *c, struct ech_gguf *g)
     return code;
 }
 
-static int parse(struct cursor *c, int file, struct ech_gguf *g)
+static int parse(struct ech_cursor *c, int file, struct ech_gguf *g)
 {
     uint64_t tensors = 0, pairs = 0;
     int code = take_version(c, g);
     if (code == ECH_OK)
-        code = take_number(c, 8, "the number of tensors", &tensors);
+        code = ech_cursor_number(c, 8, "the number of tensors", &tensors);
     if (code == ECH_OK)
-        code = take_number(c, 8, "the number of keys", &pairs);
+        code = ech_cursor_number(c, 8, "the number of keys", &pairs);
     if (code == ECH_OK)
         code = take_pairs(c, pairs, g);
     if (code == ECH_OK)
@@ -410,7 +379,7 @@ static int parse(struct cursor *c, int file, struct ech_gguf *g)
 int ech_gguf_parse(const char *path, const unsigned char *data, size_t bytes, int file, struct ech_gguf *out,
                    struct ech_err *err)
 {
-    struct cursor c = {.path = path, .data = data, .bytes = bytes, .err = err};
+    struct ech_cursor c = {.path = path, .data = data, .bytes = bytes, .err = err};
     memset(out, 0, sizeof *out);
     out->path = path;
     int code = parse(&c, file, out);

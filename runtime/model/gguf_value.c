@@ -1,17 +1,10 @@
 /* Values of a GGUF's keys as numbers and texts: see gguf.h. */
 #include "base/mem.h"
+#include "model/cursor.h"
 #include "model/gguf.h"
 #include "model/gguf_vocab.h"
 
 #include <string.h>
-
-static uint64_t little(const unsigned char *p, int bytes)
-{
-    uint64_t value = 0;
-    for (int i = bytes - 1; i >= 0; i--)
-        value = value << 8 | p[i];
-    return value;
-}
 
 /* false: not an integer, or one beyond int64. */
 static bool integer_at(const struct ech_gguf_value *v, uint64_t i, int64_t *out)
@@ -26,20 +19,20 @@ static bool integer_at(const struct ech_gguf_value *v, uint64_t i, int64_t *out)
         *out = (int8_t)v->data[i];
         return true;
     case ECH_GGUF_U16:
-        *out = (int64_t)little(v->data + 2 * i, 2);
+        *out = (int64_t)ech_little(v->data + 2 * i, 2);
         return true;
     case ECH_GGUF_I16:
-        *out = (int16_t)little(v->data + 2 * i, 2);
+        *out = (int16_t)ech_little(v->data + 2 * i, 2);
         return true;
     case ECH_GGUF_U32:
-        *out = (int64_t)little(v->data + 4 * i, 4);
+        *out = (int64_t)ech_little(v->data + 4 * i, 4);
         return true;
     case ECH_GGUF_I32:
-        *out = (int32_t)little(v->data + 4 * i, 4);
+        *out = (int32_t)ech_little(v->data + 4 * i, 4);
         return true;
     case ECH_GGUF_U64:
     case ECH_GGUF_I64:
-        raw = little(v->data + 8 * i, 8);
+        raw = ech_little(v->data + 8 * i, 8);
         *out = (int64_t)raw;
         return v->type == ECH_GGUF_I64 || raw <= INT64_MAX;
     default:

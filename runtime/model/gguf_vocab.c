@@ -2,6 +2,7 @@
 #include "model/gguf_vocab.h"
 
 #include "base/mem.h"
+#include "model/cursor.h"
 
 #include <string.h>
 
@@ -21,9 +22,7 @@ static int read_texts(const struct ech_gguf *g, const char *key, struct ech_voca
         return ECH_UNAVAILABLE;
     const unsigned char *at = v->data;
     for (uint64_t i = 0; i < v->count; i++) { /* lengths were checked by the parser */
-        uint64_t bytes = 0;
-        for (int k = 7; k >= 0; k--)
-            bytes = bytes << 8 | at[k];
+        uint64_t bytes = ech_little(at, 8);
         texts[i] = (struct ech_vocab_text){(const char *)at + 8, (size_t)bytes};
         at += 8 + bytes;
     }

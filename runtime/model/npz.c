@@ -2,6 +2,7 @@
 #include "model/npz.h"
 
 #include "base/mem.h"
+#include "model/cursor.h"
 
 #include <string.h>
 #include <zlib.h>
@@ -33,17 +34,9 @@ struct member {
     uint64_t packed, bytes, local;
 };
 
-static uint64_t little(const unsigned char *p, int bytes)
-{
-    uint64_t value = 0;
-    for (int i = bytes - 1; i >= 0; i--)
-        value = value << 8 | p[i];
-    return value;
-}
-
 static bool marked(const struct zip *z, uint64_t at, size_t bytes, uint32_t mark)
 {
-    return at <= z->bytes && z->bytes - at >= bytes && little(z->data + at, 4) == mark;
+    return at <= z->bytes && z->bytes - at >= bytes && ech_little(z->data + at, 4) == mark;
 }
 
 /* Beyond 65,535 members or 4 GiB a second end record counts in 64 bits. */
@@ -51,12 +44,12 @@ static int read_end64(struct zip *z, size_t end)
 {
     if (end < LOCATOR_BYTES || !marked(z, end - LOCATOR_BYTES, LOCATOR_BYTES, 0x07064b50))
         return ECH_OK;
-    uint64_t at = little(z->data + end - LOCATOR_BYTES + 8, 8);
+    uint64_t at = ech_little(z->data + end - LOCATOR_BYTES + 8, 8);
     if (!marked(z, at, END64_BYTES, 0x06064b50))
         return ech_fail(z->err, ECH_DATA, "%s: the zip's 64-bit end is not at byte %llu as stated", z->path,
                         (unsigned long long)at);
-    z->entries = little(z->data + at + 32, 8);
-    z->directory = little(z->data + at + 48, 8);
+    z->entries = ech_little(z->data + at + 32, 8);
+    z->directory = ech_little(z->data + at + 48, 8);
     return ECH_OK;
 }
 
@@ -65,9 +58,9 @@ static int read_end(struct zip *z)
 {
     if (z->bytes >= END_BYTES)
         for (size_t at = z->bytes - END_BYTES, i = 0; i <= COMMENT_MOST; at--, i++) {
-            if (marked(z, at, END_BYTES, 0x06054b50) && little(z->data + at + 20, 2) == i) {
-                z->entries = little(z->data + at + 10, 2);
-                z->directory = little(z->data + at + 16, 4);
+            if (marked(z, at, END_BYTES, 0x06054b50) && ech_little(z->data + at + 20, 2) == i) {
+                z->entries = ech_little(z->data + at + 10, 2);
+                z->directory = ech_little(z->data + at + 16, 4);
                 return read_end64(z, at);
             }
             if (at == 0)
@@ -82,17 +75,17 @@ static bool read_extra(const unsigned char *extra, size_t bytes, struct member *
     uint64_t *const wide[] = {&m->bytes, &m->packed, &m->local};
     bool open = m->bytes == UINT32_MAX || m->packed == UINT32_MAX || m->local == UINT32_MAX;
     while (open && bytes >= 4) {
-        size_t length = (size_t)little(extra + 2, 2);
+        size_t length = (size_t)ech_little(extra + 2, 2);
         if (length > bytes - 4)
             return false;
-        if (little(extra, 2) == 1) {
+        if (ech_little(extra, 2) == 1) {
             const unsigned char *p = extra + 4;
             for (int i = 0; i < 3; i++) {
                 if (*wide[i] != UINT32_MAX)
                     continue;
                 if (length < 8)
                     return false;
-                *wide[i] = little(p, 8);
+                *wide[i] = ech_little(p, 8);
                 p += 8;
                 length -= 8;
             }
@@ -110,19 +103,19 @@ static int read_entry(const struct zip *z, uint64_t *at, struct member *m)
         return ech_fail(z->err, ECH_DATA, "%s is truncated, or its zip directory is damaged at byte %llu",
                         z->path, (unsigned long long)*at);
     const unsigned char *p = z->data + *at;
-    size_t name = (size_t)little(p + 28, 2), extra = (size_t)little(p + 30, 2),
-           comment = (size_t)little(p + 32, 2);
+    size_t name = (size_t)ech_little(p + 28, 2), extra = (size_t)ech_little(p + 30, 2),
+           comment = (size_t)ech_little(p + 32, 2);
     if (name + extra + comment > z->bytes - *at - ENTRY_BYTES)
         return ech_fail(z->err, ECH_DATA, "%s is truncated: the zip's entry at byte %llu goes beyond the end",
                         z->path, (unsigned long long)*at);
     *m = (struct member){.name = p + ENTRY_BYTES,
                          .name_bytes = name,
-                         .method = (int)little(p + 10, 2),
-                         .crc = (uint32_t)little(p + 16, 4),
-                         .packed = little(p + 20, 4),
-                         .bytes = little(p + 24, 4),
-                         .local = little(p + 42, 4)};
-    if (little(p + 8, 2) & 1 || !read_extra(p + ENTRY_BYTES + name, extra, m))
+                         .method = (int)ech_little(p + 10, 2),
+                         .crc = (uint32_t)ech_little(p + 16, 4),
+                         .packed = ech_little(p + 20, 4),
+                         .bytes = ech_little(p + 24, 4),
+                         .local = ech_little(p + 42, 4)};
+    if (ech_little(p + 8, 2) & 1 || !read_extra(p + ENTRY_BYTES + name, extra, m))
         return ech_fail(z->err, ECH_DATA,
                         "%s: the zip's entry at byte %llu is encrypted or has damaged sizes", z->path,
                         (unsigned long long)*at);
@@ -138,7 +131,7 @@ static int find_packed(const struct zip *z, const char *name, const struct membe
         return ech_fail(z->err, ECH_DATA, "%s: member %.100s is not at byte %llu as stated", z->path, name,
                         (unsigned long long)m->local);
     const unsigned char *p = z->data + m->local;
-    uint64_t head = LOCAL_BYTES + little(p + 26, 2) + little(p + 28, 2), room = z->bytes - m->local;
+    uint64_t head = LOCAL_BYTES + ech_little(p + 26, 2) + ech_little(p + 28, 2), room = z->bytes - m->local;
     if (head > room || m->packed > room - head)
         return ech_fail(z->err, ECH_DATA,
                         "%s is truncated: member %.100s takes %llu bytes, the file has %llu there", z->path,

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "model/cursor.h"
 
 #include <string.h>
 
@@ -23,26 +24,14 @@ struct head {
     uint64_t first, best, offsets, ids;
 };
 
-static uint64_t u64_at(const unsigned char *p)
-{
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--)
-        value = value << 8 | p[i];
-    return value;
-}
-
-static uint32_t u32_at(const unsigned char *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* Sizes that fit the file, to the byte. */
 static int read_head(const char *path, const unsigned char *data, size_t bytes, struct head *h,
                      struct ech_err *err)
 {
-    if (bytes < HEAD || u64_at(data) != magic)
+    if (bytes < HEAD || ech_little(data, 8) != magic)
         return ech_fail(err, ECH_DATA, "%s is no binary shortlist of Marian's", path);
-    *h = (struct head){u64_at(data + 16), u64_at(data + 24), u64_at(data + 32), u64_at(data + 40)};
+    *h = (struct head){ech_little(data + 16, 8), ech_little(data + 24, 8), ech_little(data + 32, 8),
+                       ech_little(data + 40, 8)};
     uint64_t room = bytes - HEAD;
     if (h->offsets < 1 || h->offsets > room / 8 || h->ids > (room - 8 * h->offsets) / 4 ||
         8 * h->offsets + 4 * h->ids != room)
@@ -56,7 +45,7 @@ static int read_offsets(const char *path, const unsigned char *at, const struct 
 {
     uint64_t before = 0;
     for (uint64_t i = 0; i < h->offsets; i++) {
-        s->offsets[i] = u64_at(at + 8 * i);
+        s->offsets[i] = ech_little(at + 8 * i, 8);
         if (s->offsets[i] < before || s->offsets[i] > h->ids)
             return ech_fail(err, ECH_DATA, "%s: offset %llu is %llu, %llu to %llu was expected", path,
                             (unsigned long long)i, (unsigned long long)s->offsets[i],
@@ -70,7 +59,7 @@ static int read_ids(const char *path, const unsigned char *at, const struct head
                     struct ech_err *err)
 {
     for (uint64_t i = 0; i < h->ids; i++) {
-        s->ids[i] = u32_at(at + 4 * i);
+        s->ids[i] = (uint32_t)ech_little(at + 4 * i, 4);
         if (s->ids[i] >= (uint64_t)s->words)
             return ech_fail(err, ECH_DATA, "%s: id %llu is %lu, the model has %lld words", path,
                             (unsigned long long)i, (unsigned long)s->ids[i], (long long)s->words);
