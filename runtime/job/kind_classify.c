@@ -1,6 +1,6 @@
 /* Kind classify: the labels that a model's head gives to texts, to pairs of texts, or to each token of a
  * text. Scores are made of logits in plain C, alike on every backend. */
-#include "job/encoder.h"
+#include "job/kind_encoding.h"
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -15,15 +15,12 @@ enum { LABEL, SCORE, SCORES };
 enum { TOKENS, SPANS };
 
 struct ech_stream {
-    struct ech_engine *engine;
+    struct ech_encoding e;
     const struct ech_ops *ops; /* of the scores */
     const struct ech_labels *labels;
     enum ech_class_act act;
     struct ech_encoder *decoding; /* main's */
-    const char *model, *copy;     /* the job's folder, and where it is read from; NULL: there */
-    int threads;
     bool paired;
-    size_t layers_bytes;
 };
 
 static int load(const struct ech_stream_env *env, const struct ech_classify_options *o, struct ech_stream *s,
@@ -34,9 +31,9 @@ static int load(const struct ech_stream_env *env, const struct ech_classify_opti
     engine.max_tokens = o->max_tokens;
     engine.on_long_error = o->on_long == 1;
     engine.prefix = o->prefix;
-    int code = ech_engine_load(&engine, &s->engine, err);
+    int code = ech_engine_load(&engine, &s->e.engine, err);
     if (!code)
-        code = ech_encoder_layers_bytes(s->engine, &s->layers_bytes, err);
+        code = ech_encoder_layers_bytes(s->e.engine, &s->e.layers_bytes, err);
     return code ? code : ech_encoder_create(&s->decoding, err);
 }
 
@@ -45,18 +42,18 @@ static int choose_scores(struct ech_stream *s, const struct ech_classify_options
     static const enum ech_class_act acts[] = {[ECH_SCORES_SOFTMAX] = ECH_CLASS_SOFTMAX,
                                               [ECH_SCORES_SIGMOID] = ECH_CLASS_SIGMOID,
                                               [ECH_SCORES_NONE] = ECH_CLASS_NONE};
-    s->labels = ech_engine_labels(s->engine);
+    s->labels = ech_engine_labels(s->e.engine);
     s->act = o->scores == ECH_SCORES_MODEL ? s->labels->act : acts[o->scores];
     s->ops = ech_ops_find("ref_exact", NULL);
     if (s->paired && s->labels->tokens)
         return ech_fail(err, ECH_CONFIG, "options.pair: the model %s labels tokens of single texts",
-                        s->model);
+                        s->e.model);
     return ECH_OK;
 }
 
 static void classify_close(struct ech_stream *s)
 {
-    ech_engine_close(s->engine);
+    ech_engine_close(s->e.engine);
     ech_encoder_destroy(s->decoding);
     ech_free(s);
 }
@@ -70,9 +67,7 @@ static int classify_open(const struct ech_stream_env *env, struct ech_stream **o
     struct ech_stream *s = ech_calloc(1, sizeof *s, err);
     if (!s)
         return ECH_UNAVAILABLE;
-    s->threads = env->threads;
-    s->model = env->job->model;
-    s->copy = env->model;
+    s->e = ech_encoding_of(env);
     s->paired = ech_source_paired(env->source);
     int code = load(env, o, s, err);
     if (!code)
@@ -99,64 +94,6 @@ static int classify_columns(const struct ech_stream *s, struct ech_column *out)
     return n;
 }
 
-static const char *classify_numerics(const struct ech_stream *s)
-{
-    return ech_engine_numerics(s->engine);
-}
-
-static const char *classify_backend(const struct ech_stream *s)
-{
-    return ech_engine_backend(s->engine);
-}
-
-static const char *classify_precision(const struct ech_stream *s)
-{
-    return ech_engine_precision(s->engine);
-}
-
-static int classify_identify(const struct ech_stream *s, struct ech_comm *comm, struct ech_identity *identity,
-                             struct ech_err *err)
-{
-    return ech_encoder_identify(s->engine, s->model, s->copy, comm, identity, err);
-}
-
-static size_t classify_shared_bytes(const struct ech_stream *s)
-{
-    return ech_engine_packed_bytes(s->engine);
-}
-
-static size_t classify_workspace_bytes(const struct ech_stream *s)
-{
-    return ech_engine_workspace_bytes(s->engine);
-}
-
-static int classify_pack(struct ech_stream *s, void *base, int64_t part, int64_t parts, struct ech_err *err)
-{
-    return ech_engine_pack(s->engine, base, part, parts, err);
-}
-
-static int classify_start(struct ech_stream *s, struct ech_err *err)
-{
-    return ech_engine_start(s->engine, err);
-}
-
-static int classify_probe(struct ech_stream *s, double tokens_a_row, double seconds, struct ech_probe *out,
-                          struct ech_err *err)
-{
-    struct ech_probe found = {0};
-    int code = ech_encoder_probe(s->engine, s->threads, tokens_a_row, 0.75 * seconds, &found.tokens_s, err);
-    if (!code)
-        code = ech_encoder_probe_few(s->engine, s->threads, s->layers_bytes, 0.25 * seconds, &found, err);
-    if (!code)
-        *out = found;
-    return code;
-}
-
-static void classify_shape(const struct ech_stream *s, char *out, size_t bytes)
-{
-    ech_encoder_shape(s->engine, out, bytes);
-}
-
 /* --- rows in --- */
 
 /* Cells as the source joins them (job/source.h), taken apart again. */
@@ -175,7 +112,7 @@ static int prepare_pairs(const struct ech_stream *s, const struct ech_cells *row
             code = ech_cells_add(&texts, cell + 8 + first, bytes - first, err);
     }
     if (!code)
-        code = ech_engine_prepare_pairs(s->engine, texts.bytes, texts.offsets, rows->rows, out, err);
+        code = ech_engine_prepare_pairs(s->e.engine, texts.bytes, texts.offsets, rows->rows, out, err);
     ech_cells_fini(&texts);
     return code;
 }
@@ -184,7 +121,7 @@ static int prepare(const struct ech_stream *s, const struct ech_cells *rows, str
                    struct ech_err *err)
 {
     return s->paired ? prepare_pairs(s, rows, out, err)
-                     : ech_engine_prepare(s->engine, rows->bytes, rows->offsets, rows->rows, out, err);
+                     : ech_engine_prepare(s->e.engine, rows->bytes, rows->offsets, rows->rows, out, err);
 }
 
 static int classify_count_tokens(const struct ech_stream *s, const struct ech_cells *rows, int64_t *tokens,
@@ -204,17 +141,17 @@ static int classify_submit(struct ech_stream *s, int64_t first, const struct ech
 {
     struct ech_batch *batch;
     int code = prepare(s, rows, &batch, err);
-    return code ? code : ech_engine_submit(s->engine, batch, first, err);
+    return code ? code : ech_engine_submit(s->e.engine, batch, first, err);
 }
 
 static void classify_step(struct ech_stream *s, double seconds)
 {
-    ech_engine_step(s->engine, seconds);
+    ech_engine_step(s->e.engine, seconds);
 }
 
 static void classify_cancel(struct ech_stream *s)
 {
-    ech_engine_cancel(s->engine);
+    ech_engine_cancel(s->e.engine);
 }
 
 /* --- labels out --- */
@@ -269,7 +206,7 @@ static void put_score(struct ech_str *out, const char *key, double score)
 /* [{"token": ..., "label": ..., "score": ...}, ...] */
 static void put_tokens(const struct ech_stream *s, const struct labelled *row, struct ech_str *out)
 {
-    const struct ech_tokenizer *t = ech_engine_tokenizer(s->engine);
+    const struct ech_tokenizer *t = ech_engine_tokenizer(s->e.engine);
     ech_str_addc(out, '[');
     for (int64_t i = 0; i < row->count; i++) {
         const float *x = row->scores + i * s->labels->count;
@@ -299,7 +236,7 @@ static int put_span(const struct ech_stream *s, const struct labelled *row, int6
 {
     struct ech_decoded text;
     double sum = 0;
-    int code = ech_tokenizer_decode(ech_engine_tokenizer(s->engine), s->decoding, row->ids + first, count,
+    int code = ech_tokenizer_decode(ech_engine_tokenizer(s->e.engine), s->decoding, row->ids + first, count,
                                     false, &text, err);
     if (code)
         return code;
@@ -345,7 +282,7 @@ static int put_spans(const struct ech_stream *s, const struct labelled *row, str
 /* Special tokens move out of the way. */
 static int64_t drop_special(const struct ech_stream *s, int32_t *ids, float *x, int64_t count)
 {
-    const struct ech_tokenizer *t = ech_engine_tokenizer(s->engine);
+    const struct ech_tokenizer *t = ech_engine_tokenizer(s->e.engine);
     int64_t n = s->labels->count, kept = 0;
     for (int64_t i = 0; i < count; i++) {
         if (ech_tokenizer_is_special(t, ids[i]))
@@ -410,7 +347,7 @@ static int to_block(const struct ech_stream *s, const struct ech_result *r, stru
 static int classify_poll(struct ech_stream *s, struct ech_finished *out, struct ech_err *err)
 {
     struct ech_err failed = ECH_ERR_NONE;
-    struct ech_result *result = ech_engine_poll(s->engine, &failed);
+    struct ech_result *result = ech_engine_poll(s->e.engine, &failed);
     out->block = NULL;
     out->seconds = result ? result->seconds : 0;
     int code = failed.code;
@@ -427,17 +364,8 @@ const struct ech_kind_ops ech_kind_classify = {
     .open = classify_open,
     .close = classify_close,
     .columns = classify_columns,
-    .numerics = classify_numerics,
-    .backend = classify_backend,
-    .precision = classify_precision,
-    .identify = classify_identify,
-    .shared_bytes = classify_shared_bytes,
-    .workspace_bytes = classify_workspace_bytes,
-    .pack = classify_pack,
-    .start = classify_start,
+    ECH_ENCODING_OPS,
     .count_tokens = classify_count_tokens,
-    .probe = classify_probe,
-    .shape = classify_shape,
     .submit = classify_submit,
     .step = classify_step,
     .poll = classify_poll,

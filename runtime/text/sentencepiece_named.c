@@ -21,19 +21,6 @@ static void named_close(void *model)
     ech_free(m);
 }
 
-static int scratch_create(const void *model, void **scratch, struct ech_err *err)
-{
-    (void)model;
-    *scratch = ech_calloc(1, sizeof(struct ech_sp_scratch), err);
-    return *scratch ? ECH_OK : ECH_UNAVAILABLE;
-}
-
-static void scratch_destroy(void *scratch)
-{
-    ech_sp_scratch_fini(scratch);
-    ech_free(scratch);
-}
-
 static int encode(const void *model, void *scratch, const unsigned char *text, size_t bytes,
                   struct ech_id_sink *sink, struct ech_err *err)
 {
@@ -45,13 +32,8 @@ static int encode(const void *model, void *scratch, const unsigned char *text, s
     return code;
 }
 
-static int decode(const void *model, const struct ech_pieces *in, struct ech_pieces *out, struct ech_err *err)
-{
-    return ech_sentencepiece_decode(model, in, out, err);
-}
-
-static const struct ech_model_ops ops = {"SentencePiece, named", named_close, scratch_create,
-                                         scratch_destroy,        encode,      encode};
+static const struct ech_model_ops ops = {"SentencePiece, named", named_close, ech_sp_scratch_create,
+                                         ech_sp_scratch_destroy, encode,      encode};
 
 static int add_tokens(struct ech_tokenizer *t, const struct ech_sp_vocab *v,
                       const struct ech_vocab_text *tokens, size_t count, struct ech_err *err)
@@ -112,7 +94,8 @@ static int fill(struct ech_tokenizer *t, const char *name, const void *data, siz
     t->model = m;
     t->ops = &ops;
     t->whole = true;
-    code = ech_decoder_add(&t->decoder, (struct ech_decode_step){.apply = decode, .data = &m->pieces}, err);
+    code = ech_decoder_add(&t->decoder,
+                           (struct ech_decode_step){.apply = ech_sp_decode_step, .data = &m->pieces}, err);
     if (code == ECH_OK)
         code = add_tokens(t, &m->pieces.vocab, tokens, count, err);
     name_roles(t);

@@ -12,17 +12,23 @@ static void model_close(void *model)
     ech_free(model);
 }
 
-static int scratch_create(const void *model, void **scratch, struct ech_err *err)
+int ech_sp_scratch_create(const void *model, void **scratch, struct ech_err *err)
 {
     (void)model;
     *scratch = ech_calloc(1, sizeof(struct ech_sp_scratch), err);
     return *scratch ? ECH_OK : ECH_UNAVAILABLE;
 }
 
-static void scratch_destroy(void *scratch)
+void ech_sp_scratch_destroy(void *scratch)
 {
     ech_sp_scratch_fini(scratch);
     ech_free(scratch);
+}
+
+int ech_sp_decode_step(const void *model, const struct ech_pieces *in, struct ech_pieces *out,
+                       struct ech_err *err)
+{
+    return ech_sentencepiece_decode(model, in, out, err);
 }
 
 static int encode(const void *model, void *scratch, const unsigned char *text, size_t bytes,
@@ -31,14 +37,9 @@ static int encode(const void *model, void *scratch, const unsigned char *text, s
     return ech_sentencepiece_encode(model, scratch, text, bytes, sink, err);
 }
 
-static int decode(const void *model, const struct ech_pieces *in, struct ech_pieces *out, struct ech_err *err)
-{
-    return ech_sentencepiece_decode(model, in, out, err);
-}
-
 #define OPS(kind)                                                                                            \
     {                                                                                                        \
-        kind, model_close, scratch_create, scratch_destroy, encode, encode                                   \
+        kind, model_close, ech_sp_scratch_create, ech_sp_scratch_destroy, encode, encode                     \
     }
 static const struct ech_model_ops ops[] = {
     [ECH_SP_UNIGRAM] = OPS("SentencePiece Unigram"),
@@ -57,7 +58,8 @@ static int adopt(struct ech_tokenizer *t, struct ech_sentencepiece *m, struct ec
     t->roles[ECH_TOKEN_EOS] = m->eos;
     t->roles[ECH_TOKEN_PAD] = m->pad;
     t->roles[ECH_TOKEN_UNK] = m->vocab.unk;
-    int code = ech_decoder_add(&t->decoder, (struct ech_decode_step){.apply = decode, .data = m}, err);
+    int code =
+        ech_decoder_add(&t->decoder, (struct ech_decode_step){.apply = ech_sp_decode_step, .data = m}, err);
     for (size_t id = 0; code == ECH_OK && id < m->vocab.count; id++) {
         size_t bytes;
         const unsigned char *text = ech_sp_vocab_text(&m->vocab, (int32_t)id, &bytes);

@@ -2,6 +2,7 @@
  * dequantised weights. f32 activations: logits within 5e-3, greedy ids equal where the two best differ by
  * more. Integer products: logits within 1.5; where a greedy id first differs from the reference's, the two
  * best logits of f32 activations behind the same tokens are less than 1 apart. */
+#include "tests/parity/lines.h"
 #include "tests/parity/writers.h"
 
 enum { NEW = 32, PROMPTS = 8, PROMPT_MOST = 200, WRITTEN = 2 };
@@ -34,17 +35,6 @@ static char *slurp(const char *name)
     return data;
 }
 
-static json_t *next_line(char **at)
-{
-    struct ech_err err = ECH_ERR_NONE;
-    json_t *root;
-    char *end = strchr(*at, '\n');
-    assert_non_null(end);
-    must(ech_json_parse("line", *at, (size_t)(end - *at), &root, &err), &err);
-    *at = end + 1;
-    return root;
-}
-
 static int64_t copy_ids(const json_t *list, int64_t most, int32_t *out)
 {
     int64_t count = (int64_t)json_array_size(list);
@@ -59,6 +49,7 @@ static void read_rows(struct row rows[PROMPTS])
     char *prompts = slurp("prompts.jsonl"), *hf = slurp("hf.jsonl"), *p = prompts, *h = hf;
     for (int i = 0; i < PROMPTS; i++) {
         json_t *prompt = next_line(&p), *want = next_line(&h);
+        assert_true(prompt && want);
         rows[i].prompt = copy_ids(json_object_get(prompt, "ids"), PROMPT_MOST, rows[i].ids);
         assert_int_equal(copy_ids(json_object_get(want, "greedy"), NEW, rows[i].ids + rows[i].prompt), NEW);
         json_decref(prompt);

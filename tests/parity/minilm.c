@@ -1,6 +1,7 @@
 /* all-MiniLM-L6-v2 against goldens of the reference implementation: token ids equal, vectors within 2e-6,
  * hidden states within 1e-5. */
 #include "tests/parity/common.h"
+#include "tests/parity/lines.h"
 
 #include "base/io.h"
 #include "base/json.h"
@@ -24,19 +25,6 @@ struct texts {
     uint64_t offsets[128];
     int64_t rows;
 };
-
-/* Each line of a JSONL file, parsed. */
-static json_t *next_line(char **at)
-{
-    struct ech_err err = ECH_ERR_NONE;
-    json_t *root;
-    char *end = strchr(*at, '\n');
-    if (!end)
-        return NULL;
-    must(ech_json_parse("line", *at, (size_t)(end - *at), &root, &err), &err);
-    *at = end + 1;
-    return root;
-}
 
 static char *slurp(const char *name)
 {

@@ -1,5 +1,6 @@
 /* Vocabularies inside of model files against their goldens: ids equal. */
 #include "tests/harness.h"
+#include "tests/parity/lines.h"
 
 #include "base/io.h"
 #include "base/json.h"
@@ -135,19 +136,6 @@ static void bert_bge(void **state)
 {
     (void)state;
     check_file("bert-bge");
-}
-
-/* Each line of a JSONL file, parsed. */
-static json_t *next_line(char **at)
-{
-    struct ech_err err = ECH_ERR_NONE;
-    json_t *root;
-    char *end = strchr(*at, '\n');
-    if (!end)
-        return NULL;
-    must(ech_json_parse("line", *at, (size_t)(end - *at), &root, &err), &err);
-    *at = end + 1;
-    return root;
 }
 
 static void check_list(const char *text, const json_t *ids, struct ech_encoded got)
