@@ -2,6 +2,7 @@
  * until one passes untouched: a clear error and no wrong dataset; the next attempt ends with the bytes of an
  * undisturbed run. Counted are all threads: main, the feeder, the spooler, the engine's lanes. */
 #include "tests/unit/job/fixture.h"
+#include "tests/unit/model/writer.h"
 
 #include "base/fault.h"
 #include "data/verify.h"
@@ -52,6 +53,15 @@ static const char tokens_text[] = "kind: classify\n"
                                   "output: {dataset: out}\n"
                                   "resources: {threads: 2}\n"
                                   "balance: {lease_rows: 6, lease_rows_max: 6, probe: false}\n";
+
+static const char generate_text[] =
+    "kind: generate\n"
+    "model: w\n"
+    "input: {dataset: in, column: text}\n"
+    "output: {dataset: out, keep: [id]}\n"
+    "options: {max_tokens: 4, stop: [fg], log_probabilities: true, chat: phi}\n"
+    "resources: {threads: 2}\n"
+    "balance: {lease_rows: 6, lease_rows_max: 6, probe: false}\n";
 static const char *job_text;
 
 static const struct ech_column columns[] = {
@@ -116,6 +126,15 @@ static void prepare_classify(bool tokens)
     put_pair_template();
     put_dataset("in", &(struct table){columns, 2, ROWS, 500, cell});
     job_text = tokens ? tokens_text : pairs_text;
+    run_undisturbed();
+}
+
+/* What a model writes behind the same texts. */
+static void prepare_generate(void)
+{
+    put_writer("w", false);
+    put_dataset("in", &(struct table){columns, 2, ROWS, 500, cell});
+    job_text = generate_text;
     run_undisturbed();
 }
 
@@ -209,6 +228,16 @@ static void sweep_back(int site, int64_t step)
     finish();
 }
 
+/* Fewer points over the whole of it: where this job differs from the others. */
+static void sweep_few(int site)
+{
+    int64_t n = 1, step = 1;
+    for (bool fired = true; fired; n += step++ / 4 + 1)
+        fired = fail_new_run(site, n);
+    assert_true(n > 500);
+    finish();
+}
+
 static void allocations(void **state)
 {
     (void)state;
@@ -241,6 +270,13 @@ static void allocations_of_tokens(void **state)
     (void)state;
     prepare_classify(true);
     sweep_back(ECH_FAULT_ALLOC, 4);
+}
+
+static void allocations_of_generate(void **state)
+{
+    (void)state;
+    prepare_generate();
+    sweep_few(ECH_FAULT_ALLOC);
 }
 
 static void opens(void **state)
@@ -318,6 +354,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(allocations_of_retrieve),
     cmocka_unit_test(allocations_of_pairs),
     cmocka_unit_test(allocations_of_tokens),
+    cmocka_unit_test(allocations_of_generate),
     cmocka_unit_test(opens),
     cmocka_unit_test(reads),
     cmocka_unit_test(writes),
