@@ -6,19 +6,19 @@
 
 #include <math.h>
 
-enum { ROWS = 14, IDS = 80 };
+enum { ROWS = 14, IDS = 80, TWINS_MOST = 3 };
 
 /* --- a generator over one of the two models --- */
 
 struct way {
     const char *model;
     int64_t sequences, step_tokens, cache_rows, logits_rows; /* 0: enough */
-    int threads;
+    int threads, twins;
     struct ech_generator_options more; /* what the rows must not depend on is not among these */
 };
 
 struct made {
-    struct ech_lm *lm;
+    struct ech_lm *lm, *twins[TWINS_MOST];
     struct ech_tokenizer *tokenizer;
     struct ech_generator *generator;
 };
@@ -37,7 +37,11 @@ static struct made open_way(const struct way *way)
                                 .cache_bytes = way->cache_rows * RANDOM_ROW};
     must(ech_lm_open(&lm, &m.lm, &err), &err);
     must(ech_tokenizer_open(way->model, &m.tokenizer, &err), &err);
+    for (int i = 0; i < way->twins; i++)
+        must(ech_lm_twin(m.lm, &m.twins[i], &err), &err);
     options.decoder = m.lm;
+    options.twins = m.twins;
+    options.twins_count = way->twins;
     options.tokenizer = m.tokenizer;
     options.threads = lm.threads;
     options.sequences = lm.sequences;
@@ -51,6 +55,8 @@ static void close_way(struct made *m)
 {
     ech_generator_close(m->generator);
     ech_tokenizer_close(m->tokenizer);
+    for (int i = 0; i < TWINS_MOST; i++)
+        ech_lm_close(m->twins[i]);
     ech_lm_close(m->lm);
 }
 
@@ -138,10 +144,10 @@ static void keep(const struct ech_write_batch *batch, struct result *results)
         to->count = w->count;
         to->finish = w->finish;
         to->scores = r->count - r->scored;
-        if (w->count) {
+        if (w->count)
             memcpy(to->ids, w->ids, (size_t)w->count * sizeof *w->ids);
+        if (w->count && w->log_probabilities)
             memcpy(to->log_probabilities, w->log_probabilities, (size_t)w->count * sizeof(double));
-        }
         if (to->scores)
             memcpy(to->score, w->scores, (size_t)to->scores * sizeof(double));
     }
@@ -202,6 +208,8 @@ static const struct {
     {"more rows than a step has tokens", {.sequences = ROWS, .step_tokens = 3, .logits_rows = 2}, 2, true},
     {"a cache of one whole row", {.sequences = ROWS, .cache_rows = CONTEXT}, 2, false},
     {"two threads", {.sequences = 6, .threads = 2}, 3, true},
+    {"two lanes", {.sequences = 4, .twins = 1}, 3, true},
+    {"four lanes, small caches", {.sequences = 3, .cache_rows = CONTEXT, .twins = 3}, 4, false},
 };
 
 static void same_in_all_ways(struct ech_generator_options more)
@@ -336,6 +344,51 @@ static void rules(void **state)
     more.rules.banned[0] = LETTER_A + 1; /* the next best are all alike: the lowest number */
     more.rules.banned[1] = -1;
     counts(more, LETTER_A, 2, (const int32_t[]){0, 1}, 2, ECH_FINISH_LENGTH);
+}
+
+static void allow_thirds(struct ech_request *r)
+{
+    struct ech_err err = ECH_ERR_NONE;
+    r->allowed = ech_calloc(WORDS, sizeof *r->allowed, &err);
+    assert_non_null(r->allowed);
+    for (int32_t id = END; id < WORDS; id += 3)
+        r->allowed[r->allowed_count++] = id;
+}
+
+/* Of a part of the words: the same ones whether the whole head is computed (for log-probabilities) or theirs
+ * alone, beside rows that may write all. */
+static void allowed(void **state)
+{
+    (void)state;
+    static struct result all[ROWS], few[ROWS], free_rows[ROWS];
+    put_writer("random", true);
+    for (int pass = 0; pass < 2; pass++) {
+        struct ech_generator_options more = plain();
+        more.log_probabilities = pass == 0;
+        struct made m = open_way(&(struct way){.model = "random", .sequences = 5, .more = more});
+        struct ech_write_batch *batch = new_batch(0);
+        for (int row = 0; row < ROWS; row++) {
+            int32_t ids[IDS];
+            int64_t count = prompt_of(row, ids);
+            struct ech_request *r = add(batch, 1000 + (uint64_t)row, ids, count, 12, count);
+            if (row % 2)
+                allow_thirds(r);
+        }
+        ech_generator_submit(m.generator, batch);
+        batch = wait_for(m.generator);
+        keep(batch, pass ? few : all);
+        ech_write_batch_destroy(batch);
+        close_way(&m);
+    }
+    alone(plain(), free_rows);
+    for (int row = 0; row < ROWS; row++) {
+        assert_int_equal(all[row].count, few[row].count);
+        assert_memory_equal(all[row].ids, few[row].ids, sizeof all[row].ids);
+        for (int64_t i = 0; i < few[row].count && row % 2; i++)
+            assert_int_equal(few[row].ids[i] % 3, END);
+        for (int64_t i = 0; i < few[row].count && i < free_rows[row].count && row % 2 == 0; i++)
+            assert_int_equal(few[row].ids[i], free_rows[row].ids[i]);
+    }
 }
 
 static void stop(const char *text, int64_t count, enum ech_finish finish)
@@ -515,13 +568,13 @@ static void wrong_options(void **state)
 
 /* --- batches come and go --- */
 
-static void cancelled(void **state)
+static void cancel_lanes(int twins)
 {
-    (void)state;
     struct ech_err err = ECH_ERR_NONE;
     const int32_t a = LETTER_A;
     put_writer("counter", false);
-    struct made m = open_way(&(struct way){.model = "counter", .sequences = 2, .more = plain()});
+    struct made m =
+        open_way(&(struct way){.model = "counter", .sequences = 2, .twins = twins, .more = plain()});
     for (int round = 0; round < 20; round++) {
         for (int i = 0; i < 4; i++) {
             struct ech_write_batch *batch = new_batch(i);
@@ -544,6 +597,13 @@ static void cancelled(void **state)
     close_way(&m);
 }
 
+static void cancelled(void **state)
+{
+    (void)state;
+    cancel_lanes(0);
+    cancel_lanes(2);
+}
+
 /* Closed with work under way. */
 static void closed(void **state)
 {
@@ -551,7 +611,8 @@ static void closed(void **state)
     const int32_t a = LETTER_A;
     put_writer("counter", false);
     for (int i = 0; i < 5; i++) {
-        struct made m = open_way(&(struct way){.model = "counter", .sequences = 2, .more = plain()});
+        struct made m =
+            open_way(&(struct way){.model = "counter", .sequences = 2, .twins = i % 3, .more = plain()});
         struct ech_write_batch *batch = new_batch(0);
         for (int row = 0; row < 9; row++)
             add(batch, (uint64_t)row, &a, 1, 30, 1);
@@ -561,10 +622,10 @@ static void closed(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(greedy),    cmocka_unit_test(sampled),       cmocka_unit_test(seeds),
-    cmocka_unit_test(scores),    cmocka_unit_test(ends),          cmocka_unit_test(rules),
-    cmocka_unit_test(stops),     cmocka_unit_test(half_a_letter), cmocka_unit_test(small_cache),
-    cmocka_unit_test(bad_rows),  cmocka_unit_test(no_numbers),    cmocka_unit_test(wrong_options),
-    cmocka_unit_test(cancelled), cmocka_unit_test(closed),
+    cmocka_unit_test(greedy),        cmocka_unit_test(sampled),   cmocka_unit_test(seeds),
+    cmocka_unit_test(scores),        cmocka_unit_test(ends),      cmocka_unit_test(rules),
+    cmocka_unit_test(allowed),       cmocka_unit_test(stops),     cmocka_unit_test(half_a_letter),
+    cmocka_unit_test(small_cache),   cmocka_unit_test(bad_rows),  cmocka_unit_test(no_numbers),
+    cmocka_unit_test(wrong_options), cmocka_unit_test(cancelled), cmocka_unit_test(closed),
 };
 ECH_TEST_MAIN(tests)
