@@ -93,8 +93,9 @@ static bool wants_lease(const struct loop *l)
     if (most > 0 && ech_spooler_pending_bytes(l->d->spooler) > most)
         return false;
     double tokens = (double)l->in_flight_rows * l->d->tokens_a_row;
-    return l->in_flight_leases < 2 ||
-           (l->in_flight_leases < LEASES_OPEN_MOST && tokens < (double)(TOKENS_IN_FLIGHT * lanes(l->d)));
+    int64_t wanted = l->d->kind->rows_wanted ? l->d->kind->rows_wanted(l->d->stream) : 0;
+    bool few = tokens < (double)(TOKENS_IN_FLIGHT * lanes(l->d)) || l->in_flight_rows < wanted;
+    return l->in_flight_leases < 2 || (l->in_flight_leases < LEASES_OPEN_MOST && few);
 }
 
 static void took(struct loop *l, struct ech_range range, bool copy)

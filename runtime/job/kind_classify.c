@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "config/kinds/classify.h"
-#include "config/precision.h"
 #include "model/heads.h"
 #include "text/tokenizer.h"
 
@@ -30,19 +29,11 @@ struct ech_stream {
 static int load(const struct ech_stream_env *env, const struct ech_classify_options *o, struct ech_stream *s,
                 struct ech_err *err)
 {
-    struct ech_engine_options engine = {
-        .model = env->model ? env->model : env->job->model,
-        .backend = ech_backend_name(env->job),
-        .weights = ech_precision_name(env->job->precision.weights),
-        .compute = ech_precision_name(env->job->precision.compute),
-        .device = env->device,
-        .threads = env->threads,
-        .memory_bytes = env->memory,
-        .classes = true,
-        .max_tokens = o->max_tokens,
-        .on_long_error = o->on_long == 1,
-        .prefix = o->prefix,
-    };
+    struct ech_engine_options engine = ech_encoder_options(env);
+    engine.classes = true;
+    engine.max_tokens = o->max_tokens;
+    engine.on_long_error = o->on_long == 1;
+    engine.prefix = o->prefix;
     int code = ech_engine_load(&engine, &s->engine, err);
     if (!code)
         code = ech_encoder_layers_bytes(s->engine, &s->layers_bytes, err);

@@ -73,7 +73,7 @@ size_t ech_writing_shared_bytes(const struct ech_stream *s)
 
 size_t ech_writing_workspace_bytes(const struct ech_stream *s)
 {
-    return ech_lm_workspace_bytes(s->w.decoder);
+    return ech_lm_workspace_bytes(s->w.decoder) * (size_t)s->w.lanes;
 }
 
 int ech_writing_pack(struct ech_stream *s, void *base, int64_t part, int64_t parts, struct ech_err *err)
@@ -159,6 +159,13 @@ void ech_writing_step(struct ech_stream *s, double seconds)
 void ech_writing_cancel(struct ech_stream *s)
 {
     ech_generator_cancel(s->w.generator);
+}
+
+/* Rows that the decoders write at a time, and twice as many whose leases are ending or wait: a row that ends
+ * makes room for the next at once. */
+int64_t ech_writing_rows_wanted(const struct ech_stream *s)
+{
+    return 3 * ech_writing_rows_at_a_time(&s->w);
 }
 
 /* --- what was written, into cells --- */

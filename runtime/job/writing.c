@@ -56,6 +56,7 @@ int ech_writing_open(const struct ech_stream_env *env, const struct ech_write_op
     if (code != ECH_OK)
         return code;
     w->context = ech_lm_context(w->decoder);
+    w->lanes = ech_lm_divide(w->decoder);
     code = ech_writing_files(w, env->model ? env->job->model : NULL, err);
     if (code == ECH_OK)
         code = ech_encoder_create(&w->encoder, err);
@@ -67,6 +68,9 @@ int ech_writing_open(const struct ech_stream_env *env, const struct ech_write_op
 void ech_writing_close(struct ech_writing *w)
 {
     ech_generator_close(w->generator);
+    for (int i = 0; w->twins && i + 1 < w->lanes; i++)
+        ech_lm_close(w->twins[i]);
+    ech_free(w->twins);
     ech_lm_close(w->decoder);
     if (w->output != w->tokenizer)
         ech_tokenizer_close(w->output);
@@ -90,14 +94,40 @@ int ech_writing_identify(const struct ech_writing *w, struct ech_comm *comm, str
     return code ? code : ech_identity_add(identity, "model", ech_hash_print(hash, hex), err);
 }
 
+static int64_t lane_sequences(const struct ech_writing *w)
+{
+    return w->options->batch ? (w->sequences + w->lanes - 1) / w->lanes : w->sequences;
+}
+
+int64_t ech_writing_rows_at_a_time(const struct ech_writing *w)
+{
+    return w->lanes * lane_sequences(w);
+}
+
+/* One more decoder a lane. */
+static int start_twins(struct ech_writing *w, struct ech_err *err)
+{
+    int code = ECH_OK;
+    w->twins = ech_calloc((size_t)w->lanes, sizeof(struct ech_lm *), err);
+    if (!w->twins)
+        return ECH_UNAVAILABLE;
+    for (int i = 0; code == ECH_OK && i + 1 < w->lanes; i++)
+        code = ech_lm_twin(w->decoder, &w->twins[i], err);
+    return code;
+}
+
 int ech_writing_start(struct ech_writing *w, struct ech_generator_options *options, struct ech_err *err)
 {
     int code = ech_lm_start(w->decoder, err);
+    if (code == ECH_OK)
+        code = start_twins(w, err);
     options->decoder = w->decoder;
+    options->twins = w->twins;
+    options->twins_count = w->lanes - 1;
     options->tokenizer = w->output;
     options->rules = w->rules;
-    options->threads = w->threads;
-    options->sequences = w->sequences;
+    options->threads = w->threads / w->lanes;
+    options->sequences = lane_sequences(w);
     options->step_tokens = STEP_TOKENS;
     options->logits_rows = LOGITS_ROWS;
     return code ? code : ech_generator_open(options, &w->generator, err);

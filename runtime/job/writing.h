@@ -10,6 +10,8 @@
 
 struct ech_writing {
     struct ech_lm *decoder;
+    struct ech_lm **twins; /* lanes - 1: of a small model each thread has one (ech_lm_divide) */
+    int lanes;
     struct ech_tokenizer *tokenizer;        /* of what is read */
     struct ech_tokenizer *output;           /* of what is written; the same one where the model has one */
     struct ech_encoder *encoder, *decoding; /* the feeder's thread, main's */
@@ -37,6 +39,8 @@ int ech_writing_identify(const struct ech_writing *writing, struct ech_comm *com
 /* The decoder, then the generator. stops, log_probabilities and sampling are the kind's. */
 int ech_writing_start(struct ech_writing *writing, struct ech_generator_options *options,
                       struct ech_err *err);
+
+int64_t ech_writing_rows_at_a_time(const struct ech_writing *writing);
 
 /* Ids of a text, on the feeder's thread. *why (owner: caller) is set for a row that cannot be used: then the
  * rest is not. */

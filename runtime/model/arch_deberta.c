@@ -73,7 +73,8 @@ static int read_distances(const json_t *config, const char *path, struct ech_spe
     s->distance = most < 1 ? s->positions : most;
     s->buckets = buckets > 0 ? buckets : 0;
     s->relative = s->buckets ? s->buckets : s->distance;
-    if (s->relative > 1 << 20 || s->distance > 1 << 20 || (s->buckets && s->distance < s->buckets / 2 + 2))
+    if (s->relative > 1 << 20 || s->distance > 1 << 20 || s->buckets == 1 ||
+        (s->buckets && s->distance < s->buckets / 2 + 2))
         return ech_fail(err, ECH_DATA, "%s: %lld position_buckets over %lld positions are not supported",
                         path, (long long)s->buckets, (long long)s->distance);
     return ECH_OK;

@@ -291,6 +291,7 @@ static void put_translation(struct build *b)
     set_widths(b, target, "decoder");
     set_int(b, "vocab_size", source->shape[0]);
     set_int(b, "decoder_vocab_size", target->shape[0]);
+    both(b, "activation", 0);
     set_act(b, "activation_function", "decoder");
     set_flag(b, "scale_embedding", scaled(b, "encoder") && scaled(b, "decoder"));
     set_flag(b, "ech_normalize_before", both(b, "pre_norm", 1) != 0);

@@ -138,7 +138,7 @@ static int choose_tokens(struct ech_engine *e, const struct ech_engine_options *
     if (e->max_tokens <= added)
         return ech_fail(err, ECH_CONFIG, "max_tokens is %lld, %lld special tokens leave no room for text",
                         (long long)e->max_tokens, (long long)added);
-    if (e->net.spec.buckets && e->max_tokens > SPAN_MOST)
+    if ((e->net.spec.buckets || e->net.spec.disentangled) && e->max_tokens > SPAN_MOST)
         return ech_fail(err, ECH_CONFIG,
                         "max_tokens is %lld; with relative position biases at most %d are "
                         "supported",

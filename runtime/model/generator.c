@@ -1,4 +1,4 @@
-/* The generator: see generator.h. One lock guards the lists; the compute thread takes it twice a step. */
+/* The generator: see generator.h. One lock guards the lists; a compute thread takes it a few times a step. */
 #include "model/generator_impl.h"
 
 #include "base/clock.h"
@@ -124,38 +124,54 @@ static void take_out(struct ech_write_list *list, const struct ech_write_batch *
 
 /* --- what the compute thread asks for (generator_turn.c) --- */
 
-bool ech_generator_next(struct ech_generator *w, struct ech_write_batch **batch, int64_t *row)
+/* A lane has its share where rows are few: others wait for none. */
+static bool has_share(const struct ech_write_lane *lane)
 {
+    const struct ech_generator *w = lane->of;
+    return lane->turn.active > 0 && lane->turn.active * w->lanes_count >= w->rows_waiting + w->rows_begun;
+}
+
+static void begin_row(struct ech_generator *w, struct ech_write_batch *b, int64_t *row)
+{
+    *row = b->begun++;
+    w->rows_waiting--;
+    w->rows_begun++;
+    if (b->begun == b->count)
+        push(&w->running, pop(&w->waiting));
+}
+
+bool ech_generator_next(struct ech_write_lane *lane, struct ech_write_batch **batch, int64_t *row,
+                        bool *failed)
+{
+    struct ech_generator *w = lane->of;
     pthread_mutex_lock(&w->lock);
-    struct ech_write_batch *b = w->waiting.head;
-    if (b) {
-        *batch = b;
-        *row = b->begun++;
-        if (b->begun == b->count)
-            push(&w->running, pop(&w->waiting));
-    }
+    struct ech_write_batch *b = lane->held ? lane->held : has_share(lane) ? NULL : w->waiting.head;
+    if (lane->held)
+        *row = lane->held_row;
+    else if (b)
+        begin_row(w, b, row);
+    lane->held = NULL;
+    *failed = b && b->err.code != ECH_OK;
+    *batch = b;
     pthread_mutex_unlock(&w->lock);
     return b != NULL;
 }
 
-void ech_generator_put_back(struct ech_generator *w, struct ech_write_batch *b)
+void ech_generator_hold(struct ech_write_lane *lane, struct ech_write_batch *b, int64_t row)
 {
-    pthread_mutex_lock(&w->lock);
-    if (b->begun-- == b->count) {
-        take_out(&w->running, b);
-        b->after = w->waiting.head;
-        w->waiting.head = b;
-        if (!w->waiting.tail)
-            w->waiting.tail = b;
-    }
-    pthread_mutex_unlock(&w->lock);
+    lane->held = b;
+    lane->held_row = row;
 }
 
-void ech_generator_row_done(struct ech_generator *w, struct ech_write_batch *b, const struct ech_err *err)
+void ech_generator_row_done(struct ech_write_lane *lane, struct ech_write_batch *b, int64_t tokens,
+                            const struct ech_err *err)
 {
+    struct ech_generator *w = lane->of;
     pthread_mutex_lock(&w->lock);
     if (err && b->err.code == ECH_OK)
         b->err = *err;
+    b->tokens += tokens;
+    w->rows_begun--;
     if (++b->done == b->count) {
         take_out(&w->running, b);
         push(&w->finished, b);
@@ -165,11 +181,29 @@ void ech_generator_row_done(struct ech_generator *w, struct ech_write_batch *b, 
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Wait until there is something to do; false: the end. *cancelled: what is in flight is to be dropped. */
-static bool wait_for_work(struct ech_generator *w, bool *cancelled)
+void ech_generator_account(struct ech_write_lane *lane, struct ech_write_batch *const *batches,
+                           const double *seconds, int64_t count)
 {
+    pthread_mutex_lock(&lane->of->lock);
+    for (int64_t i = 0; i < count; i++)
+        batches[i]->seconds += seconds[i];
+    pthread_mutex_unlock(&lane->of->lock);
+}
+
+static bool idle(const struct ech_write_lane *lane)
+{
+    const struct ech_generator *w = lane->of;
+    if (w->cancel)
+        return lane->dropped;
+    return !w->waiting.head && !lane->held && lane->turn.active == 0;
+}
+
+/* Wait until there is something to do; false: the end. *cancelled: what is in flight is to be dropped. */
+static bool wait_for_work(struct ech_write_lane *lane, bool *cancelled)
+{
+    struct ech_generator *w = lane->of;
     pthread_mutex_lock(&w->lock);
-    while (!w->stop && !w->cancel && !w->waiting.head && w->turn.active == 0)
+    while (!w->stop && idle(lane))
         pthread_cond_wait(&w->work, &w->lock);
     *cancelled = w->cancel;
     bool goes_on = !w->stop;
@@ -177,30 +211,37 @@ static bool wait_for_work(struct ech_generator *w, bool *cancelled)
     return goes_on;
 }
 
-/* By the compute thread, so that no row of them is being computed. */
-static void drop_all(struct ech_generator *w)
+/* By each lane, so that no row is being computed; the last one drops the batches. */
+static void drop_rows(struct ech_write_lane *lane)
 {
-    ech_turn_forget(w);
+    struct ech_generator *w = lane->of;
+    ech_turn_forget(lane);
     pthread_mutex_lock(&w->lock);
-    drop(&w->waiting);
-    drop(&w->running);
-    w->in_flight = 0;
-    w->cancel = false;
-    pthread_cond_broadcast(&w->done);
+    lane->held = NULL;
+    lane->dropped = true;
+    if (++w->dropped == w->lanes_count) {
+        drop(&w->waiting);
+        drop(&w->running);
+        for (int i = 0; i < w->lanes_count; i++)
+            w->lanes[i].dropped = false;
+        w->in_flight = w->rows_waiting = w->rows_begun = w->dropped = 0;
+        w->cancel = false;
+        pthread_cond_broadcast(&w->done);
+    }
     pthread_mutex_unlock(&w->lock);
 }
 
 static void *compute(void *context)
 {
-    struct ech_generator *w = context;
+    struct ech_write_lane *lane = context;
     bool cancelled;
-    while (wait_for_work(w, &cancelled)) {
+    while (wait_for_work(lane, &cancelled)) {
         if (cancelled)
-            drop_all(w);
+            drop_rows(lane);
         else
-            ech_turn(w);
+            ech_turn(lane);
     }
-    drop_all(w);
+    ech_turn_forget(lane);
     return NULL;
 }
 
@@ -219,21 +260,35 @@ static int conditions_init(struct ech_generator *w, struct ech_err *err)
     return failed ? ech_fail(err, ECH_UNAVAILABLE, "no lock for the generator") : ECH_OK;
 }
 
+static int open_lane(struct ech_generator *w, int number, struct ech_err *err)
+{
+    struct ech_write_lane *lane = &w->lanes[number];
+    lane->of = w;
+    lane->lm = number ? w->options.twins[number - 1] : w->options.decoder;
+    int code = ech_turn_init(lane, err);
+    if (code == ECH_OK && pthread_create(&lane->thread, NULL, compute, lane) != 0)
+        code = ech_fail(err, ECH_UNAVAILABLE, "no thread for the generator: %s", strerror(errno));
+    lane->started = code == ECH_OK;
+    return code;
+}
+
 int ech_generator_open(const struct ech_generator_options *options, struct ech_generator **out,
                        struct ech_err *err)
 {
     struct ech_generator *w = ech_calloc(1, sizeof *w, err);
     if (!w)
         return ECH_UNAVAILABLE;
+    int code = conditions_init(w, err);
+    if (code != ECH_OK) {
+        ech_free(w);
+        return code;
+    }
     w->options = *options;
-    int code = ech_sampling_check(&options->sampling, err);
-    if (code == ECH_OK)
-        code = ech_turn_init(w, err);
-    if (code == ECH_OK)
-        code = conditions_init(w, err);
-    if (code == ECH_OK && pthread_create(&w->thread, NULL, compute, w) != 0)
-        code = ech_fail(err, ECH_UNAVAILABLE, "no thread for the generator: %s", strerror(errno));
-    w->started = code == ECH_OK;
+    w->lanes_count = 1 + options->twins_count;
+    w->lanes = ech_calloc((size_t)w->lanes_count, sizeof *w->lanes, err);
+    code = w->lanes ? ech_sampling_check(&options->sampling, err) : ECH_UNAVAILABLE;
+    for (int i = 0; code == ECH_OK && i < w->lanes_count; i++)
+        code = open_lane(w, i, err);
     if (code == ECH_OK)
         *out = w;
     else
@@ -245,15 +300,19 @@ void ech_generator_close(struct ech_generator *w)
 {
     if (!w)
         return;
-    if (w->started) {
-        pthread_mutex_lock(&w->lock);
-        w->stop = true;
-        pthread_cond_signal(&w->work);
-        pthread_mutex_unlock(&w->lock);
-        pthread_join(w->thread, NULL);
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_broadcast(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    for (int i = 0; w->lanes && i < w->lanes_count; i++) {
+        if (w->lanes[i].started)
+            pthread_join(w->lanes[i].thread, NULL);
+        ech_turn_fini(&w->lanes[i]);
     }
+    drop(&w->waiting);
+    drop(&w->running);
     drop(&w->finished);
-    ech_turn_fini(w);
+    ech_free(w->lanes);
     ech_free(w);
 }
 
@@ -261,8 +320,9 @@ void ech_generator_submit(struct ech_generator *w, struct ech_write_batch *b)
 {
     pthread_mutex_lock(&w->lock);
     w->in_flight += b->count > 0;
+    w->rows_waiting += b->count;
     push(b->count > 0 ? &w->waiting : &w->finished, b);
-    pthread_cond_signal(&w->work);
+    pthread_cond_broadcast(&w->work);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -302,7 +362,7 @@ void ech_generator_cancel(struct ech_generator *w)
 {
     pthread_mutex_lock(&w->lock);
     w->cancel = w->in_flight > 0;
-    pthread_cond_signal(&w->work);
+    pthread_cond_broadcast(&w->work);
     while (w->cancel)
         pthread_cond_wait(&w->done, &w->lock);
     drop(&w->finished);

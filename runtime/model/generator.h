@@ -1,5 +1,5 @@
 /* Texts written (or scored) by a decoder, many rows at once: requests of token ids in, what was written out,
- * in any order, on a compute thread of its own.
+ * in any order, on compute threads of its own.
  *
  * Rows wait in the order they came; as many as the decoder's cache holds are in flight, each step takes one
  * token of every row that is being written and as much of the waiting prompts as a step holds. A row that
@@ -21,13 +21,17 @@ struct ech_generator_rules {
 };
 
 struct ech_generator_options {
-    struct ech_lm *decoder;                /* started; borrowed: nobody else steps it */
+    struct ech_lm *decoder; /* started; borrowed: nobody else steps it */
+    /* More of the same model (ech_lm_twin): each computes rows on a thread of its own, all take from one
+     * queue. */
+    struct ech_lm *const *twins;
+    int twins_count;
     const struct ech_tokenizer *tokenizer; /* for stop strings; NULL where there are none */
     const char *const *stops;              /* NULL-terminated, or NULL; borrowed */
     struct ech_generator_rules rules;
     struct ech_sampling sampling;
     bool log_probabilities; /* of what is written */
-    /* Of the decoder, as it was opened: threads (what seconds are counted in), sequences, step_tokens,
+    /* Of each decoder, as it was opened: threads (what seconds are counted in), sequences, step_tokens,
      * logits_rows. */
     int threads;
     int64_t sequences, step_tokens, logits_rows;

@@ -29,14 +29,17 @@ size_t ech_stop_at(const char *text, size_t bytes, const char *const *stops)
     return first;
 }
 
-int ech_turn_init(struct ech_generator *w, struct ech_err *err)
+int ech_turn_init(struct ech_write_lane *w, struct ech_err *err)
 {
     struct ech_turn_state *t = &w->turn;
-    const struct ech_generator_options *o = &w->options;
-    int64_t vocab = ech_lm_vocab(o->decoder);
+    const struct ech_generator_options *o = &w->of->options;
+    int64_t vocab = ech_lm_vocab(w->lm);
     t->slots = ech_calloc((size_t)o->sequences, sizeof *t->slots, err);
     t->items = ech_calloc((size_t)o->sequences, sizeof *t->items, err);
-    if (!t->slots || !t->items || ech_sampler_create(vocab, &t->sampler, err) != ECH_OK)
+    t->batches = ech_calloc((size_t)o->sequences, sizeof(struct ech_write_batch *), err);
+    t->seconds = ech_calloc((size_t)o->sequences, sizeof *t->seconds, err);
+    if (!t->slots || !t->items || !t->batches || !t->seconds ||
+        ech_sampler_create(vocab, &t->sampler, err) != ECH_OK)
         return ECH_UNAVAILABLE;
     if (o->rules.banned[0] >= 0 && !(t->masked = ech_calloc((size_t)vocab, sizeof *t->masked, err)))
         return ECH_UNAVAILABLE;
@@ -45,21 +48,23 @@ int ech_turn_init(struct ech_generator *w, struct ech_err *err)
     return t->stop_bytes ? ech_encoder_create(&t->encoder, err) : ECH_OK;
 }
 
-void ech_turn_fini(struct ech_generator *w)
+void ech_turn_fini(struct ech_write_lane *w)
 {
     struct ech_turn_state *t = &w->turn;
     ech_free(t->slots);
     ech_free(t->items);
+    ech_free(t->batches);
+    ech_free(t->seconds);
     ech_free(t->line);
     ech_free(t->masked);
     ech_sampler_destroy(t->sampler);
     ech_encoder_destroy(t->encoder);
 }
 
-void ech_turn_forget(struct ech_generator *w)
+void ech_turn_forget(struct ech_write_lane *w)
 {
     for (int64_t i = 0; i < w->turn.active; i++)
-        ech_lm_remove(w->options.decoder, w->turn.slots[i].sequence);
+        ech_lm_remove(w->lm, w->turn.slots[i].sequence);
     w->turn.active = 0;
 }
 
@@ -74,14 +79,14 @@ static struct ech_written *written_of(const struct ech_slot_row *s)
 }
 
 /* Logits of the words that may be written, and no others? */
-static bool restricted(const struct ech_generator *w, const struct ech_request *r)
+static bool restricted(const struct ech_write_lane *w, const struct ech_request *r)
 {
-    return r->allowed && !w->options.log_probabilities && r->scored >= r->count;
+    return r->allowed && !w->of->options.log_probabilities && r->scored >= r->count;
 }
 
 /* --- rows in --- */
 
-static int add_sequence(struct ech_generator *w, struct ech_request *r, struct ech_written *out,
+static int add_sequence(struct ech_write_lane *w, struct ech_request *r, struct ech_written *out,
                         int *sequence, struct ech_err *err)
 {
     struct ech_sequence_options o = {.room = r->count + (r->most > 0 ? r->most - 1 : 0),
@@ -93,28 +98,29 @@ static int add_sequence(struct ech_generator *w, struct ech_request *r, struct e
         if (!out->scores)
             return ECH_UNAVAILABLE;
     }
-    int code = ech_lm_add(w->options.decoder, &o, sequence, err);
+    int code = ech_lm_add(w->lm, &o, sequence, err);
     if (code == ECH_OK && *sequence >= 0 && restricted(w, r))
-        code = ech_lm_restrict(w->options.decoder, *sequence, r->allowed, r->allowed_count, err);
+        code = ech_lm_restrict(w->lm, *sequence, r->allowed, r->allowed_count, err);
     if (code != ECH_OK && *sequence >= 0)
-        ech_lm_remove(w->options.decoder, *sequence);
+        ech_lm_remove(w->lm, *sequence);
     return code;
 }
 
 /* A row that cannot be computed ends with its reason; what is no row's fault ends the batch. */
-static void refuse(struct ech_generator *w, struct ech_write_batch *b, int64_t row, const struct ech_err *err)
+static void refuse(struct ech_write_lane *w, struct ech_write_batch *b, int64_t row,
+                   const struct ech_err *err)
 {
     struct ech_err lost = ECH_ERR_NONE;
     if (err->code == ECH_DATA && !b->requests[row].error)
         b->requests[row].error = ech_strdup(err->text, &lost);
-    ech_generator_row_done(w, b, err->code == ECH_DATA ? (lost.code ? &lost : NULL) : err);
+    ech_generator_row_done(w, b, 0, err->code == ECH_DATA ? (lost.code ? &lost : NULL) : err);
 }
 
 /* A tokenizer may know more tokens than the model. -1 is the zero vector of decoders that start with it. */
-static int check_prompt(const struct ech_generator *w, const struct ech_request *r, struct ech_err *err)
+static int check_prompt(const struct ech_write_lane *w, const struct ech_request *r, struct ech_err *err)
 {
-    int64_t vocab = ech_lm_vocab(w->options.decoder);
-    int32_t least = ech_lm_has_source(w->options.decoder) ? -1 : 0;
+    int64_t vocab = ech_lm_vocab(w->lm);
+    int32_t least = ech_lm_has_source(w->lm) ? -1 : 0;
     for (int64_t i = 0; i < r->count; i++)
         if (r->ids[i] < least || r->ids[i] >= vocab)
             return ech_fail(err, ECH_DATA, "token %d of the prompt is not among the model's %lld",
@@ -122,17 +128,18 @@ static int check_prompt(const struct ech_generator *w, const struct ech_request 
     return ECH_OK;
 }
 
-static void take_rows(struct ech_generator *w)
+static void take_rows(struct ech_write_lane *w)
 {
     struct ech_turn_state *t = &w->turn;
     struct ech_write_batch *b;
     int64_t row;
-    while (t->active < w->options.sequences && ech_generator_next(w, &b, &row)) {
+    bool failed;
+    while (t->active < w->of->options.sequences && ech_generator_next(w, &b, &row, &failed)) {
         struct ech_request *r = &b->requests[row];
         struct ech_err err = ECH_ERR_NONE;
         int sequence = -1;
-        if (r->error || b->err.code != ECH_OK) {
-            ech_generator_row_done(w, b, NULL);
+        if (r->error || failed) {
+            ech_generator_row_done(w, b, 0, NULL);
             continue;
         }
         if (check_prompt(w, r, &err) != ECH_OK ||
@@ -142,10 +149,9 @@ static void take_rows(struct ech_generator *w)
         }
         if (sequence < 0) {
             ECH_ASSERT(t->active > 0, "no room for row %lld in an empty cache", (long long)r->row);
-            ech_generator_put_back(w, b);
+            ech_generator_hold(w, b, row);
             return;
         }
-        b->tokens += r->count + r->source_count;
         t->slots[t->active++] = (struct ech_slot_row){.batch = b, .row = row, .sequence = sequence};
     }
 }
@@ -174,10 +180,10 @@ static struct ech_step_item item_of(const struct ech_slot_row *s, int64_t room)
 }
 
 /* Which rows take part: those that write first, then prompts. slots_of[i]: the row of item i. */
-static int64_t compose(struct ech_generator *w, int64_t *tokens)
+static int64_t compose(struct ech_write_lane *w, int64_t *tokens)
 {
     struct ech_turn_state *t = &w->turn;
-    int64_t count = 0, room = w->options.step_tokens;
+    int64_t count = 0, room = w->of->options.step_tokens;
     for (int pass = 0; pass < 2; pass++)
         for (int64_t i = 0; i < t->active && room > 0; i++) {
             struct ech_slot_row *s = &t->slots[i];
@@ -188,7 +194,7 @@ static int64_t compose(struct ech_generator *w, int64_t *tokens)
             s->item = count;
             room -= t->items[count++].count;
         }
-    *tokens = w->options.step_tokens - room;
+    *tokens = w->of->options.step_tokens - room;
     return count;
 }
 
@@ -223,14 +229,14 @@ static int32_t best_allowed(const struct ech_generator_rules *rules, const struc
     return best;
 }
 
-static int draw(struct ech_generator *w, const struct ech_slot_row *s, const float *logits, int32_t *id,
+static int draw(struct ech_write_lane *w, const struct ech_slot_row *s, const float *logits, int32_t *id,
                 struct ech_err *err)
 {
-    const struct ech_generator_options *o = &w->options;
+    const struct ech_generator_options *o = &w->of->options;
     const struct ech_request *r = request_of(s);
     const struct ech_written *out = written_of(s);
     struct ech_turn_state *t = &w->turn;
-    int64_t vocab = ech_lm_vocab(o->decoder);
+    int64_t vocab = ech_lm_vocab(w->lm);
     if (out->count == 0 && o->rules.forced_first >= 0) {
         *id = o->rules.forced_first;
         return ECH_OK;
@@ -259,9 +265,9 @@ static int draw(struct ech_generator *w, const struct ech_slot_row *s, const flo
 
 /* Does a stop string end with the token written last? Looked for in the text of the tokens that can hold it.
  */
-static int stopped(struct ech_generator *w, const struct ech_written *out, bool *yes, struct ech_err *err)
+static int stopped(struct ech_write_lane *w, const struct ech_written *out, bool *yes, struct ech_err *err)
 {
-    const struct ech_generator_options *o = &w->options;
+    const struct ech_generator_options *o = &w->of->options;
     *yes = false;
     if (!w->turn.stop_bytes)
         return ECH_OK;
@@ -273,24 +279,23 @@ static int stopped(struct ech_generator *w, const struct ech_written *out, bool 
     return code;
 }
 
-static int append(struct ech_generator *w, struct ech_slot_row *s, int32_t id, const float *logits,
+static int append(struct ech_write_lane *w, struct ech_slot_row *s, int32_t id, const float *logits,
                   struct ech_err *err)
 {
     struct ech_written *out = written_of(s);
     size_t need = (size_t)out->count + 1;
     int code = ech_grow((void **)&out->ids, &s->capacity[0], need, sizeof *out->ids, err);
-    if (code == ECH_OK && w->options.log_probabilities) {
+    if (code == ECH_OK && w->of->options.log_probabilities) {
         code = ech_grow((void **)&out->log_probabilities, &s->capacity[1], need, sizeof(double), err);
         if (code == ECH_OK)
-            out->log_probabilities[out->count] =
-                ech_log_probability(logits, ech_lm_vocab(w->options.decoder), id);
+            out->log_probabilities[out->count] = ech_log_probability(logits, ech_lm_vocab(w->lm), id);
     }
     if (code == ECH_OK)
         out->ids[out->count++] = id;
     return code;
 }
 
-static int write_one(struct ech_generator *w, struct ech_slot_row *s, const float *logits,
+static int write_one(struct ech_write_lane *w, struct ech_slot_row *s, const float *logits,
                      struct ech_err *err)
 {
     struct ech_written *out = written_of(s);
@@ -304,7 +309,7 @@ static int write_one(struct ech_generator *w, struct ech_slot_row *s, const floa
         out->finish = ECH_FINISH_STOP;
         return request_of(s)->error ? ECH_OK : ECH_UNAVAILABLE;
     }
-    if (listed(w->options.rules.ends, id)) {
+    if (listed(w->of->options.rules.ends, id)) {
         out->finish = ECH_FINISH_END;
         return ECH_OK;
     }
@@ -319,15 +324,15 @@ static int write_one(struct ech_generator *w, struct ech_slot_row *s, const floa
 }
 
 /* Logits behind the token at `position`. */
-static int take_logits(struct ech_generator *w, struct ech_slot_row *s, int64_t position, const float *logits,
-                       struct ech_err *err)
+static int take_logits(struct ech_write_lane *w, struct ech_slot_row *s, int64_t position,
+                       const float *logits, struct ech_err *err)
 {
     struct ech_request *r = request_of(s);
     struct ech_written *out = written_of(s);
     int64_t next = position + 1;
     if (next >= r->scored && next < r->count) {
         double *score = &out->scores[next - r->scored];
-        *score = ech_log_probability(logits, ech_lm_vocab(w->options.decoder), r->ids[next]);
+        *score = ech_log_probability(logits, ech_lm_vocab(w->lm), r->ids[next]);
         if (isnan(*score) && !r->error && !(r->error = ech_strdup(no_numbers, err)))
             return ECH_UNAVAILABLE;
     }
@@ -343,17 +348,17 @@ static struct ech_slot_row *slot_of_item(struct ech_turn_state *t, int64_t item)
 }
 
 /* The row's own few words. */
-static int take_few(struct ech_generator *w, struct ech_slot_row *s, int64_t row, struct ech_err *err)
+static int take_few(struct ech_write_lane *w, struct ech_slot_row *s, int64_t row, struct ech_err *err)
 {
     const float *logits;
-    int code = ech_lm_restricted(w->options.decoder, s->sequence, row, &logits, err);
+    int code = ech_lm_restricted(w->lm, s->sequence, row, &logits, err);
     return code == ECH_OK ? write_one(w, s, logits, err) : code;
 }
 
-static int read_logits(struct ech_generator *w, int64_t items, int64_t rows, struct ech_err *err)
+static int read_logits(struct ech_write_lane *w, int64_t items, int64_t rows, struct ech_err *err)
 {
     struct ech_turn_state *t = &w->turn;
-    int64_t row = 0, group = 0, group_end = 0, vocab = ech_lm_vocab(w->options.decoder);
+    int64_t row = 0, group = 0, group_end = 0, vocab = ech_lm_vocab(w->lm);
     const float *logits = NULL;
     for (int64_t i = 0; i < items; i++) {
         const struct ech_step_item *item = &t->items[i];
@@ -368,8 +373,8 @@ static int read_logits(struct ech_generator *w, int64_t items, int64_t rows, str
             }
             if (row >= group_end) {
                 group = row;
-                group_end = ech_min64(rows, row + w->options.logits_rows);
-                code = ech_lm_logits(w->options.decoder, group, group_end - group, &logits, err);
+                group_end = ech_min64(rows, row + w->of->options.logits_rows);
+                code = ech_lm_logits(w->lm, group, group_end - group, &logits, err);
             }
             if (code == ECH_OK)
                 code =
@@ -390,7 +395,7 @@ static bool ended(const struct ech_slot_row *s)
     return r->most > 0 ? written_of(s)->finish != ECH_FINISH_NONE : s->seen == r->count;
 }
 
-static void give_rows(struct ech_generator *w, const struct ech_err *failed)
+static void give_rows(struct ech_write_lane *w, const struct ech_err *failed)
 {
     struct ech_turn_state *t = &w->turn;
     int64_t kept = 0;
@@ -401,22 +406,25 @@ static void give_rows(struct ech_generator *w, const struct ech_err *failed)
             t->slots[kept++] = *s;
             continue;
         }
-        ech_lm_remove(w->options.decoder, s->sequence);
-        s->batch->tokens += written_of(s)->count;
-        ech_generator_row_done(w, s->batch, failed);
+        ech_lm_remove(w->lm, s->sequence);
+        const struct ech_request *r = request_of(s);
+        ech_generator_row_done(w, s->batch, r->count + r->source_count + written_of(s)->count, failed);
     }
     t->active = kept;
 }
 
 /* The step's time, to its batches by their tokens. */
-static void account(struct ech_generator *w, int64_t items, int64_t tokens, double seconds)
+static void account(struct ech_write_lane *w, int64_t items, int64_t tokens, double seconds)
 {
-    for (int64_t i = 0; i < items; i++)
-        slot_of_item(&w->turn, i)->batch->seconds +=
-            seconds * w->options.threads * (double)w->turn.items[i].count / (double)tokens;
+    struct ech_turn_state *t = &w->turn;
+    for (int64_t i = 0; i < items; i++) {
+        t->batches[i] = slot_of_item(t, i)->batch;
+        t->seconds[i] = seconds * w->of->options.threads * (double)t->items[i].count / (double)tokens;
+    }
+    ech_generator_account(w, t->batches, t->seconds, items);
 }
 
-void ech_turn(struct ech_generator *w)
+void ech_turn(struct ech_write_lane *w)
 {
     struct ech_err err = ECH_ERR_NONE;
     int64_t rows, tokens;
@@ -427,7 +435,7 @@ void ech_turn(struct ech_generator *w)
         w->turn.slots[i].item = -1;
     int64_t items = compose(w, &tokens);
     double begun = ech_mono_s();
-    int code = ech_lm_step(w->options.decoder, w->turn.items, items, &rows, &err);
+    int code = ech_lm_step(w->lm, w->turn.items, items, &rows, &err);
     if (code == ECH_OK)
         code = read_logits(w, items, rows, &err);
     account(w, items, tokens, ech_mono_s() - begun);

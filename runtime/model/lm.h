@@ -47,6 +47,13 @@ int ech_lm_pack(struct ech_lm *lm, void *base, int64_t part, int64_t parts, stru
 int ech_lm_start(struct ech_lm *lm, struct ech_err *err);
 /* load + pack into own memory + start. */
 int ech_lm_open(const struct ech_lm_options *options, struct ech_lm **out, struct ech_err *err);
+/* One more of a started one: the same weights, sequences and a cache of its own, for another thread. Closed
+ * before that one. */
+int ech_lm_twin(const struct ech_lm *lm, struct ech_lm **out, struct ech_err *err);
+/* Between load and start: into how many, it and its twins, `threads` are best divided: small models whose
+ * operations are too short for a team, one a thread, each with its share of cache and threads; others stay
+ * one. */
+int ech_lm_divide(struct ech_lm *lm);
 void ech_lm_close(struct ech_lm *lm);
 
 int64_t ech_lm_vocab(const struct ech_lm *lm);

@@ -36,7 +36,7 @@ struct ech_lm {
     const struct ech_ops *ops;
     struct ech_weights *weights; /* until the start, or as long as something is in place */
     struct ech_half encoder, decoder;
-    bool has_source, started;
+    bool has_source, started, twin;
     void *own;                  /* packed segment, where the decoder made it itself */
     const void *packed;         /* in the process */
     struct ech_mem weights_mem; /* on a device */

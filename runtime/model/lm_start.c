@@ -178,6 +178,36 @@ int ech_lm_start(struct ech_lm *d, struct ech_err *err)
     return ECH_OK;
 }
 
+int ech_lm_twin(const struct ech_lm *of, struct ech_lm **out, struct ech_err *err)
+{
+    struct ech_lm *d = ech_calloc(1, sizeof *d, err);
+    if (!d)
+        return ECH_UNAVAILABLE;
+    d->ops = of->ops;
+    d->weights = of->weights;
+    d->encoder.net = of->encoder.net;
+    d->decoder.net = of->decoder.net;
+    d->encoder.capacity = of->encoder.capacity;
+    d->decoder.capacity = of->decoder.capacity;
+    d->has_source = of->has_source;
+    d->started = d->twin = true;
+    d->kv = of->kv;
+    d->context = of->context;
+    d->source_most = of->source_most;
+    d->most = of->most;
+    d->logits_rows = of->logits_rows;
+    d->cache_rows = of->cache_rows;
+    d->head = of->head;
+    memcpy(d->numerics, of->numerics, sizeof d->numerics);
+    memcpy(d->precision, of->precision, sizeof d->precision);
+    int code = ech_lm_reserve(d, err);
+    if (code == ECH_OK)
+        *out = d;
+    else
+        ech_lm_close(d);
+    return code;
+}
+
 static void free_mem(struct ech_mem *mem)
 {
     if (mem->at)

@@ -251,27 +251,39 @@ static int distance_table(const struct share *p, float *table, float *gain, stru
     return code;
 }
 
-/* to (rows, k) = table (rows, d) through a head's rows of a projection, w (k, d), in double. */
-static void project(const float *table, int64_t rows, int64_t d, const float *w, const float *bias, int64_t k,
-                    float *to)
+enum { ABREAST = 8 };
+
+/* Rows [first, first + ABREAST) of the table, the last one again beyond its end, side by side. */
+static void lay_abreast(const float *table, int64_t rows, int64_t first, int64_t d, double *to)
 {
-    for (int64_t c = 0; c < k; c++)
-        for (int64_t r = 0; r < rows; r += 4) {
-            double sum[4] = {0};
-            const float *x[4];
-            for (int64_t i = 0; i < 4; i++)
-                x[i] = table + (r + i < rows ? r + i : rows - 1) * d;
+    for (int64_t i = 0; i < ABREAST; i++) {
+        const float *x = table + (first + i < rows ? first + i : rows - 1) * d;
+        for (int64_t j = 0; j < d; j++)
+            to[j * ABREAST + i] = (double)x[j];
+    }
+}
+
+/* to (rows, k) = table (rows, d) through a head's rows of a projection, w (k, d); sums in double, ascending.
+ * beside (d, ABREAST): room. */
+static void project(const float *table, int64_t rows, int64_t d, const float *w, const float *bias, int64_t k,
+                    double *beside, float *to)
+{
+    for (int64_t r = 0; r < rows; r += ABREAST) {
+        lay_abreast(table, rows, r, d, beside);
+        for (int64_t c = 0; c < k; c++) {
+            double sum[ABREAST] = {0};
             for (int64_t j = 0; j < d; j++)
-                for (int i = 0; i < 4; i++)
-                    sum[i] += (double)w[c * d + j] * (double)x[i][j];
-            for (int64_t i = 0; i < 4 && r + i < rows; i++)
+                for (int i = 0; i < ABREAST; i++)
+                    sum[i] += (double)w[c * d + j] * beside[j * ABREAST + i];
+            for (int64_t i = 0; i < ABREAST && r + i < rows; i++)
                 to[(r + i) * k + c] = (float)(sum[i] + (double)bias[c]);
         }
+    }
 }
 
 /* Each head's part of the table through the projection of keys, or of queries: heads are shared out. */
 static int pack_heads(const struct share *p, enum ech_packed_piece piece, int64_t set,
-                      const struct ech_matrix *m, float *room, struct ech_err *err)
+                      const struct ech_matrix *m, float *room, double *beside, struct ech_err *err)
 {
     const struct ech_spec *s = p->spec;
     bool keys = piece == ECH_P_RELKEY;
@@ -289,7 +301,7 @@ static int pack_heads(const struct share *p, enum ech_packed_piece piece, int64_
             code = ech_tensor_to_f32(b, head * k, k, bias, err);
         if (code != ECH_OK)
             break;
-        project(table, m->n, d, part, bias, k, to);
+        project(table, m->n, d, part, bias, k, beside, to);
         if (p->ops->linear_pack(m->part[0].format, to, ECH_W_F32, m->n, k, packed, 0, 1) != ECH_OP_OK)
             code = ech_fail(err, ECH_BUG, "packing %s for the backend %s failed", w->name, p->ops->name);
     }
@@ -301,8 +313,10 @@ static int pack_distances(const struct share *p, enum ech_packed_piece piece, in
 {
     int64_t d = p->spec->hidden, k = p->spec->head_dim;
     float *room = ech_calloc((size_t)(m->n * d + k * d + k + m->n * k + 2 * d), sizeof *room, err);
-    int code = room ? pack_heads(p, piece, set, m, room, err) : ECH_UNAVAILABLE;
+    double *beside = room ? ech_calloc((size_t)(d * ABREAST), sizeof *beside, err) : NULL;
+    int code = beside ? pack_heads(p, piece, set, m, room, beside, err) : ECH_UNAVAILABLE;
     ech_free(room);
+    ech_free(beside);
     return code;
 }
 

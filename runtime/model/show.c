@@ -247,7 +247,8 @@ static int check_engine(const struct ech_weights *w, const char *path, struct ec
     if (!w)
         code = ech_check_values(e->weights, out, err);
     if (code == ECH_OK)
-        ech_check_passed(e->weights, e->tokenizer != NULL, out);
+        ech_check_passed(e->weights, e->tokenizer != NULL,
+                         e->tokenizer ? ech_tokenizer_largest_id(e->tokenizer) + 1 : 0, out);
     ech_engine_close(e);
     return code;
 }
@@ -258,15 +259,16 @@ static int check_weights(const struct ech_weights *w, const char *path, struct e
     struct ech_summary summary;
     struct ech_lm *lm = NULL;
     struct ech_show_options none = {0};
+    int64_t tokens = 0;
     ech_summary_read(w, &summary);
     int code = ech_check_values(w, out, err);
     if (code == ECH_OK && summary.generates)
         code = load_lm(path, &none, &lm, err);
     ech_lm_close(lm);
     if (code == ECH_OK)
-        code = ech_check_tokenizer(w, err);
+        code = ech_check_tokenizer(w, summary.vocab, &tokens, err);
     if (code == ECH_OK)
-        ech_check_passed(w, ech_show_has_tokenizer(w), out);
+        ech_check_passed(w, ech_show_has_tokenizer(w), tokens, out);
     return code;
 }
 

@@ -6,19 +6,19 @@
 
 #include <math.h>
 
-enum { ROWS = 14, IDS = 80 };
+enum { ROWS = 14, IDS = 80, TWINS_MOST = 3 };
 
 /* --- a generator over one of the two models --- */
 
 struct way {
     const char *model;
     int64_t sequences, step_tokens, cache_rows, logits_rows; /* 0: enough */
-    int threads;
+    int threads, twins;
     struct ech_generator_options more; /* what the rows must not depend on is not among these */
 };
 
 struct made {
-    struct ech_lm *lm;
+    struct ech_lm *lm, *twins[TWINS_MOST];
     struct ech_tokenizer *tokenizer;
     struct ech_generator *generator;
 };
@@ -37,7 +37,11 @@ static struct made open_way(const struct way *way)
                                 .cache_bytes = way->cache_rows * RANDOM_ROW};
     must(ech_lm_open(&lm, &m.lm, &err), &err);
     must(ech_tokenizer_open(way->model, &m.tokenizer, &err), &err);
+    for (int i = 0; i < way->twins; i++)
+        must(ech_lm_twin(m.lm, &m.twins[i], &err), &err);
     options.decoder = m.lm;
+    options.twins = m.twins;
+    options.twins_count = way->twins;
     options.tokenizer = m.tokenizer;
     options.threads = lm.threads;
     options.sequences = lm.sequences;
@@ -51,6 +55,8 @@ static void close_way(struct made *m)
 {
     ech_generator_close(m->generator);
     ech_tokenizer_close(m->tokenizer);
+    for (int i = 0; i < TWINS_MOST; i++)
+        ech_lm_close(m->twins[i]);
     ech_lm_close(m->lm);
 }
 
@@ -202,6 +208,8 @@ static const struct {
     {"more rows than a step has tokens", {.sequences = ROWS, .step_tokens = 3, .logits_rows = 2}, 2, true},
     {"a cache of one whole row", {.sequences = ROWS, .cache_rows = CONTEXT}, 2, false},
     {"two threads", {.sequences = 6, .threads = 2}, 3, true},
+    {"two lanes", {.sequences = 4, .twins = 1}, 3, true},
+    {"four lanes, small caches", {.sequences = 3, .cache_rows = CONTEXT, .twins = 3}, 4, false},
 };
 
 static void same_in_all_ways(struct ech_generator_options more)
@@ -560,13 +568,13 @@ static void wrong_options(void **state)
 
 /* --- batches come and go --- */
 
-static void cancelled(void **state)
+static void cancel_lanes(int twins)
 {
-    (void)state;
     struct ech_err err = ECH_ERR_NONE;
     const int32_t a = LETTER_A;
     put_writer("counter", false);
-    struct made m = open_way(&(struct way){.model = "counter", .sequences = 2, .more = plain()});
+    struct made m =
+        open_way(&(struct way){.model = "counter", .sequences = 2, .twins = twins, .more = plain()});
     for (int round = 0; round < 20; round++) {
         for (int i = 0; i < 4; i++) {
             struct ech_write_batch *batch = new_batch(i);
@@ -589,6 +597,13 @@ static void cancelled(void **state)
     close_way(&m);
 }
 
+static void cancelled(void **state)
+{
+    (void)state;
+    cancel_lanes(0);
+    cancel_lanes(2);
+}
+
 /* Closed with work under way. */
 static void closed(void **state)
 {
@@ -596,7 +611,8 @@ static void closed(void **state)
     const int32_t a = LETTER_A;
     put_writer("counter", false);
     for (int i = 0; i < 5; i++) {
-        struct made m = open_way(&(struct way){.model = "counter", .sequences = 2, .more = plain()});
+        struct made m =
+            open_way(&(struct way){.model = "counter", .sequences = 2, .twins = i % 3, .more = plain()});
         struct ech_write_batch *batch = new_batch(0);
         for (int row = 0; row < 9; row++)
             add(batch, (uint64_t)row, &a, 1, 30, 1);

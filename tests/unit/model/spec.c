@@ -129,7 +129,8 @@ static void deberta(void **state)
         {DEBERTA(",\"conv_kernel_size\":3"), "\"conv_kernel_size\": 3 is not supported"},
         {DEBERTA(",\"embedding_size\":20"), "embedding_size"},
         {DEBERTA(",\"pos_att_type\":\"c2p|p2c\",\"position_buckets\":256,\"max_relative_positions\":8"),
-         "256 position_buckets over 8 positions"}};
+         "256 position_buckets over 8 positions"},
+        {DEBERTA(",\"pos_att_type\":[\"c2p\"],\"position_buckets\":1"), "1 position_buckets over 512"}};
     struct ech_spec spec;
     struct ech_err err = ECH_ERR_NONE;
     must(
