@@ -59,7 +59,7 @@ static const char generate_text[] =
     "model: w\n"
     "input: {dataset: in, column: text}\n"
     "output: {dataset: out, keep: [id]}\n"
-    "options: {max_tokens: 4, stop: [fg], log_probabilities: true, chat: phi}\n"
+    "options: {max_tokens: 4, stop: [fg], log_probabilities: true, chat: mistral}\n"
     "resources: {threads: 2}\n"
     "balance: {lease_rows: 6, lease_rows_max: 6, probe: false}\n";
 static const char *job_text;
@@ -228,11 +228,11 @@ static void sweep_back(int site, int64_t step)
     finish();
 }
 
-/* Fewer points over the whole of it: where this job differs from the others. */
+/* Few points over the whole of it: most of this job is what the others do, too. */
 static void sweep_few(int site)
 {
-    int64_t n = 1, step = 1;
-    for (bool fired = true; fired; n += step++ / 4 + 1)
+    int64_t n = 1;
+    for (bool fired = true; fired; n = n * 5 / 4 + 1)
         fired = fail_new_run(site, n);
     assert_true(n > 500);
     finish();
