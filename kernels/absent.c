@@ -37,6 +37,12 @@ static int no_ssru(struct ech_queue *queue, const struct ech_ssru_args *args)
     return ECH_OP_UNSUPPORTED;
 }
 
+static int no_relative(struct ech_queue *queue, const struct ech_relative_args *args)
+{
+    (void)queue, (void)args;
+    return ECH_OP_UNSUPPORTED;
+}
+
 static int no_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld)
 {
     (void)queue, (void)x, (void)rows, (void)cols, (void)ld;
@@ -50,5 +56,6 @@ const struct ech_ops ech_absent_entries = {
     .topk = no_topk,
     .combine = no_combine,
     .ssru = no_ssru,
+    .relative = no_relative,
     .log_softmax = no_log_softmax,
 };

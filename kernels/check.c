@@ -295,6 +295,22 @@ int ech_check_ssru(const struct ech_ssru_args *a)
                    matrix_ok(a->cell, a->rows, a->cols, a->ldc) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
 }
 
+int ech_check_relative(const struct ech_relative_args *a)
+{
+    if (!a || a->size < sizeof *a || !length_ok(a->centre) || !matrix_ok(a->y, a->rows, a->rows, a->ldy))
+        return ECH_OP_SHAPE;
+    if (a->rows == 0)
+        return ECH_OP_OK;
+    if ((!a->content && !a->position) || !a->index || a->rows > a->centre + 1 ||
+        (a->content && !matrix_ok(a->content, a->rows, a->cols, a->ldc)) ||
+        (a->position && !matrix_ok(a->position, a->rows, a->cols, a->ldp)))
+        return ECH_OP_SHAPE;
+    for (int64_t gap = 1 - a->rows; gap < a->rows; gap++)
+        if (a->index[a->centre + gap] < 0 || a->index[a->centre + gap] >= a->cols)
+            return ECH_OP_SHAPE;
+    return ECH_OP_OK;
+}
+
 int ech_check_attention(const struct ech_attention_args *a)
 {
     static const int64_t DISTANCE_MAX = (int64_t)1 << 24; /* exact in f32 */

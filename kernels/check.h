@@ -21,6 +21,7 @@ int ech_check_softmax(const float *x, int64_t rows, int64_t cols, int64_t ld);
 
 int ech_check_combine(const struct ech_combine_args *args);
 int ech_check_ssru(const struct ech_ssru_args *args);
+int ech_check_relative(const struct ech_relative_args *args);
 
 /* The longest sequence of `starts`. */
 int64_t ech_longest(const int64_t *starts, int64_t sequences);

@@ -45,8 +45,8 @@ static bool complete(const struct ech_ops *o)
     return o->name && o->numerics[ECH_FMT_F32] && o->available && o->linear_packed_bytes && o->linear_pack &&
            o->linear_workspace && o->attention_workspace && o->linear && o->convert && o->norm &&
            o->attention && o->embed && o->pool && o->gate && o->rotary && o->topk && o->combine && o->ssru &&
-           o->activate && o->softmax && o->log_softmax && o->devices && o->mem_alloc && o->mem_free &&
-           o->put && o->get && o->queue_open && o->queue_close && o->queue_sync;
+           o->relative && o->activate && o->softmax && o->log_softmax && o->devices && o->mem_alloc &&
+           o->mem_free && o->put && o->get && o->queue_open && o->queue_close && o->queue_sync;
 }
 
 /* Every entry that `over` has replaces the one below. */
@@ -70,6 +70,7 @@ static void overlay(struct ech_ops *ops, const struct ech_ops *over)
     TAKE(topk);
     TAKE(combine);
     TAKE(ssru);
+    TAKE(relative);
     TAKE(activate);
     TAKE(softmax);
     TAKE(log_softmax);

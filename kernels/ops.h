@@ -341,6 +341,23 @@ struct ech_ssru_args {
     int64_t ldy;
 };
 
+/* Scores of distances (DeBERTa), as a bias of `attention`: y[i][j] = (content[i][d] + position[j][d]) * scale
+ * with d = index[centre + i - j]; one of the two may be NULL: then it is the other * scale.
+ * Shapes  content, position (rows, cols) strides ldc, ldp; index (2 centre + 1), rows <= centre + 1; y (rows,
+ *         rows) stride ldy, no overlap. Errors  ECH_OP_SHAPE if an index is outside (a device says so in
+ *         ech_queue_sync). */
+struct ech_relative_args {
+    size_t size;
+    int64_t rows, cols;
+    const float *content, *position;
+    int64_t ldc, ldp;
+    const int32_t *index;
+    int64_t centre;
+    float scale;
+    float *y;
+    int64_t ldy;
+};
+
 /* Memory that operations read and write: a handle, so that an address always has an owner. */
 struct ech_mem {
     void *at;
@@ -385,6 +402,7 @@ struct ech_ops {
     int (*topk)(struct ech_queue *queue, const struct ech_topk_args *args);
     int (*combine)(struct ech_queue *queue, const struct ech_combine_args *args);
     int (*ssru)(struct ech_queue *queue, const struct ech_ssru_args *args);
+    int (*relative)(struct ech_queue *queue, const struct ech_relative_args *args);
     /* x (count) in place. */
     int (*activate)(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
     /* Softmax of each row in place, (rows, cols) stride ld; -inf entries become 0, also where all are. */

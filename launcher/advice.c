@@ -44,6 +44,8 @@ struct ech_advice ech_advice_of(const struct ech_run_view *view, double time_s, 
             a.idle_rank = (int)r->rank;
         }
     }
+    if (sum.dead > 0) /* who waited for the rows of a lost rank is no sign of too many ranks */
+        a.idle_rank = -1;
     return a;
 }
 

@@ -10,7 +10,7 @@
 struct ech_advice {
     double time_s, used_s;     /* asked for (0: nothing) and used */
     int64_t memory, memory_at; /* of a node: asked for (0: nothing), most in use on one host */
-    int idle_rank;             /* the one that was idle longest, -1: unknown */
+    int idle_rank;             /* the one that was idle longest, -1: unknown, or a rank was lost */
     double idle_share;         /* of the computing time */
     int rested;                /* ranks without a place in memory */
 };

@@ -173,8 +173,8 @@ static void count_them(const struct ech_asked *asked, struct ech_hosts *hosts, s
     }
 }
 
-int ech_allocation_spread(const struct ech_asked *asked, bool srun, struct ech_place *place,
-                          struct ech_nodes *nodes, struct ech_layout *layout, struct ech_err *err)
+int ech_allocation_spread(const struct ech_asked *asked, struct ech_place *place, struct ech_nodes *nodes,
+                          struct ech_layout *layout, struct ech_err *err)
 {
     const char *list = getenv("SLURM_JOB_NODELIST");
     int64_t wanted = ech_max64(asked->nodes, 1);
@@ -186,7 +186,7 @@ int ech_allocation_spread(const struct ech_asked *asked, bool srun, struct ech_p
         code = ech_allocation_look(nodes, err);
     if (code == ECH_OK && nodes->hosts.count > (size_t)wanted)
         nodes->hosts.count = (size_t)wanted;
-    if (code == ECH_OK && !are_alike(&nodes->hosts, asked, place) && !srun)
+    if (code == ECH_OK && !are_alike(&nodes->hosts, asked, place))
         count_them(asked, &nodes->hosts, layout);
     else
         ech_hosts_fini(&nodes->hosts);

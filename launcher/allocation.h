@@ -16,10 +16,11 @@ int ech_allocation_read(const char *list, const char *cpus, const char *sinfo, c
 
 /* The same of this process's allocation; as struct ech_nodes_request wants it. */
 int ech_allocation_look(struct ech_nodes *nodes, struct ech_err *err);
-/* Nobody said how many ranks a node gets: its domains and GPUs decide. Nodes alike are mpirun's own business
+/* Nobody said how many ranks a node gets: its domains and GPUs decide. Nodes alike are mpirun's or srun's own
+ * business
  * (`place` has what the smallest of them has), unlike ones become hosts of `nodes`. */
-int ech_allocation_spread(const struct ech_asked *asked, bool srun, struct ech_place *place,
-                          struct ech_nodes *nodes, struct ech_layout *layout, struct ech_err *err);
+int ech_allocation_spread(const struct ech_asked *asked, struct ech_place *place, struct ech_nodes *nodes,
+                          struct ech_layout *layout, struct ech_err *err);
 
 /* Unix time at which it ends: SLURM_JOB_END_TIME, else (with `ask`) one squeue; 0: no limit, or not known. */
 double ech_allocation_end(bool ask);

@@ -91,7 +91,12 @@ static void on_hosts_lost(void *context, int lost)
 static bool on_finished(void *context)
 {
     struct ech_attempt *a = context;
-    return ech_path_exists(a->result_path) || ech_attempt_is_lost(a);
+    return ech_path_exists(a->result_path);
+}
+
+static bool on_lost(void *context)
+{
+    return ech_attempt_is_lost(context);
 }
 
 static void on_stopping(void *context, int signal_number, bool again)
@@ -264,6 +269,7 @@ static int run_one(const struct ech_ready *ready, const char *run_dir, int numbe
                                   .tick = on_tick,
                                   .begun = on_begun,
                                   .finished = on_finished,
+                                  .lost = on_lost,
                                   .hosts_lost = on_hosts_lost,
                                   .stopping = on_stopping};
     *retry = false;

@@ -108,10 +108,10 @@ static int use_hosts(struct ech_attempt *a, struct ech_err *err)
     return code;
 }
 
-/* Nodes of an allocation that are alike and all in are left to mpirun. */
+/* Nodes of an allocation that are alike and all in are left to mpirun or srun. */
 static bool needs_hosts(const struct ech_attempt *a)
 {
-    bool needs = !a->ready->place.allocation || (a->ready->nodes.hosts.count && !a->ready->srun);
+    bool needs = !a->ready->place.allocation || a->ready->nodes.hosts.count;
     for (size_t i = 0; i < a->hosts.count; i++)
         needs = needs || ech_host_out(&a->hosts.items[i]);
     return needs;

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-static const double quiet_s = 20, missed_most_s = 4;
+static const double quiet_most_s = 20, missed_most_s = 4;
 
 int64_t ech_attempt_begun(const struct ech_attempt *a)
 {
@@ -51,7 +51,8 @@ static bool coordinator_fell_silent(struct ech_attempt *a)
 {
     const struct ech_run_view *view = &a->follower.view;
     const struct ech_rank_view *zero = view->rank_count ? &view->ranks[0] : NULL;
-    double now = ech_mono_s();
+    double now = ech_mono_s(), phase = a->ready->job->limits.phase;
+    double quiet_s = phase < quiet_most_s ? phase : quiet_most_s;
     double most =
         2 * a->ready->job->limits.heartbeat + (a->lost ? 0 : a->ready->job->limits.disk_full + quiet_s);
     if (!zero || strcmp(zero->phase, "run") != 0 || zero->last_seen != a->coordinator_seen) {

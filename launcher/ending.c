@@ -2,14 +2,15 @@
 #include "launcher/ending.h"
 
 #define RESULT_GRACE_S 3.0
-#define RESULT_TERM_S  2.0
+#define LOST_GRACE_S   1.0
+#define END_TERM_S     2.0
 #define STOP_TERM_S    3.0
 
-static enum ech_step after_result(double waited)
+/* `at`: since when there is nothing more to wait for. */
+static enum ech_step after_end(double at, double grace_s, double now)
 {
-    return waited >= RESULT_GRACE_S + RESULT_TERM_S ? ECH_STEP_KILL
-           : waited >= RESULT_GRACE_S               ? ECH_STEP_TERM
-                                                    : ECH_STEP_NONE;
+    double waited = at > 0 ? now - at : 0;
+    return waited >= grace_s + END_TERM_S ? ECH_STEP_KILL : waited >= grace_s ? ECH_STEP_TERM : ECH_STEP_NONE;
 }
 
 static enum ech_step after_stop(const struct ech_ending *e, double now)
@@ -22,7 +23,9 @@ static enum ech_step after_stop(const struct ech_ending *e, double now)
 
 enum ech_step ech_ending_step(const struct ech_ending *e, double now)
 {
-    enum ech_step result = e->result_at > 0 ? after_result(now - e->result_at) : ECH_STEP_NONE;
+    enum ech_step result = after_end(e->result_at, RESULT_GRACE_S, now);
+    enum ech_step lost = after_end(e->lost_at, LOST_GRACE_S, now);
     enum ech_step stop = e->stop_at > 0 ? after_stop(e, now) : ECH_STEP_NONE;
+    result = lost > result ? lost : result;
     return result > stop ? result : stop;
 }

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "config/each.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static int find_starter(struct ech_ready *ready, struct ech_err *err)
     if (!ready->place.allocation)
         return ech_fail(err, ECH_UNAVAILABLE,
                         "resources.launcher is srun, and this is no Slurm job: echelon submit makes one");
-    if (ready->nodes.hosts.count)
+    if (ready->nodes.hosts.count && (ready->nodes.cluster || !ready->nodes.slurms))
         return ech_fail(err, ECH_USAGE, "--hosts and --cluster choose hosts for mpirun, not for srun");
     if (!(ready->mpirun = ech_find_program("srun")))
         return ech_fail(err, ECH_UNAVAILABLE, "srun is not in PATH");
@@ -72,15 +73,6 @@ static int find_nodes_given(const struct ech_config_request *request, const stru
     return code;
 }
 
-/* One that numerics mixed lets single ranks do counts, too. */
-static bool computes_on_gpus(const struct ech_job *job)
-{
-    bool some = job->resources.backend == ECH_BACKEND_CUDA;
-    for (int i = 0; i < job->resources.each.count; i++)
-        some = some || strstr(job->resources.each.items[i], "cuda");
-    return some;
-}
-
 /* What the ranks are told by the environment. Slurm is asked for the end where the job does not say its time.
  */
 static int find_settings(struct ech_ready *ready, bool ask, struct ech_err *err)
@@ -88,7 +80,7 @@ static int find_settings(struct ech_ready *ready, bool ask, struct ech_err *err)
     double end = ready->place.allocation ? ech_allocation_end(ask && !(ready->job->resources.time > 0)) : 0;
     if (end > 0)
         ech_argv_addf(&ready->settings, "ECH_END_TIME=%.0f", end);
-    if (computes_on_gpus(ready->job) && !getenv("ECH_BIND"))
+    if (ech_job_on_gpus(ready->job) && !getenv("ECH_BIND"))
         ech_argv_add(&ready->settings, "ECH_BIND=device");
     return ready->settings.failed ? ech_fail(err, ECH_UNAVAILABLE, "no memory for an environment") : ECH_OK;
 }
@@ -103,7 +95,7 @@ static int find_nodes(const struct ech_ready_request *q, struct ech_ready *ready
                               .nodes = job->resources.nodes,
                               .ranks_per_node = job->resources.ranks_per_node,
                               .threads = job->resources.threads,
-                              .devices = computes_on_gpus(job)};
+                              .devices = ech_job_on_gpus(job)};
     struct ech_nodes_request nodes = {.hosts_path = q->hosts,
                                       .cluster_path = slurms ? NULL : q->cluster,
                                       .node_list = allocation ? getenv("SLURM_JOB_NODELIST") : NULL,
@@ -117,7 +109,7 @@ static int find_nodes(const struct ech_ready_request *q, struct ech_ready *ready
     if (code == ECH_OK)
         code = ech_nodes_find(&nodes, &ready->place, &asked, &ready->nodes, &ready->layout, err);
     if (code == ECH_OK && ready->nodes.hosts.count == 0 && q->ask)
-        code = ech_allocation_spread(&asked, srun, &ready->place, &ready->nodes, &ready->layout, err);
+        code = ech_allocation_spread(&asked, &ready->place, &ready->nodes, &ready->layout, err);
     if (code == ECH_OK && ready->nodes.hosts.count == 0)
         code = ech_layout_decide(&ready->place, &asked, &ready->layout, err);
     return code;

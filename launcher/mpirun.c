@@ -4,8 +4,10 @@
  *   --enable-recovery                     a dead rank leaves the others running
  *   sharedfp ^sm                          parallel I/O after a death does not complain about a shared pointer
  *   plm_rsh_no_tree_spawn   the launch command is needed on this host alone
+ *   routed_radix            mpirun is connected to so many daemons itself: nobody would notice the loss of
+ *                           one behind another (below the usual limit of 1,024 open files)
  *   oob_tcp_keepalive_*     mpirun and its daemons notice that a host is cut off: a daemon without mpirun
- * ends itself and its ranks, whatever these wait for
+ *                           ends itself and its ranks, whatever these wait for
  *   *_backing_directory, orte_local_tmpdir_base
  *                           all files of one start lie in one folder, removed after it (on other hosts MPI's
  *                           daemon has one of its own: base/daemon_files.h) */
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 enum { MOST_RANKS = 1000000 };
+#define DIRECT_DAEMONS "512"
 
 int ech_layout_decide(const struct ech_place *place, const struct ech_asked *asked, struct ech_layout *out,
                       struct ech_err *err)
@@ -118,8 +121,8 @@ static void keep_alive(double heartbeat_s, struct ech_argv *out)
 
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
 {
-    static const char *const exported[] = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "ECH_RUN_DIR",
-                                           "ECH_NODE_DIR", "ECH_START_SECONDS"};
+    static const char *const exported[] = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                                           "ECH_RUN_DIR",     "ECH_NODE_DIR",    "ECH_START_SECONDS"};
     ech_argv_add(out, m->mpirun);
     ech_argv_add(out, "-n");
     ech_argv_addf(out, "%lld", (long long)m->layout->ranks);
@@ -148,6 +151,7 @@ void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out)
         ech_argv_addf(out, "ppr:%lld:node", (long long)m->layout->per_node);
     mca(out, "mpi_yield_when_idle", "1");
     mca(out, "sharedfp", "^sm");
+    mca(out, "routed_radix", DIRECT_DAEMONS);
     if (m->shm_dir) {
         mca(out, "btl_vader_backing_directory", m->shm_dir);
         mca(out, "osc_sm_backing_directory", m->shm_dir);

@@ -58,8 +58,8 @@ int ech_layout_components(const struct ech_place *place, struct ech_layout *out,
 /* The same start by srun (`mpirun` is its path): one world over the allocation, or over all components of
  * `place`. What mpirun takes as --mca comes by the environment: ech_srun_settings. */
 void ech_srun_command(const struct ech_mpirun *m, const struct ech_place *place, struct ech_argv *out);
-/* "OMPI_MCA_...=..." each. */
-void ech_srun_settings(const char *shm_dir, struct ech_argv *out);
+/* "OMPI_MCA_...=..." each; with a file of a line a rank, Slurm's word for it, too. */
+void ech_srun_settings(const char *shm_dir, const char *hosts_file, struct ech_argv *out);
 void ech_mpirun_command(const struct ech_mpirun *m, struct ech_argv *out);
 
 #endif

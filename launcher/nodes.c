@@ -27,20 +27,13 @@ int64_t ech_nodes_ranks(int64_t slots, const struct ech_node_class *c, const str
                         const struct ech_machine *machine)
 {
     int64_t threads = c && c->threads ? c->threads : asked->threads;
-    int64_t cores = ech_max64(c && c->cores ? c->cores : machine->cores, 1);
-    int64_t devices = c && c->devices ? c->devices : machine->devices;
-    int64_t domains = c && c->domains ? c->domains : machine->domains;
+    struct ech_machine has = {.cores = c && c->cores ? c->cores : machine->cores,
+                              .domains = c && c->domains ? c->domains : machine->domains,
+                              .devices = c && c->devices ? c->devices : machine->devices};
     if (slots > 0)
         return slots;
-    if (c && c->ranks_per_node)
-        return c->ranks_per_node;
-    if (asked->ranks_per_node)
-        return asked->ranks_per_node;
-    if (asked->devices && devices > 0)
-        return devices;
-    if (threads)
-        return ech_max64(cores / threads, 1);
-    return ech_max64(ech_min64(domains, cores), 1);
+    return ech_machine_ranks(&has, c && c->ranks_per_node ? c->ranks_per_node : asked->ranks_per_node,
+                             threads, asked->devices);
 }
 
 void ech_nodes_spread(struct ech_hosts *hosts, int64_t ranks)
@@ -51,9 +44,9 @@ void ech_nodes_spread(struct ech_hosts *hosts, int64_t ranks)
         total += hosts->items[i].slots;
     for (size_t i = 0; i < hosts->count; i++) {
         struct ech_host host = hosts->items[i];
-        int64_t from = ranks * before / total, to = ranks * (before + host.slots) / total;
+        int64_t from = (ranks * before + total - 1) / total; /* upwards: one rank is the first host's */
         before += host.slots;
-        host.slots = to - from;
+        host.slots = (ranks * before + total - 1) / total - from;
         if (host.slots > 0)
             hosts->items[kept++] = host;
     }

@@ -1,5 +1,6 @@
 /* The verb `plan`: echelon-rank does it; the nodes of --hosts and --cluster are described to it here, by the
  * same rules by which a run chooses them. Nothing is started on any of them. */
+#include "launcher/allocation.h"
 #include "launcher/argv.h"
 #include "launcher/nodes.h"
 #include "launcher/recovery.h"
@@ -10,6 +11,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "config/config.h"
+#include "config/each.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +45,7 @@ const struct ech_command ech_plan_command = {
     .summary =
         "Shows for each rank its share, rows, tokens, memory and finish time, and the risk of being late;\n"
         "ranks that have no place in their node's memory get no work. Nothing runs, on no node.\n"
+        "Without --hosts and --cluster: the nodes of the Slurm allocation, else nodes like this one.\n"
         "The speed of this machine is measured, or known from earlier starts on it; that of other nodes "
         "comes\n"
         "from the cluster file (tokens_per_s, speed), else it is assumed, and the plan says so.",
@@ -133,6 +136,26 @@ static bool is_counted(const char *path)
     return counted;
 }
 
+/* The nodes of this Slurm allocation that a run takes. */
+static int find_allocated(const char *list, const struct ech_asked *asked, const struct ech_place *place,
+                          struct ech_nodes *out, struct ech_err *err)
+{
+    struct ech_layout layout;
+    int code = ech_layout_decide(place, asked, &layout, err);
+    if (code == ECH_OK)
+        code = ech_nodes_of_list(list, asked->ranks > 0 ? layout.per_node : 0, &out->hosts, err);
+    if (code == ECH_OK)
+        code = ech_allocation_look(out, err);
+    out->hosts.count = (size_t)ech_min64((int64_t)out->hosts.count, ech_max64(asked->nodes, 1));
+    for (size_t i = 0; code == ECH_OK && i < out->hosts.count; i++) {
+        struct ech_host *host = &out->hosts.items[i];
+        host->slots = ech_nodes_ranks(host->slots, NULL, asked, &host->found);
+    }
+    if (code == ECH_OK && asked->ranks > 0)
+        ech_nodes_spread(&out->hosts, asked->ranks);
+    return code;
+}
+
 static int find_nodes(const struct ech_args *args, const struct ech_config *config, struct ech_nodes *out,
                       struct ech_err *err)
 {
@@ -143,26 +166,34 @@ static int find_nodes(const struct ech_args *args, const struct ech_config *conf
     struct ech_asked asked = {.ranks = -1,
                               .nodes = job->resources.nodes,
                               .ranks_per_node = job->resources.ranks_per_node,
-                              .threads = job->resources.threads};
+                              .threads = job->resources.threads,
+                              .devices = ech_job_on_gpus(job)};
     bool nodes_given = ech_config_given(config, "resources.nodes");
     int code = ech_args_get_int(args, "ranks", 1, MOST_RANKS, &asked.ranks, err);
     ech_place_find(&place);
     const char *list = place.allocation ? getenv("SLURM_JOB_NODELIST") : NULL;
     if (code == ECH_OK && !hosts && !list && is_counted(cluster))
         return find_counted(cluster, &asked, nodes_given, &place, out, err);
-    struct ech_nodes_request request = {
-        .hosts_path = hosts, .cluster_path = cluster, .node_list = list, .nodes_given = nodes_given};
-    return code == ECH_OK ? ech_nodes_find(&request, &place, &asked, out, &layout, err) : code;
+    struct ech_nodes_request request = {.hosts_path = hosts,
+                                        .cluster_path = cluster,
+                                        .node_list = list,
+                                        .nodes_given = nodes_given,
+                                        .look = list ? ech_allocation_look : NULL};
+    if (code == ECH_OK && (hosts || cluster))
+        return ech_nodes_find(&request, &place, &asked, out, &layout, err);
+    return code == ECH_OK ? find_allocated(list, &asked, &place, out, err) : code;
 }
 
 static void print_node(const struct ech_host *host, const struct ech_node_class *c, struct ech_str *out)
 {
     ech_json_add_str(out, "name", host->name);
     ech_json_add_int(out, "ranks", host->slots);
+    int64_t cores = c && c->cores ? c->cores : host->found.cores;
+    if (cores)
+        ech_json_add_int(out, "cores", cores);
     if (c) {
         ech_json_add_str(out, "class", c->name);
         ech_json_add_int(out, "threads", c->threads);
-        ech_json_add_int(out, "cores", c->cores);
         ech_json_add_int(out, "memory", c->memory);
         ech_json_add_float(out, "speed", c->speed);
         ech_json_add_float(out, "tokens_per_s", c->tokens_per_s);
@@ -256,15 +287,23 @@ static int plan_for(const struct ech_args *args, struct ech_err *err)
     return code;
 }
 
+/* Else the rank program plans for this machine. The components of a heterogeneous job are srun's alone. */
+static bool describes_nodes(const struct ech_args *args)
+{
+    struct ech_place place;
+    if (ech_args_given(args, "hosts") || ech_args_given(args, "cluster"))
+        return true;
+    ech_place_find(&place);
+    return place.allocation && !place.components && strcmp(args->operands[0], "-") != 0;
+}
+
 int ech_verb_plan(int argc, char **argv, struct ech_err *err)
 {
     struct ech_args args = {0};
     bool done;
     int code = ech_verb_args(&ech_plan_command, argc, argv, &args, &done, err);
     if (code == ECH_OK && !done)
-        code = ech_args_given(&args, "hosts") || ech_args_given(&args, "cluster")
-                   ? plan_for(&args, err)
-                   : ech_solo("plan", argc, argv, err);
+        code = describes_nodes(&args) ? plan_for(&args, err) : ech_solo("plan", argc, argv, err);
     if (code == ECH_OK && !done)
         ech_recovery_say();
     ech_args_fini(&args);

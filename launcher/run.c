@@ -176,7 +176,8 @@ int ech_run_start(const struct ech_ready *ready, struct ech_err *err)
         printf("%s\n", run_dir);
         fflush(stdout);
         code = ech_attempts_run(ready, run_dir, 1, err);
-    }
+    } else if (run_dir) /* nobody was told its name, nothing can go on with it */
+        ech_remove_all(run_dir, NULL);
     if (lock >= 0)
         close(lock);
     ech_free(nodes);

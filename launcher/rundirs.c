@@ -51,6 +51,8 @@ int ech_rundir_create(const char *runs, const char *job, char **out, struct ech_
         bool made = mkdir(path, 0777) == 0;
         int failed = errno;
         char *full = made ? absolute(path, err) : NULL;
+        if (made && !full)
+            rmdir(path);
         if (!made && failed != EEXIST)
             code = ech_fail_errno(err, failed == ENOSPC ? ECH_IO : ECH_EXISTS, failed,
                                   "cannot create the run directory %s", path);

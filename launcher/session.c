@@ -23,9 +23,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TICK_MS = 200 };
+enum { TICK_MS = 200, ENDING_MS = 10 }; /* mpirun has closed its output: it is about to end */
 /* What mpirun and the ranks get once the end is decided and nothing is to be saved any more. */
 #define SWEEP_GRACE_S 1.0
+/* Slurm sends TERM to each process of a job: to us, and to the script that passes it on. */
+#define ONE_WISH_S 1.0
 /* The pipe is read this long after mpirun has gone (a lost rank may still hold its other end). */
 #define DRAIN_S 0.3
 #define LOOK_S  1.0
@@ -111,7 +113,7 @@ struct live {
     enum ech_step done; /* the last step taken */
     struct ech_session_end end;
     int peers_most; /* hosts that mpirun was connected to */
-    double looked_at;
+    double looked_at, ticked_at;
 };
 
 static int start_mpirun(struct live *l, struct ech_err *err)
@@ -130,13 +132,14 @@ static int start_mpirun(struct live *l, struct ech_err *err)
     if (l->session->start_s > 0 || !getenv("ECH_START_SECONDS"))
         ech_argv_add(&env, start_env);
     ech_argv_add(&env, "OMP_WAIT_POLICY=passive");
+    ech_argv_add(&env, "OPENBLAS_NUM_THREADS=1"); /* as the ranks want it: else each starts itself again */
     if (geteuid() == 0) {
         ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT=1");
         ech_argv_add(&env, "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1");
     }
     ech_argv_add_all(&env, l->session->settings);
     if (l->session->srun)
-        ech_srun_settings(l->shm.path, &env);
+        ech_srun_settings(l->shm.path, l->session->hosts_file, &env);
     ech_argv_init(&argv);
     ech_session_command(l->session, l->shm.path, &argv);
     int code = ech_argv_check(&argv, err);
@@ -183,8 +186,10 @@ static void take_signals(struct live *l, double now)
     struct signalfd_siginfo info;
     while (read(l->signals, &info, sizeof info) == sizeof info) {
         bool again = l->ending.stop_at > 0;
-        if (again && info.ssi_signo != SIGINT && info.ssi_signo != SIGTERM)
-            continue; /* only these mean haste when repeated */
+        bool haste =
+            info.ssi_signo == SIGINT || (info.ssi_signo == SIGTERM && now - l->ending.stop_at > ONE_WISH_S);
+        if (again && !haste)
+            continue;
         if (again)
             l->ending.stop_again = l->ending.stop_again > 0 ? l->ending.stop_again : now;
         else {
@@ -231,8 +236,22 @@ static void look_for_hosts(struct live *l, double now)
     l->looked_at = now;
     int peers = ech_peers_of(l->pid);
     l->peers_most = peers > l->peers_most ? peers : l->peers_most;
-    if (peers >= 0 && l->ending.result_at <= 0 && l->ending.stop_at <= 0)
+    if (peers >= 0 && l->ending.result_at <= 0 && l->ending.lost_at <= 0 && l->ending.stop_at <= 0)
         l->session->hosts_lost(l->session->context, l->peers_most - peers);
+}
+
+/* What became of the ranks. */
+static void look_around(struct live *l, double now)
+{
+    const struct ech_session *s = l->session;
+    l->ticked_at = now;
+    look_for_hosts(l, now);
+    if (l->ending.result_at <= 0 && s->finished && s->finished(s->context))
+        l->ending.result_at = now;
+    if (l->ending.result_at <= 0 && l->ending.lost_at <= 0 && s->lost && s->lost(s->context))
+        l->ending.lost_at = now;
+    if (s->tick)
+        s->tick(s->context, now);
 }
 
 static void follow(struct live *l)
@@ -240,16 +259,14 @@ static void follow(struct live *l)
     const struct ech_session *s = l->session;
     while (!mpirun_ended(l)) {
         struct pollfd wait[2] = {{.fd = l->signals, .events = POLLIN}, {.fd = l->log, .events = POLLIN}};
-        poll(wait, 2, TICK_MS);
+        bool ends = s->output && l->log < 0;
+        poll(wait, 2, ends ? ENDING_MS : TICK_MS);
         double now = ech_mono_s();
         if (s->output)
             pump(l);
         take_signals(l, now);
-        look_for_hosts(l, now);
-        if (l->ending.result_at <= 0 && s->finished && s->finished(s->context))
-            l->ending.result_at = now;
-        if (s->tick)
-            s->tick(s->context, now);
+        if (!ends || now - l->ticked_at > TICK_MS * 1e-3)
+            look_around(l, now);
         take_step(l, now);
         if (ech_fault(ECH_FAULT_TURN))
             kill(l->pid, SIGKILL);

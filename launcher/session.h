@@ -26,7 +26,8 @@ struct ech_session {
     bool errors_alone;                       /* output takes its stderr; its stdout is ours */
     void (*tick)(void *context, double now); /* five times a second */
     bool (*begun)(void *context);            /* the ranks can be asked to stop (SIGUSR1) */
-    bool (*finished)(void *context);         /* the result is published, or there will be none */
+    bool (*finished)(void *context);         /* the result is published */
+    bool (*lost)(void *context);             /* there will be none */
     void (*hosts_lost)(
         void *context,
         int lost); /* once a second: so many fewer than the most that mpirun was connected to */

@@ -51,6 +51,14 @@ int ech_slurm_call(char *const *argv, char **out, struct ech_err *err)
     return code;
 }
 
+/* Where the last answer is kept. Owner: the caller. */
+static char *queue_path(const char *run_dir)
+{
+    char *runs = ech_path_dir(run_dir, NULL), *path = runs ? ech_path_join(runs, CACHE, NULL) : NULL;
+    ech_free(runs);
+    return path;
+}
+
 /* ---- the run's record ---- */
 
 int ech_slurm_write_job(const char *run_dir, const char *id, struct ech_err *err)
@@ -60,6 +68,10 @@ int ech_slurm_write_job(const char *run_dir, const char *id, struct ech_err *err
     ech_json_add_str(&s, "job", id);
     ech_str_adds(&s, "}\n");
     int code = ech_rundir_write(run_dir, ECH_RUN_SLURM, &s, err);
+    char *queue = queue_path(run_dir);
+    if (queue)
+        unlink(queue); /* what is kept of it does not know this job */
+    ech_free(queue);
     ech_str_fini(&s);
     return code;
 }
@@ -105,8 +117,7 @@ static char *kept_text(const char *path)
 /* The kept answer; else squeue's, kept: a new line at least. NULL: no memory. */
 static char *queue_text(const char *run_dir)
 {
-    char *runs = ech_path_dir(run_dir, NULL), *path = runs ? ech_path_join(runs, CACHE, NULL) : NULL;
-    char *text = path ? kept_text(path) : NULL;
+    char *path = queue_path(run_dir), *text = path ? kept_text(path) : NULL;
     char *argv[] = {"squeue", "--me", "--noheader", "--states=all", "--format=" ECH_SQUEUE_FORMAT, NULL};
     if (!text) {
         bool answered = ech_slurm_call(argv, &text, NULL) == ECH_OK;
@@ -119,7 +130,6 @@ static char *queue_text(const char *run_dir)
             ech_write_file(path, text, strlen(text), NULL);
     }
     ech_free(path);
-    ech_free(runs);
     return text;
 }
 
@@ -183,12 +193,14 @@ static bool is_active(const char *id, bool *runs)
                       strcmp(entry.state, "CONFIGURING") == 0 || strcmp(entry.state, "COMPLETING") == 0));
 }
 
-int ech_slurm_cancel(const char *run_dir, const char *id, double wait_s, struct ech_err *err)
+int ech_slurm_cancel(const char *run_dir, const char *id, double wait_s, bool *was_there, struct ech_err *err)
 {
     bool runs = false;
+    *was_there = true;
     char *text = NULL, *marker = ech_run_path(err, run_dir, "%s", ECH_RUN_SLURM_CANCELLED);
     int code = marker ? ECH_OK : ECH_UNAVAILABLE;
     if (code == ECH_OK && !is_active(id, &runs)) {
+        *was_there = false;
         ech_free(marker);
         return ECH_OK;
     }

@@ -31,7 +31,8 @@ struct ech_slurm_word {
 bool ech_slurm_word(const char *run_dir, struct ech_slurm_word *out);
 
 /* Stop the job of a run: a queued one leaves the queue; a running one saves (signal to its script), and is
- * ended after `wait_s`. ECH_UNAVAILABLE where Slurm refuses. */
-int ech_slurm_cancel(const char *run_dir, const char *id, double wait_s, struct ech_err *err);
+ * ended after `wait_s`. *was_there: it had not ended before. ECH_UNAVAILABLE where Slurm refuses. */
+int ech_slurm_cancel(const char *run_dir, const char *id, double wait_s, bool *was_there,
+                     struct ech_err *err);
 
 #endif

@@ -5,15 +5,18 @@
 #include "launcher/tail.h"
 #include "launcher/verbs.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/words.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#define HEARTBEAT_S 10.0 /* as limits.heartbeat is by default */
+#define HEARTBEAT_S 10.0  /* as limits.heartbeat is by default */
+#define START_S     120.0 /* as the rank program takes it */
 
 static const struct ech_exit exits[] = {
     {0, "success"},     {ECH_USAGE, NULL}, {ECH_DATA, NULL},   {ECH_NOINPUT, NULL}, {ECH_UNAVAILABLE, NULL},
@@ -103,29 +106,56 @@ static void say_stopping(void *context, int signal_number, bool again)
     ech_say("%s: %s", strsignal(signal_number), again ? "ending the ranks now" : "stopping");
 }
 
-/* What mpirun and the ranks write to stderr: mpirun's own decoration is left out. */
-struct words {
+/* A start, by what mpirun and the ranks write to stderr. */
+struct start {
     struct ech_lines lines;
     struct ech_lost_rank lost;
+    double began, most_s; /* for the first rank to come */
+    bool begun, late;
 };
 
+/* mpirun's own decoration is left out. */
 static void on_line(const char *line, void *context)
 {
-    struct words *w = context;
-    if (!ech_line_lost_rank(line, &w->lost) && ech_line_useful(line))
+    struct start *s = context;
+    if (strcmp(line, ECH_BEGUN_LINE) == 0)
+        s->begun = true;
+    else if (!ech_line_lost_rank(line, &s->lost) && ech_line_useful(line))
         fprintf(stderr, "%s\n", line);
 }
 
 static void on_output(void *context, const char *data, size_t bytes)
 {
-    struct words *w = context;
-    ech_lines_add(&w->lines, data, bytes, on_line, w);
+    struct start *s = context;
+    ech_lines_add(&s->lines, data, bytes, on_line, s);
 }
 
-static int status_of(const struct ech_session_end *end, const struct ech_lost_rank *lost, struct ech_err *err)
+/* Ranks hold the deadline of their own start; before they come, mpirun may wait for a host for ever. */
+static bool nobody_comes(void *context)
 {
+    struct start *s = context;
+    s->late = s->late || (!s->begun && ech_mono_s() - s->began > s->most_s);
+    return s->late;
+}
+
+/* As long as the ranks themselves wait for each other. */
+static double start_most_s(void)
+{
+    const char *text = getenv("ECH_START_SECONDS");
+    double seconds = 0;
+    return text && ech_parse_time(text, &seconds) && seconds > 0 ? seconds : START_S;
+}
+
+static int status_of(const struct ech_session_end *end, const struct start *start, struct ech_err *err)
+{
+    const struct ech_lost_rank *lost = &start->lost;
+    char time[32];
     if (end->stop_signal)
         return ech_fail(err, ECH_REQUEUE, "stopped by a signal; start it again");
+    if (start->late)
+        return ech_fail(err, ECH_REQUEUE,
+                        "no rank has started within %s: a host does not answer; start it again",
+                        ech_print_time(start->most_s, time, sizeof time));
     if (!end->ended || WIFSIGNALED(end->status))
         return ech_fail(err, ECH_REQUEUE, "mpirun was killed; start it again");
     int status = WEXITSTATUS(end->status);
@@ -146,7 +176,8 @@ static int spread(const struct ech_argv *words, int64_t ranks, struct ech_err *e
     struct ech_place place;
     struct ech_layout layout;
     struct ech_session_end end = {0};
-    struct words words_of_mpirun = {0};
+    struct start start = {.began = ech_mono_s(), .most_s = start_most_s()};
+    char *settings[] = {ECH_TELL_BEGUN_ENV "=1", NULL};
     ech_place_find(&place);
     struct ech_asked asked = {.ranks = ranks, .nodes = place.nodes};
     int code = ech_layout_decide(&place, &asked, &layout, err);
@@ -162,8 +193,10 @@ static int spread(const struct ech_argv *words, int64_t ranks, struct ech_err *e
                                   .allocation = place.allocation,
                                   .arguments = words->items,
                                   .heartbeat_s = HEARTBEAT_S,
-                                  .context = &words_of_mpirun,
+                                  .settings = settings,
+                                  .context = &start,
                                   .output = on_output,
+                                  .lost = nobody_comes,
                                   .errors_alone = true,
                                   .stopping = say_stopping};
     fflush(stdout);
@@ -171,9 +204,9 @@ static int spread(const struct ech_argv *words, int64_t ranks, struct ech_err *e
         ech_session_block_signals();
         code = ech_session_run(&session, &end, err);
     }
-    on_output(&words_of_mpirun, "\n", 1); /* a last line without its end */
+    on_output(&start, "\n", 1); /* a last line without its end */
     if (code == ECH_OK)
-        code = status_of(&end, &words_of_mpirun.lost, err);
+        code = status_of(&end, &start, err);
     ech_free(rank);
     ech_free(mpirun);
     return code;

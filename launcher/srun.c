@@ -2,7 +2,8 @@
  *   --mpi=pmix            what Open MPI speaks; other plugins do not start it
  *   --kill-on-bad-exit=0  ranks that stop in time end one after the other, with a status that is not 0
  *   --cpus-per-task       srun does not take it from the allocation, and would bind each task to one core
- *   --het-group           one component each, all of them one world */
+ *   --het-group           one component each, all of them one world
+ *   --distribution=arbitrary   unlike nodes: SLURM_HOSTFILE has a line a rank */
 #include "launcher/srun.h"
 
 #include "base/num.h"
@@ -92,15 +93,20 @@ void ech_srun_command(const struct ech_mpirun *m, const struct ech_place *place,
         ech_argv_addf(out, "--exclude=%s", m->exclude);
     ech_argv_addf(out, "--nodes=%lld", (long long)m->layout->nodes);
     ech_argv_addf(out, "--ntasks=%lld", (long long)m->layout->ranks);
-    ech_argv_addf(out, "--ntasks-per-node=%lld", (long long)m->layout->per_node);
+    if (m->hosts_file)
+        ech_argv_add(out, "--distribution=arbitrary");
+    else
+        ech_argv_addf(out, "--ntasks-per-node=%lld", (long long)m->layout->per_node);
     ech_argv_addf(out, "--cpus-per-task=%lld", (long long)m->layout->threads);
     ech_argv_add(out, "--export=ALL");
     ech_argv_add(out, m->program);
     ech_argv_add_all(out, m->arguments);
 }
 
-void ech_srun_settings(const char *shm_dir, struct ech_argv *out)
+void ech_srun_settings(const char *shm_dir, const char *hosts_file, struct ech_argv *out)
 {
+    if (hosts_file)
+        ech_argv_addf(out, "SLURM_HOSTFILE=%s", hosts_file);
     ech_argv_add(out, "OMPI_MCA_mpi_yield_when_idle=1");
     ech_argv_add(out, "OMPI_MCA_sharedfp=^sm");
     ech_argv_addf(out, "OMPI_MCA_btl_vader_backing_directory=%s", shm_dir);

@@ -90,9 +90,11 @@ static int cancel(const char *run_dir, struct ech_err *err)
     pid_t pid = 0;
     char job[64];
     if (ech_slurm_read_job(run_dir, job, sizeof job)) {
-        int left = ech_slurm_cancel(run_dir, job, WAIT_S, err);
+        bool was_there;
+        int left = ech_slurm_cancel(run_dir, job, WAIT_S, &was_there, err);
         if (left == ECH_OK)
-            ech_say("Slurm job %s is cancelled", job);
+            ech_say(was_there ? "Slurm job %s is cancelled" : "Slurm job %s is not in the queue (any more)",
+                    job);
         if (left != ECH_OK || !ech_rundir_is_held(run_dir))
             return left;
     }

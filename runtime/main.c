@@ -11,6 +11,7 @@
 #include "base/place.h"
 #include "base/rundir.h"
 #include "base/sweep.h"
+#include "base/words.h"
 #include "comm/nodeguard.h"
 #include "comm/watchdog.h"
 #include "data/verbs.h"
@@ -46,11 +47,14 @@ static void take_signals(void)
 }
 
 /* OpenBLAS and OpenMP read these in their constructors, so a program that lacks them starts itself once more.
- */
+ * A team's thread looks for work for some 20 us before it sleeps: the operations of a token are no further
+ * apart, and waking takes as long as they do. */
 static void set_environment(char **argv)
 {
-    static const char *const wanted[][2] = {
-        {"OPENBLAS_NUM_THREADS", "1"}, {"OMP_NUM_THREADS", "1"}, {"OMP_WAIT_POLICY", "passive"}};
+    static const char *const wanted[][2] = {{"OPENBLAS_NUM_THREADS", "1"},
+                                            {"OMP_NUM_THREADS", "1"},
+                                            {"OMP_WAIT_POLICY", "passive"},
+                                            {"GOMP_SPINCOUNT", "1000"}};
     bool missing = false;
     /* Open MPI's mpirun hands it on to the ranks beside orte_tmpdir_base, and its library refuses both at
      * once. */
@@ -143,11 +147,18 @@ static int given(const char *const *names)
     return -1;
 }
 
+static const char *const rank_names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID",
+                                         NULL};
+
+static void tell_begun(void)
+{
+    if (getenv(ECH_TELL_BEGUN_ENV) && given(rank_names) == 0)
+        fputs(ECH_BEGUN_LINE "\n", stderr);
+}
+
 /* Until MPI has told them, rank and size are what the environment says. */
 static void word_place(int argc, char **argv)
 {
-    static const char *const rank_names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID",
-                                             NULL};
     static const char *const size_names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS", NULL};
     int rank = given(rank_names), size = given(size_names);
     int64_t attempt;
@@ -200,6 +211,8 @@ int main(int argc, char **argv)
     }
     if (runs)
         ech_place_apply(0);
+    else
+        tell_begun();
     int code = ech_fault_arm_from_env();
     if (code)
         ech_fail(&err, ECH_USAGE, "ECH_FAULT cannot be read");

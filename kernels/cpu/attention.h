@@ -202,12 +202,12 @@ static struct key_block pack_block(const struct head *h, int64_t first)
 }
 
 /* All keys in one block, or none. */
-static void attend_short(struct head *h, int64_t group)
+static void attend_short(struct head *h)
 {
     struct key_block b = pack_block(h, 0);
-    for (h->head = h->kv_head * group; h->head < (h->kv_head + 1) * group; h->head++)
-        for (int64_t i = 0; i < h->queries; i += BLOCK_QUERIES) {
-            int64_t rows = h->queries - i < BLOCK_QUERIES ? h->queries - i : BLOCK_QUERIES;
+    for (h->head = h->head_first; h->head < h->head_end; h->head++)
+        for (int64_t i = h->from; i < h->to; i += BLOCK_QUERIES) {
+            int64_t rows = h->to - i < BLOCK_QUERIES ? h->to - i : BLOCK_QUERIES;
             begin_rows(&h->scratch, 0, rows, false);
             attend(h, &b, i, rows, 0, false);
             finish_rows(h, i, rows, 0);
@@ -233,47 +233,87 @@ static void attend_state(struct head *h, int64_t first, int64_t heads, int64_t q
         finish_rows(h, query, rows, (h->head - first) * rows);
 }
 
-static void attend_long(struct head *h, int64_t group)
+static void attend_long(struct head *h)
 {
-    const int64_t most = h->scratch.rows / BLOCK_QUERIES, together = group < most ? group : most;
-    const int64_t step = h->scratch.rows / together / BLOCK_QUERIES * BLOCK_QUERIES,
-                  end = (h->kv_head + 1) * group;
-    for (int64_t head = h->kv_head * group; head < end; head += together)
-        for (int64_t i = 0; i < h->queries; i += step)
+    const int64_t most = h->scratch.rows / BLOCK_QUERIES, heads = h->head_end - h->head_first,
+                  together = heads < most ? heads : most;
+    const int64_t step = h->scratch.rows / together / BLOCK_QUERIES * BLOCK_QUERIES, end = h->head_end;
+    for (int64_t head = h->head_first; head < end; head += together)
+        for (int64_t i = h->from; i < h->to; i += step)
             attend_state(h, head, end - head < together ? end - head : together, i,
-                         h->queries - i < step ? h->queries - i : step);
+                         h->to - i < step ? h->to - i : step);
 }
 
-/* One head of keys and values of one sequence, and the heads of queries that share it. */
-static void attend_item(const struct ech_attention_args *a, int64_t item, float *base)
+/* How the heads that share keys, and a sequence's queries, are cut for a team: each part packs its keys. */
+struct cut {
+    int64_t heads, queries;
+};
+
+/* Part of the work of one head of keys and values of one sequence. */
+static void attend_item(const struct ech_attention_args *a, int64_t item, const struct cut *cut, float *base)
 {
-    const int64_t sequence = item / a->kv_heads;
+    const int64_t parts = cut->heads * cut->queries, part = item % parts,
+                  sequence = item / parts / a->kv_heads, i = part / cut->queries, j = part % cut->queries,
+                  group = a->heads / a->kv_heads;
     struct head h = {.args = a,
                      .rounded = a->compute == ECH_FMT_BF16,
                      .queries = a->starts[sequence + 1] - a->starts[sequence],
                      .query = a->starts[sequence],
-                     .kv_head = item % a->kv_heads};
-    if (h.queries == 0)
+                     .kv_head = item / parts % a->kv_heads};
+    h.head_first = h.kv_head * group + group * i / cut->heads;
+    h.head_end = h.kv_head * group + group * (i + 1) / cut->heads;
+    h.from = h.queries * j / cut->queries;
+    h.to = h.queries * (j + 1) / cut->queries;
+    if (h.from == h.to)
         return;
     h.keys = ech_attention_keys(a, sequence, &h.key);
     int64_t longest = h.queries > h.keys ? h.queries : h.keys;
     scratch_layout(&h.scratch, h.rounded, longest, a->head_dim, base);
     if (h.queries == 1 && !is_rounded(&h))
-        attend_query(&h, a->heads / a->kv_heads);
+        attend_query(&h);
     else if (h.keys <= ECH_KEY_BLOCK)
-        attend_short(&h, a->heads / a->kv_heads);
+        attend_short(&h);
     else
-        attend_long(&h, a->heads / a->kv_heads);
+        attend_long(&h);
 }
 
-/* Checked arguments. Members of the team take one head of one sequence at a time, each with its own scratch:
- * who takes which does not change a bit. */
+/* A pass over less than this is over before a team is awake. */
+static bool attention_small(const struct ech_attention_args *a)
+{
+    enum { ALONE = 1 << 19 }; /* products of queries and keys */
+    double scores = 0;
+    for (int64_t s = 0; s < a->sequences; s++) {
+        int64_t first;
+        scores += (double)(a->starts[s + 1] - a->starts[s]) * (double)ech_attention_keys(a, s, &first);
+    }
+    return scores * (double)(a->heads * a->head_dim) < ALONE;
+}
+
+static struct cut attention_cut(const struct ech_attention_args *a, int threads)
+{
+    const int64_t items = a->sequences * a->kv_heads, group = a->heads / a->kv_heads;
+    struct cut cut = {1, 1};
+    if (items == 0 || items >= 2 * threads)
+        return cut;
+    const int64_t parts = threads % items == 0 ? threads / items : (2 * threads + items - 1) / items;
+    int64_t most = ech_longest(a->starts, a->sequences) / BLOCK_QUERIES;
+    most = most > 1 ? most : 1;
+    cut.heads = parts < group ? parts : group;
+    cut.queries = (parts + cut.heads - 1) / cut.heads;
+    cut.queries = cut.queries < most ? cut.queries : most;
+    return cut;
+}
+
+/* Checked arguments. Members of the team take one part at a time, each with its own scratch: who takes which
+ * does not change a bit. */
 static int attention(struct ech_queue *queue, const struct ech_attention_args *a)
 {
-    const int64_t longest = ech_attention_longest(a), items = a->sequences * a->kv_heads;
+    const int64_t longest = ech_attention_longest(a);
     if (longest == 0)
         return ECH_OP_OK;
-    int threads = queue ? queue->threads : 1;
+    const int threads = !queue || attention_small(a) ? 1 : queue->threads;
+    const struct cut cut = attention_cut(a, threads);
+    const int64_t items = a->sequences * a->kv_heads * cut.heads * cut.queries;
     const size_t each = attention_bytes(a->compute, longest, a->head_dim);
     char *base = ech_attention_scratch(queue, a, (size_t)threads * each);
     if (!base)
@@ -282,12 +322,12 @@ static int attention(struct ech_queue *queue, const struct ech_attention_args *a
     if (threads > 1 && items > 1) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
         for (int64_t i = 0; i < items; i++)
-            attend_item(a, i, (float *)(void *)(base + each * (size_t)omp_get_thread_num()));
+            attend_item(a, i, &cut, (float *)(void *)(base + each * (size_t)omp_get_thread_num()));
         return ECH_OP_OK;
     }
 #endif
     for (int64_t i = 0; i < items; i++)
-        attend_item(a, i, (float *)(void *)base);
+        attend_item(a, i, &cut, (float *)(void *)base);
     return ECH_OP_OK;
 }
 

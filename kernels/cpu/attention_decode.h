@@ -217,11 +217,10 @@ static void attend_one(struct head *h, int64_t first, int64_t heads)
     }
 }
 
-static void attend_query(struct head *h, int64_t group)
+static void attend_query(struct head *h)
 {
-    const int64_t end = (h->kv_head + 1) * group;
-    for (int64_t head = h->kv_head * group; head < end; head += DECODE_HEADS)
-        attend_one(h, head, end - head < DECODE_HEADS ? end - head : DECODE_HEADS);
+    for (int64_t head = h->head_first, left; (left = h->head_end - head) > 0; head += DECODE_HEADS)
+        attend_one(h, head, left < DECODE_HEADS ? left : DECODE_HEADS);
 }
 
 #endif

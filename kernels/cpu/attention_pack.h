@@ -71,7 +71,7 @@ static size_t scratch_layout(struct scratch *s, bool rounded, int64_t longest, i
     return (size_t)used * sizeof(float);
 }
 
-/* One head of one sequence. */
+/* Heads of one sequence that share keys, and which of them and of the queries are to be done. */
 struct head {
     const struct ech_attention_args *args;
     struct scratch scratch;
@@ -79,6 +79,7 @@ struct head {
     int64_t queries, keys;
     int64_t query, key; /* the sequence's first rows of q and out, of k and v */
     int64_t head, kv_head;
+    int64_t head_first, head_end, from, to;
 };
 
 /* With PAIRS a constant. */

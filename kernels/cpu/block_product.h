@@ -15,7 +15,7 @@
 #include <omp.h>
 #endif
 
-enum { BLOCK_CHUNK = 512, BLOCK_ALONE = 1 << 22 };
+enum { BLOCK_CHUNK = 512, BLOCK_ALONE = 3 << 19 };
 
 /* What the backend brings: tiles for a type, and perhaps a vector form. */
 static const struct product_format *block_format_of(const struct ech_block_type *type);
@@ -121,7 +121,7 @@ static void block_chunk(const struct block_job *job, int threads)
 /* Threads worth waking: a product below this many steps of work is over before they are there. */
 static int block_threads(const struct ech_queue *queue, const struct ech_linear_args *a)
 {
-    const bool small = (double)a->n * (double)a->k * (double)(a->m + 4) < 4.0 * BLOCK_ALONE;
+    const bool small = (double)a->n * (double)a->k * (double)(a->m + 4) < BLOCK_ALONE;
     return !queue || small ? 1 : queue->threads;
 }
 

@@ -4,12 +4,8 @@
  *
  * A step of a row of A is 13 words: 32 s8, their f32 scale, for each 16 the start of a dot (-offset x the sum
  * of the values) and what multiplies a min (-(scale x the sum)); of a group of 32 the first of each is used.
- * Sums are exact in i32; an FMA a group and one more for a min. Included after group32.h, and after the
- * block_dot of the instruction set:
- *   struct w16 block_dot(struct w16 start, const struct w16 *bytes, const float *x, const int words,
- *                        const bool wide)
- *   start + the sum over i below `words` of the four products of bytes[i] (u8) and those of word x[i] (s8);
- *   a byte is at most 63 (31 where words is 8) unless `wide`. */
+ * Sums are exact in i32; an FMA a group and one more for a min. Included after group32.h, and before the
+ * block_step of the instruction set (block_madd.h, block_vnni.h). */
 #ifndef ECH_KERNELS_CPU_BLOCK_TILE_H
 #define ECH_KERNELS_CPU_BLOCK_TILE_H
 
@@ -25,26 +21,11 @@ INLINE int64_t block_lane_words(const int groups, const bool mins)
     return BLOCK_BYTES + 16 * groups * (mins ? 2 : 1);
 }
 
-/* One group of 16 outputs against all rows. */
-INLINE void block_group(const float *w, const float *a, int64_t lda, const int rows, int v, const int g,
-                        const int groups, const bool mins, const bool wide, struct v16 sum[][4])
-{
-    const int words = 8 / groups;
-    struct w16 bytes[8];
-    __asm__ volatile("" ::: "memory"); /* what rows share between columns is loaded again, not spilled */
-    FOR(i, words) bytes[i] = w16_load(w + 16 * (g * words + i));
-    const struct v16 scale = v16_load(w + BLOCK_BYTES + 16 * g);
-    const struct v16 min = mins ? v16_load(w + BLOCK_BYTES + 16 * (groups + g)) : v16_zero();
-    FOR(r, rows)
-    {
-        const float *x = a + r * lda;
-        struct w16 start = mins ? w16_zero() : w16_set(x + BLOCK_START + g);
-        struct w16 dot = block_dot(start, bytes, x + g * words, words, wide);
-        sum[r][v] = v16_fma(w16_float(dot), v16_mul(v16_set(x[BLOCK_SCALE]), scale), sum[r][v]);
-        if (mins)
-            sum[r][v] = v16_fma(min, v16_set(x[BLOCK_MIN + g]), sum[r][v]);
-    }
-}
+/* The sums of rows by vectors of 16 outputs (`lane` words apart) go on over one step, from 13 words of each
+ * row at a and the step's at w. A byte is at most 63 (31 in groups of 32) unless `wide`. */
+INLINE void block_step(const float *w, int64_t lane, const float *a, int64_t lda, const int rows,
+                       const int vectors, const int groups, const bool mins, const bool wide,
+                       struct v16 sum[][4]);
 
 INLINE void tile_block(const struct tile *t, const int rows, const int vectors, const int groups,
                        const bool mins, const bool wide)
@@ -54,20 +35,19 @@ INLINE void tile_block(const struct tile *t, const int rows, const int vectors, 
     const int64_t lda = t->lda, ldb = t->ldb, lane = block_lane_words(groups, mins);
     tile_prefetch(t, rows, vectors);
     tile_sums_load(t, rows, vectors, sum);
-    for (int64_t k = t->k; k > 0; k--, a += BLOCK_ROW_WORDS, b += ldb) {
-        FOR(v, vectors)
-        {
-            FOR(g, groups) block_group(b + lane * v, a, lda, rows, v, g, groups, mins, wide, sum);
-        }
-    }
+    for (int64_t k = t->k; k > 0; k--, a += BLOCK_ROW_WORDS, b += ldb)
+        block_step(b, lane, a, lda, rows, vectors, groups, mins, wide, sum);
     tile_finish(t, rows, vectors, sum);
 }
 
-/* Strips of two vectors (a panel has four) and eight rows keep 16 sums and the bytes in registers; AVX2 one
- * vector, four rows.
- */
+/* Strips of two vectors (a panel has four) and eight rows keep 16 sums and the bytes in registers, six by
+ * VNNI their dots too; AVX2 one vector, four rows. */
 #if TILE_VECTORS == 4
+#ifdef BLOCK_DOTS_IN_REGISTERS
+enum { BLOCK_STRIP = 2, BLOCK_TILE_ROWS = 6 };
+#else
 enum { BLOCK_STRIP = 2, BLOCK_TILE_ROWS = 8 };
+#endif
 #define BLOCK_SHAPES(run, table)                                                                             \
     TILE_SHAPES_8(run, 2)                                                                                    \
     static const struct tile_table table = {{{NULL}, {TILE_NAMES_8(run, 2)}}};

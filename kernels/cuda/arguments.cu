@@ -245,6 +245,15 @@ int cuda_check_ssru(const struct ech_ssru_args *a)
                    matrix_ok(a->cell, a->rows, a->cols, a->ldc) && matrix_ok(a->y, a->rows, a->cols, a->ldy));
 }
 
+int cuda_check_relative(const struct ech_relative_args *a)
+{
+    if (!a || a->size < sizeof *a || !length_ok(a->centre) || !matrix_ok(a->y, a->rows, a->rows, a->ldy))
+        return ECH_OP_SHAPE;
+    return verdict(a->rows == 0 || ((a->content || a->position) && a->index && a->rows <= a->centre + 1 &&
+                                    (!a->content || matrix_ok(a->content, a->rows, a->cols, a->ldc)) &&
+                                    (!a->position || matrix_ok(a->position, a->rows, a->cols, a->ldp))));
+}
+
 int cuda_check_activate(enum ech_act act, const float *x, int64_t count)
 {
     return verdict(act_ok(act) && count >= 0 && count <= LENGTH_MAX * 256 && (x || count == 0));

@@ -25,6 +25,7 @@ int cuda_check_gate(const struct ech_gate_args *a);
 int cuda_check_rotary(const struct ech_rotary_args *a);
 int cuda_check_combine(const struct ech_combine_args *a);
 int cuda_check_ssru(const struct ech_ssru_args *a);
+int cuda_check_relative(const struct ech_relative_args *a);
 int cuda_check_activate(enum ech_act act, const float *x, int64_t count);
 int cuda_check_softmax(const float *x, int64_t rows, int64_t cols, int64_t ld);
 

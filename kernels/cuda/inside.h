@@ -43,7 +43,7 @@ struct cuda_queue {
 };
 
 /* What a kernel found in data that the host cannot see. */
-enum cuda_fault { FAULT_NONE, FAULT_EMBED, FAULT_ROTARY, FAULT_COMBINE };
+enum cuda_fault { FAULT_NONE, FAULT_EMBED, FAULT_ROTARY, FAULT_COMBINE, FAULT_RELATIVE };
 
 /* table.cu: every entry, the numerics classes apart. */
 void cuda_fill(struct ech_ops *out);
@@ -96,6 +96,7 @@ int cuda_gate(struct ech_queue *queue, const struct ech_gate_args *args);
 int cuda_rotary(struct ech_queue *queue, const struct ech_rotary_args *args);
 int cuda_combine(struct ech_queue *queue, const struct ech_combine_args *args);
 int cuda_ssru(struct ech_queue *queue, const struct ech_ssru_args *args);
+int cuda_relative(struct ech_queue *queue, const struct ech_relative_args *args);
 int cuda_activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
 int cuda_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 int cuda_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);

@@ -114,14 +114,15 @@ static int read_fault(struct cuda_queue *q)
 {
     static const char *const texts[] = {"", "embed: an id is outside its table",
                                         "rotary: a position is outside the table",
-                                        "combine: an index is outside the rows"};
+                                        "combine: an index is outside the rows",
+                                        "relative: an index is outside the columns"};
     int fault = *q->fault_seen;
     if (fault == FAULT_NONE)
         return ECH_OP_OK;
     int rc = cuda_result(q, cudaMemsetAsync(q->fault, 0, sizeof(int), q->stream), "clearing an error word");
     if (rc)
         return rc;
-    snprintf(q->base.error, sizeof q->base.error, "%s", texts[fault > FAULT_COMBINE ? 0 : fault]);
+    snprintf(q->base.error, sizeof q->base.error, "%s", texts[fault > FAULT_RELATIVE ? 0 : fault]);
     return ECH_OP_SHAPE;
 }
 

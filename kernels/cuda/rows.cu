@@ -498,7 +498,7 @@ int cuda_rotary(struct ech_queue *queue, const struct ech_rotary_args *a)
     return cuda_launched(q, "rotary");
 }
 
-/* --- rows brought together, the recurrence: a warp a row --- */
+/* --- rows brought together, the recurrence, scores of distances: a warp a row --- */
 
 __global__ void combine_rows(struct ech_combine_args a, int *fault)
 {
@@ -559,4 +559,32 @@ int cuda_ssru(struct ech_queue *queue, const struct ech_ssru_args *a)
         return rc;
     ECH_LAUNCH(ssru_rows, row_grid(a->rows), dim3(ROW_THREADS), 0, q->stream, *a);
     return cuda_launched(q, "ssru");
+}
+
+__global__ void relative_rows(struct ech_relative_args a, int *fault)
+{
+    int64_t i = warp_row();
+    if (i >= a.rows)
+        return;
+    for (int64_t j = threadIdx.x % WARP; j < a.rows; j += WARP) {
+        int64_t d = a.index[a.centre + i - j];
+        if (d < 0 || d >= a.cols) {
+            atomicMax(fault, (int)FAULT_RELATIVE);
+            return;
+        }
+        float v = a.content ? a.content[i * a.ldc + d] : a.position[j * a.ldp + d];
+        if (a.content && a.position)
+            v += a.position[j * a.ldp + d];
+        a.y[i * a.ldy + j] = v * a.scale;
+    }
+}
+
+int cuda_relative(struct ech_queue *queue, const struct ech_relative_args *a)
+{
+    struct cuda_queue *q;
+    int rc = cuda_check_relative(a);
+    if (rc || a->rows == 0 || (rc = cuda_enter(queue, &q)))
+        return rc;
+    ECH_LAUNCH(relative_rows, row_grid(a->rows), dim3(ROW_THREADS), 0, q->stream, *a, q->fault);
+    return cuda_launched(q, "relative");
 }

@@ -26,6 +26,7 @@ void cuda_fill(struct ech_ops *out)
     t.rotary = cuda_rotary;
     t.combine = cuda_combine;
     t.ssru = cuda_ssru;
+    t.relative = cuda_relative;
     t.activate = cuda_activate;
     t.softmax = cuda_softmax;
     t.log_softmax = cuda_log_softmax;

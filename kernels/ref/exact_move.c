@@ -55,6 +55,31 @@ int ech_exact_combine(struct ech_queue *queue, const struct ech_combine_args *a)
     return rc;
 }
 
+/* Rows [first, end) of y: of each key, so many neighbouring distances lie in a cache line or two. */
+static void relative_block(const struct ech_relative_args *a, int64_t first, int64_t end)
+{
+    for (int64_t j = 0; j < a->rows; j++) {
+        const int32_t *index = a->index + a->centre - j;
+        for (int64_t i = first; i < end; i++) {
+            const int64_t d = index[i];
+            float v = a->content ? a->content[i * a->ldc + d] : a->position[j * a->ldp + d];
+            if (a->content && a->position)
+                v += a->position[j * a->ldp + d];
+            a->y[i * a->ldy + j] = v * a->scale;
+        }
+    }
+}
+
+int ech_exact_relative(struct ech_queue *queue, const struct ech_relative_args *a)
+{
+    enum { BLOCK = 16 };
+    (void)queue;
+    int rc = ech_check_relative(a);
+    for (int64_t i = 0; !rc && i < a->rows; i += BLOCK)
+        relative_block(a, i, i + BLOCK < a->rows ? i + BLOCK : a->rows);
+    return rc;
+}
+
 /* Column c of rows [0, rows) at x; no rows: 0. */
 static float pool_column(const struct ech_pool_args *a, const float *x, int64_t rows)
 {

@@ -28,6 +28,7 @@ const struct ech_ops ech_ref_entries = {
     .topk = ech_ref_topk,
     .combine = ech_ref_combine,
     .ssru = ech_ref_ssru,
+    .relative = ech_ref_relative,
     .activate = ech_ref_activate,
     .softmax = ech_ref_softmax,
     .log_softmax = ech_ref_log_softmax,

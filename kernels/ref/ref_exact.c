@@ -42,6 +42,7 @@ const struct ech_ops ech_ref_exact_entries = {
     .topk = ech_exact_topk,
     .combine = ech_exact_combine,
     .ssru = ech_exact_ssru,
+    .relative = ech_exact_relative,
     .activate = ech_exact_activate,
     .softmax = ech_exact_softmax,
     .log_softmax = ech_exact_log_softmax,

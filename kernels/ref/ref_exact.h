@@ -43,6 +43,7 @@ int ech_exact_rotary(struct ech_queue *queue, const struct ech_rotary_args *args
 int ech_exact_topk(struct ech_queue *queue, const struct ech_topk_args *args);
 int ech_exact_combine(struct ech_queue *queue, const struct ech_combine_args *args);
 int ech_exact_ssru(struct ech_queue *queue, const struct ech_ssru_args *args);
+int ech_exact_relative(struct ech_queue *queue, const struct ech_relative_args *args);
 int ech_exact_activate(struct ech_queue *queue, enum ech_act act, float *x, int64_t count);
 int ech_exact_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 int ech_exact_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);

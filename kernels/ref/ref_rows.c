@@ -123,6 +123,20 @@ int ech_ref_ssru(struct ech_queue *queue, const struct ech_ssru_args *a)
     return rc;
 }
 
+int ech_ref_relative(struct ech_queue *queue, const struct ech_relative_args *a)
+{
+    (void)queue;
+    int rc = ech_check_relative(a);
+    for (int64_t i = 0; !rc && i < a->rows; i++)
+        for (int64_t j = 0; j < a->rows; j++) {
+            const int64_t d = a->index[a->centre + i - j];
+            double v = a->content ? (double)a->content[i * a->ldc + d] : 0;
+            v += a->position ? (double)a->position[j * a->ldp + d] : 0;
+            a->y[i * a->ldy + j] = (float)(v * (double)a->scale);
+        }
+    return rc;
+}
+
 /* One column of the rows of a sequence. */
 static double pool_column(const struct ech_pool_args *a, const float *x, int64_t rows)
 {

@@ -15,6 +15,7 @@ int ech_ref_rotary(struct ech_queue *queue, const struct ech_rotary_args *args);
 int ech_ref_topk(struct ech_queue *queue, const struct ech_topk_args *args);
 int ech_ref_combine(struct ech_queue *queue, const struct ech_combine_args *args);
 int ech_ref_ssru(struct ech_queue *queue, const struct ech_ssru_args *args);
+int ech_ref_relative(struct ech_queue *queue, const struct ech_relative_args *args);
 int ech_ref_activate(struct ech_queue *queue, enum ech_act kind, float *x, int64_t count);
 int ech_ref_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);
 int ech_ref_log_softmax(struct ech_queue *queue, float *x, int64_t rows, int64_t cols, int64_t ld);

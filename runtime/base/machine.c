@@ -2,6 +2,7 @@
 #include "base/machine.h"
 
 #include "base/cores.h"
+#include "base/num.h"
 #include "base/place.h"
 
 #include <stdio.h>
@@ -84,6 +85,17 @@ void ech_machine_count(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, 
     int seen[ECH_MACHINE_GPUS], domains = ech_place_domains(topology, allowed);
     out->domains = domains > 0 ? domains : 1;
     out->devices = ech_machine_visible(visible, ech_machine_gpus(topology, gpus), seen);
+}
+
+int64_t ech_machine_ranks(const struct ech_machine *machine, int64_t ranks_per_node, int64_t threads,
+                          bool on_gpus)
+{
+    int64_t cores = ech_max64(machine->cores, 1);
+    if (ranks_per_node > 0)
+        return ranks_per_node;
+    if (on_gpus && machine->devices > 0)
+        return machine->devices;
+    return ech_max64(threads > 0 ? cores / threads : ech_min64(machine->domains, cores), 1);
 }
 
 const struct ech_machine *ech_machine_here(void)

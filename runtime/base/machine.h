@@ -28,6 +28,13 @@ int ech_machine_visible(const char *text, int count, int *out);
 void ech_machine_count(hwloc_topology_t topology, hwloc_const_bitmap_t allowed, const char *visible,
                        struct ech_machine *out);
 
+/* Ranks of a node with nothing of its own said about it: `ranks_per_node` (0: not said), one a GPU where the
+ * job computes `on_gpus` and there are some, as many as `threads` (0: not said) allow, one a NUMA domain. At
+ * least
+ * 1. Pure. */
+int64_t ech_machine_ranks(const struct ech_machine *machine, int64_t ranks_per_node, int64_t threads,
+                          bool on_gpus);
+
 /* Of this process; looked at once. */
 const struct ech_machine *ech_machine_here(void);
 

@@ -183,15 +183,21 @@ static void reap(void)
         ;
 }
 
+/* Two looks: a process of which /proc could not be read once is not gone. */
+static bool none_is_left(const char *run_dir, int signal_number)
+{
+    return ech_sweep_signal(run_dir, signal_number) == 0 && ech_sweep_signal(run_dir, signal_number) == 0;
+}
+
 bool ech_sweep_end(const char *run_dir, double grace_s)
 {
     double start = ech_mono_s();
-    if (ech_sweep_signal(run_dir, SIGTERM) == 0)
+    if (none_is_left(run_dir, SIGTERM))
         return true;
     for (;;) {
         double passed = ech_mono_s() - start;
         reap();
-        if (ech_sweep_signal(run_dir, passed < grace_s ? 0 : SIGKILL) == 0)
+        if (none_is_left(run_dir, passed < grace_s ? 0 : SIGKILL))
             return true;
         if (passed > grace_s + 5)
             return false;

@@ -12,6 +12,10 @@
 
 #include <stdint.h>
 
+/* Where this is set, rank 0 tells on stderr that it has been started: for starts without a run directory. */
+#define ECH_TELL_BEGUN_ENV "ECH_TELL_BEGUN"
+#define ECH_BEGUN_LINE     "echelon-rank: begun"
+
 struct ech_word {
     char host[64]; /* "": unknown; of a silent rank from its events file */
     char phase[32];

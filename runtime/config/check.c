@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "config/each.h"
+#include "config/kinds/classify.h"
 #include "config/kinds/retrieve.h"
 #include "config/kinds/write.h"
 #include "config/precision.h"
@@ -288,6 +289,15 @@ static int check_retrieve(struct check *c)
     return ECH_OK;
 }
 
+static int check_classify(struct check *c)
+{
+    const struct ech_classify_options *options = c->job->options;
+    if (options->pair && !ech_column_word(options->pair, strlen(options->pair)))
+        NOTE(c, "options.pair", "options.pair is \"%.60s\", which is not the name of a column",
+             options->pair);
+    return ECH_OK;
+}
+
 static int check_generate(struct check *c)
 {
     const struct ech_generate_options *options = c->job->options;
@@ -325,7 +335,10 @@ static int (*const rules[])(struct check *) = {check_name,   check_input, check_
 static const struct {
     const char *kind;
     int (*rule)(struct check *);
-} kind_rules[] = {{"retrieve", check_retrieve}, {"generate", check_generate}, {"score", check_score}};
+} kind_rules[] = {{"retrieve", check_retrieve},
+                  {"classify", check_classify},
+                  {"generate", check_generate},
+                  {"score", check_score}};
 
 int ech_check_job(struct ech_config *config, struct ech_problems *problems, struct ech_err *err)
 {

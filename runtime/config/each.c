@@ -100,3 +100,13 @@ bool ech_each_apply(const struct ech_list *each, const char *host, int64_t rank,
     }
     return false;
 }
+
+bool ech_job_on_gpus(const struct ech_job *job)
+{
+    bool some = job->resources.backend == ECH_BACKEND_CUDA;
+    for (int i = 0; i < job->resources.each.count; i++) {
+        struct entry e;
+        some = some || (!read_entry(job->resources.each.items[i], &e) && e.backend == ECH_BACKEND_CUDA);
+    }
+    return some;
+}

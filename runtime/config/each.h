@@ -13,4 +13,7 @@ const char *ech_each_wrong(const char *entry);
 /* Backend and precision of this rank into the job; entries must be good. Returns whether one fitted. */
 bool ech_each_apply(const struct ech_list *each, const char *host, int64_t rank, struct ech_job *job);
 
+/* Does one of its ranks compute on a GPU? */
+bool ech_job_on_gpus(const struct ech_job *job);
+
 #endif

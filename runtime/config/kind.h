@@ -23,12 +23,17 @@ struct ech_kind {
     size_t options_bytes;                           /* of the struct that the fields fill */
     bool needs_input;                               /* input.dataset is required */
     bool needs_model;
-    bool as_stored; /* of language models: precision not given is that of the files, precision.kv applies */
-    bool splits;    /* its model can run on several ranks a worker */
+    bool as_stored;   /* of language models: precision not given is that of the files, precision.kv applies */
+    bool splits;      /* its model can run on several ranks a worker */
+    const char *pair; /* option that names the column of a row's second text, or NULL */
 };
 
 /* NULL-terminated. */
 const struct ech_kind *const *ech_kinds(void);
 const struct ech_kind *ech_kind_find(const char *name);
+
+struct ech_job;
+/* The column of a row's second text, NULL where rows are single texts. */
+const char *ech_job_pair(const struct ech_job *job);
 
 #endif

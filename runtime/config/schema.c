@@ -164,7 +164,6 @@ static const struct {
     {"after", NULL, "it belongs to a step (steps: [{name: ..., after: ...}])"},
     {"cluster", NULL, "a cluster file is named on the command line: --cluster C.yaml"},
     {"output.exists", "append", "exists append comes in a later version"},
-    {"kind", "classify", "kind classify comes in a later version"},
     {"kind", "recommend", "kind recommend comes in a later version"},
     {"kind", "run", "kind run comes in a later version"},
 };

@@ -15,10 +15,9 @@ const char *ech_backend_name(const struct ech_job *job)
     return names[job->resources.backend];
 }
 
-int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_options *options,
-                     struct ech_engine **out, struct ech_err *err)
+struct ech_engine_options ech_encoder_options(const struct ech_stream_env *env)
 {
-    struct ech_engine_options engine = {
+    return (struct ech_engine_options){
         .model = env->model ? env->model : env->job->model,
         .adapter = env->job->adapter,
         .backend = ech_backend_name(env->job),
@@ -27,13 +26,19 @@ int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_op
         .device = env->device,
         .threads = env->threads,
         .memory_bytes = env->memory,
-        .pooling = (enum ech_pooling)options->pooling,
-        .normalize = (enum ech_tristate)options->normalize,
-        .max_tokens = options->max_tokens,
-        .on_long_error = options->on_long == 1,
-        .prompt = options->prompt,
-        .prefix = options->prefix,
     };
+}
+
+int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_options *options,
+                     struct ech_engine **out, struct ech_err *err)
+{
+    struct ech_engine_options engine = ech_encoder_options(env);
+    engine.pooling = (enum ech_pooling)options->pooling;
+    engine.normalize = (enum ech_tristate)options->normalize;
+    engine.max_tokens = options->max_tokens;
+    engine.on_long_error = options->on_long == 1;
+    engine.prompt = options->prompt;
+    engine.prefix = options->prefix;
     return ech_engine_load(&engine, out, err);
 }
 

@@ -6,6 +6,8 @@
 #include "job/kind.h"
 #include "model/engine.h"
 
+/* What every engine of a job is opened with. */
+struct ech_engine_options ech_encoder_options(const struct ech_stream_env *env);
 int ech_encoder_load(const struct ech_stream_env *env, const struct ech_embed_options *options,
                      struct ech_engine **out, struct ech_err *err);
 /* model: the job's folder; from: a copy of it that is read, or NULL. */

@@ -11,10 +11,10 @@
 #include <string.h>
 
 enum { MESSAGES_MOST = 4096, CHOICE_AUTO = 0 };
-enum { TEXT, FINISH, TOKENS, LOG_PROBABILITIES };
+enum { GENERATED, FINISH, TOKENS, LOG_PROBABILITIES };
 
 static const struct ech_column columns[] = {
-    [TEXT] = {"text", ECH_TEXT, ECH_U8, 0},
+    [GENERATED] = {"generated", ECH_TEXT, ECH_U8, 0},
     [FINISH] = {"finish", ECH_TEXT, ECH_U8, 0},
     [TOKENS] = {"tokens", ECH_INTS, ECH_I64, 0},
     [LOG_PROBABILITIES] = {"log_probabilities", ECH_JSON, ECH_U8, 0},
@@ -324,7 +324,7 @@ static int generate_write(struct ech_stream *s, const struct ech_request *reques
         return code;
     size_t bytes =
         ech_stop_at(text.text, text.bytes, o->stop.count ? (const char *const *)o->stop.items : NULL);
-    code = ech_cell_text(block, TEXT, text.text, bytes, err);
+    code = ech_cell_text(block, GENERATED, text.text, bytes, err);
     if (code == ECH_OK)
         code = ech_cell_text(block, FINISH, finish, strlen(finish), err);
     if (code == ECH_OK)

@@ -1,8 +1,10 @@
 #include "job/plan_nodes.h"
 
 #include "base/json.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "config/each.h"
 #include "job/usage.h"
 
 #include <math.h>
@@ -88,10 +90,9 @@ int ech_plan_nodes_load(const char *path, struct ech_plan_nodes *out, struct ech
 int ech_plan_nodes_here(const struct ech_job *job, int64_t ranks, struct ech_plan_nodes *out,
                         struct ech_err *err)
 {
-    int cores = ech_usage_cores();
-    int64_t count = ech_max64(job->resources.nodes, 1), a_node = job->resources.ranks_per_node;
-    if (a_node == 0)
-        a_node = job->resources.threads > 0 ? ech_max64(cores / job->resources.threads, 1) : 1;
+    int64_t count = ech_max64(job->resources.nodes, 1);
+    int64_t a_node = ech_machine_ranks(ech_machine_here(), job->resources.ranks_per_node,
+                                       job->resources.threads, ech_job_on_gpus(job));
     ranks = ranks > 0 ? ranks : a_node * count;
     count = ech_min64(count, ranks);
     if (ranks > RANKS_MOST)

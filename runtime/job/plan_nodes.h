@@ -19,7 +19,7 @@ struct ech_plan_nodes {
 /* {"nodes": [{"name", "class", "ranks", "threads", "cores", "memory", "speed", "tokens_per_s"}]}, all but
  * name and ranks optional. Owner: ech_plan_nodes_fini. */
 int ech_plan_nodes_load(const char *path, struct ech_plan_nodes *out, struct ech_err *err);
-/* resources.nodes like this one; `ranks` in all, 0: as the job says. */
+/* resources.nodes like this one; `ranks` in all, 0: as a run decides it (ech_machine_ranks). */
 int ech_plan_nodes_here(const struct ech_job *job, int64_t ranks, struct ech_plan_nodes *out,
                         struct ech_err *err);
 void ech_plan_nodes_fini(struct ech_plan_nodes *nodes);

@@ -14,6 +14,7 @@ struct ech_source {
     int index;                     /* of a plain column */
     struct ech_template template_; /* no parts: a plain column, or texts */
     int *parts_column;             /* of the dataset; -1: a literal */
+    int pair;                      /* column of the second text; -1: none */
     int64_t rows;
 };
 
@@ -60,6 +61,16 @@ static int open_column(struct ech_source *s, const char *name, struct ech_err *e
     return check_text(s->input, s->index, "input.column", err);
 }
 
+static int open_pair(struct ech_source *s, const char *name, struct ech_err *err)
+{
+    if (!s->input)
+        return ech_fail(err, ECH_CONFIG, "options.pair: there is no dataset to read it from");
+    int code = ech_dataset_find(s->input, name, &s->pair, err);
+    if (code)
+        return code == ECH_CONFIG ? ech_prefix(err, "options.pair") : code;
+    return check_text(s->input, s->pair, "options.pair", err);
+}
+
 int ech_source_open(const struct ech_job *job, const struct ech_dataset *input, const struct ech_list *texts,
                     struct ech_source **out, struct ech_err *err)
 {
@@ -68,7 +79,7 @@ int ech_source_open(const struct ech_job *job, const struct ech_dataset *input, 
         return ECH_UNAVAILABLE;
     s->input = input;
     s->texts = texts;
-    s->index = -1;
+    s->index = s->pair = -1;
     s->column = (struct ech_column){.name = "text", .type = ECH_TEXT, .dtype = ECH_U8};
     s->rows = input ? ech_dataset_rows(input) : texts->count;
     int code = ECH_OK;
@@ -76,6 +87,8 @@ int ech_source_open(const struct ech_job *job, const struct ech_dataset *input, 
         code = open_template(s, job->input.template_, err);
     else if (input)
         code = open_column(s, job->input.column, err);
+    if (!code && ech_job_pair(job))
+        code = open_pair(s, ech_job_pair(job), err);
     if (code)
         ech_source_close(s);
     else
@@ -143,8 +156,8 @@ static int read_template(const struct ech_source *s, int64_t first, int64_t coun
     return code;
 }
 
-int ech_source_read(const struct ech_source *s, int64_t first, int64_t count, struct ech_cells *cells,
-                    struct ech_err *err)
+static int read_single(const struct ech_source *s, int64_t first, int64_t count, struct ech_cells *cells,
+                       struct ech_err *err)
 {
     if (s->template_.count)
         return read_template(s, first, count, cells, err);
@@ -156,9 +169,54 @@ int ech_source_read(const struct ech_source *s, int64_t first, int64_t count, st
     return code;
 }
 
+static void add_cell(struct ech_str *text, const struct ech_cells *c, int64_t row)
+{
+    ech_str_add(text, c->bytes + c->offsets[row], (size_t)(c->offsets[row + 1] - c->offsets[row]));
+}
+
+static int read_pairs(const struct ech_source *s, int64_t first, int64_t count, struct ech_cells *cells,
+                      struct ech_err *err)
+{
+    struct ech_cells one = {0}, two = {0};
+    struct ech_str text;
+    ech_str_init(&text);
+    int code = ech_cells_reset(cells, err);
+    if (!code)
+        code = read_single(s, first, count, &one, err);
+    if (!code)
+        code = ech_dataset_read(s->input, s->pair, first, count, &two, err);
+    for (int64_t row = 0; !code && row < count; row++) {
+        uint64_t length = one.offsets[row + 1] - one.offsets[row];
+        ech_str_clear(&text);
+        for (int i = 0; i < 8; i++)
+            ech_str_addc(&text, (char)(length >> 8 * i & 0xFF));
+        add_cell(&text, &one, row);
+        add_cell(&text, &two, row);
+        code = ech_str_check(&text, err);
+        if (!code)
+            code = ech_cells_add(cells, text.data, text.length, err);
+    }
+    ech_cells_fini(&one);
+    ech_cells_fini(&two);
+    ech_str_fini(&text);
+    return code;
+}
+
+bool ech_source_paired(const struct ech_source *s)
+{
+    return s->pair >= 0;
+}
+
+int ech_source_read(const struct ech_source *s, int64_t first, int64_t count, struct ech_cells *cells,
+                    struct ech_err *err)
+{
+    return s->pair >= 0 ? read_pairs(s, first, count, cells, err) : read_single(s, first, count, cells, err);
+}
+
 int64_t ech_source_bytes(const struct ech_source *s)
 {
     int64_t sum = s->index >= 0 ? ech_dataset_column_bytes(s->input, s->index) : 0;
+    sum += s->pair >= 0 ? ech_dataset_column_bytes(s->input, s->pair) + 8 * s->rows : 0;
     for (int i = 0; i < s->template_.count; i++)
         sum += s->parts_column[i] < 0 ? (int64_t)strlen(s->template_.parts[i].text) * s->rows
                                       : ech_dataset_column_bytes(s->input, s->parts_column[i]);

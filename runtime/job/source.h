@@ -14,6 +14,9 @@ int ech_source_open(const struct ech_job *job, const struct ech_dataset *input, 
                     struct ech_source **out, struct ech_err *err);
 void ech_source_close(struct ech_source *source);
 int64_t ech_source_rows(const struct ech_source *source);
+/* A row of a job whose options name a second column: both texts behind 8 bytes, the length of the first
+ * (little endian). */
+bool ech_source_paired(const struct ech_source *source);
 /* Type of a row: text, or a tensor with its dim. */
 const struct ech_column *ech_source_column(const struct ech_source *source);
 int ech_source_read(const struct ech_source *source, int64_t first, int64_t count, struct ech_cells *cells,

@@ -226,9 +226,10 @@ static int open_sentencepiece(struct ech_writing *w, const char *folder, struct 
     const char *one = first_of(folder, single);
     if (has(folder, "source.spm"))
         return open_sides(w, folder, err);
-    w->begins = one == single[0];
-    if (one)
+    if (one) {
+        w->begins = one == single[0];
         return open_single(w, folder, one, err);
+    }
     if (find_spm(folder, "srcvocab", name) && find_spm(folder, "trgvocab", target)) {
         int code = open_spm(w, folder, name, NULL, &w->tokenizer, err);
         return code == ECH_OK ? open_spm(w, folder, target, NULL, &w->output, err) : code;
@@ -358,10 +359,10 @@ static int read_rules(struct ech_writing *w, const char *folder, struct ech_err 
         take_rules(w, generation);
         take_rules(w, config);
         list_add(w->rules.ends, ech_tokenizer_role(w->output, ECH_TOKEN_EOS));
-        if (json_is_true(json_object_get(config, "ech_start_zero")))
-            w->start = -1;
         if (w->begins && !json_is_false(json_object_get(tokens, "add_bos_token")))
             w->begin = ech_tokenizer_role(w->tokenizer, ECH_TOKEN_BOS);
+        if (json_is_true(json_object_get(config, "ech_start_zero")))
+            w->start = -1;
         code = read_template(w, folder, err);
     }
     if (code == ECH_OK)

@@ -18,6 +18,7 @@ void ech_result_destroy(struct ech_result *result)
         return;
     ech_free(result->values);
     ech_free(result->row_tokens);
+    ech_free(result->ids);
     free_errors(result->errors, result->rows);
     ech_free(result);
 }

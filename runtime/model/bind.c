@@ -51,6 +51,8 @@ static const enum side shapes[ECH_T_SLOTS][2] = {
     [ECH_T_HEAD_B] = {SIDE_VOCAB},
     [ECH_T_POOL_W] = {SIDE_HIDDEN, SIDE_HIDDEN},
     [ECH_T_POOL_B] = {SIDE_HIDDEN},
+    [ECH_T_POOLNORM_W] = {SIDE_HIDDEN},
+    [ECH_T_POOLNORM_B] = {SIDE_HIDDEN},
     [ECH_T_CLASS_W] = {SIDE_CLASSES, SIDE_HIDDEN},
     [ECH_T_CLASS_B] = {SIDE_CLASSES},
     [ECH_T_Q_W] = {SIDE_Q, SIDE_HIDDEN},
@@ -157,10 +159,18 @@ static bool of_mlp(enum ech_slot slot)
     return slot >= ECH_T_GATE_W && slot <= ECH_T_DOWN_B;
 }
 
+/* A head's slots have the head's names, the others the architecture's. */
+static const char *name_of(const struct ech_spec *s, enum ech_slot slot)
+{
+    if (slot >= ECH_T_POOL_W && slot < ECH_T_LAYER)
+        return s->head_names ? s->head_names->at[slot - ECH_T_POOL_W] : NULL;
+    return s->names[slot];
+}
+
 /* Whether this model has the slot at all; layer slots: in the first layer that uses the set. */
 static bool wanted(const struct ech_spec *s, enum ech_slot slot, int64_t layer)
 {
-    if (!s->names[slot])
+    if (!name_of(s, slot))
         return false;
     const struct ech_layer_kind *kind = ech_spec_kind(s, layer);
     if (of_mlp(slot))
@@ -178,7 +188,7 @@ static bool wanted(const struct ech_spec *s, enum ech_slot slot, int64_t layer)
     case ECH_T_UNPROJECT_B:
         return s->embed != s->hidden;
     case ECH_T_RELATIVE:
-        return s->buckets > 0;
+        return s->buckets > 0 || s->disentangled;
     case ECH_T_RELNORM_W:
     case ECH_T_RELNORM_B:
         return s->relative_norm;
@@ -188,7 +198,10 @@ static bool wanted(const struct ech_spec *s, enum ech_slot slot, int64_t layer)
         return s->head == ECH_HEAD_LM;
     case ECH_T_POOL_W:
     case ECH_T_POOL_B:
-        return s->head == ECH_HEAD_POOLER || (s->head == ECH_HEAD_CLASSES && s->class_act);
+        return s->pool_dense;
+    case ECH_T_POOLNORM_W:
+    case ECH_T_POOLNORM_B:
+        return s->pool_norm;
     case ECH_T_CLASS_W:
     case ECH_T_CLASS_B:
         return s->head == ECH_HEAD_CLASSES || s->head == ECH_HEAD_TOKEN_CLASSES;
@@ -344,9 +357,9 @@ static int bind_one(const struct ech_spec *s, const struct ech_weights *w, enum 
     if (!wanted(s, slot, slot < ECH_T_LAYER ? 0 : layer))
         return ECH_OK;
     /* Sines can be computed where the file has no table of them. */
-    bool optional = s->names[slot][0] == '?' || (slot == ECH_T_POSITION && s->table == ECH_TABLE_SINES);
-    const struct ech_tensor *t =
-        find_name(s, w, s->names[slot] + (s->names[slot][0] == '?'), set, expert, name);
+    const char *names = name_of(s, slot);
+    bool optional = names[0] == '?' || (slot == ECH_T_POSITION && s->table == ECH_TABLE_SINES);
+    const struct ech_tensor *t = find_name(s, w, names + (names[0] == '?'), set, expert, name);
     if (!t && optional)
         return ECH_OK;
     if (!t)

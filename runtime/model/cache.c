@@ -13,7 +13,10 @@ int ech_cache_init(const struct ech_ops *ops, int device, enum ech_atype type, i
 {
     struct ech_cache cache = {.ops = ops, .type = type, .layers = layers, .width = width, .rows = rows};
     char why[256] = "";
-    size_t bytes = (size_t)rows * ech_cache_row_bytes(type, layers, width);
+    size_t bytes;
+    if (__builtin_mul_overflow((size_t)rows, ech_cache_row_bytes(type, layers, width), &bytes))
+        return ech_fail(err, ECH_UNAVAILABLE, "a cache for %lld tokens: more bytes than an address has",
+                        (long long)rows);
     if (ops->mem_alloc(device, bytes ? bytes : 64, &cache.mem, why) != ECH_OP_OK)
         return ech_fail(err, ECH_UNAVAILABLE, "a cache of %zu bytes for %lld tokens: %s", bytes,
                         (long long)rows, why);

@@ -74,6 +74,14 @@ static int choose_precision(struct ech_engine *e, const struct ech_engine_option
     return ECH_OK;
 }
 
+static int read_head(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
+{
+    const char *path = ech_weights_config_path(e->weights);
+    if (o->classes)
+        return ech_spec_read_classes(path, ech_weights_config(e->weights), &e->net.spec, &e->labels, err);
+    return o->pooling == ECH_POOLING_POOLER ? ech_spec_read_pooler(path, &e->net.spec, err) : ECH_OK;
+}
+
 static int read_model(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
 {
     int code = ech_sentence_read(o->model, o->prompt, &e->sentence, err);
@@ -85,8 +93,10 @@ static int read_model(struct ech_engine *e, const struct ech_engine_options *o, 
         code = ech_spec_parse(ech_weights_config_path(e->weights), ech_weights_config(e->weights),
                               &e->net.spec, err);
     if (code == ECH_OK)
+        code = read_head(e, o, err);
+    if (code == ECH_OK)
         code = ech_spec_bind(&e->net.spec, e->weights, &e->bound, err);
-    if (code == ECH_OK && e->sentence.dim != 0 && e->sentence.dim != e->net.spec.hidden)
+    if (code == ECH_OK && !o->classes && e->sentence.dim != 0 && e->sentence.dim != e->net.spec.hidden)
         code = ech_fail(err, ECH_DATA, "%s: the pooling is for %lld values, the model has %lld", o->model,
                         (long long)e->sentence.dim, (long long)e->net.spec.hidden);
     return code;
@@ -128,7 +138,7 @@ static int choose_tokens(struct ech_engine *e, const struct ech_engine_options *
     if (e->max_tokens <= added)
         return ech_fail(err, ECH_CONFIG, "max_tokens is %lld, %lld special tokens leave no room for text",
                         (long long)e->max_tokens, (long long)added);
-    if (e->net.spec.buckets && e->max_tokens > SPAN_MOST)
+    if ((e->net.spec.buckets || e->net.spec.disentangled) && e->max_tokens > SPAN_MOST)
         return ech_fail(err, ECH_CONFIG,
                         "max_tokens is %lld; with relative position biases at most %d are "
                         "supported",
@@ -140,8 +150,9 @@ static void choose_pooling(struct ech_engine *e, const struct ech_engine_options
 {
     static const enum ech_pool named[] = {[ECH_POOLING_MEAN] = ECH_POOL_MEAN,
                                           [ECH_POOLING_CLS] = ECH_POOL_CLS,
-                                          [ECH_POOLING_MAX] = ECH_POOL_MAX};
-    e->net.hidden_states = o->pooling == ECH_POOLING_NONE;
+                                          [ECH_POOLING_MAX] = ECH_POOL_MAX,
+                                          [ECH_POOLING_POOLER] = ECH_POOL_CLS};
+    e->net.hidden_states = o->classes ? e->labels.tokens : o->pooling == ECH_POOLING_NONE;
     e->net.pooling =
         o->pooling == ECH_POOLING_MODEL || e->net.hidden_states ? e->sentence.pooling : named[o->pooling];
     e->net.normalize = o->normalize == ECH_AUTO ? e->sentence.normalize : o->normalize == ECH_YES;
@@ -358,6 +369,7 @@ void ech_engine_close(struct ech_engine *e)
     ech_weights_close(e->weights);
     ech_tokenizer_close(e->tokenizer);
     ech_sentence_fini(&e->sentence);
+    ech_labels_fini(&e->labels);
     for (size_t i = 0; i < e->files_count; i++)
         ech_free(e->files[i]);
     ech_free(e->files);
@@ -368,7 +380,7 @@ void ech_engine_close(struct ech_engine *e)
 
 int64_t ech_engine_dim(const struct ech_engine *e)
 {
-    return e->net.spec.hidden;
+    return ech_net_dim(&e->net);
 }
 
 int64_t ech_engine_max_tokens(const struct ech_engine *e)
@@ -394,6 +406,16 @@ const char *ech_engine_backend(const struct ech_engine *e)
 double ech_engine_flops(const struct ech_engine *e, int64_t tokens)
 {
     return ech_spec_flops(&e->net.spec, tokens);
+}
+
+const struct ech_labels *ech_engine_labels(const struct ech_engine *e)
+{
+    return &e->labels;
+}
+
+const struct ech_tokenizer *ech_engine_tokenizer(const struct ech_engine *e)
+{
+    return e->tokenizer;
 }
 
 const char *const *ech_engine_files(const struct ech_engine *e)
@@ -433,6 +455,8 @@ struct ech_result *ech_engine_poll(struct ech_engine *e, struct ech_err *err)
         ech_fail(err, batch->err.code, "batch %lld: %s", (long long)batch->result->tag, batch->err.text);
     } else {
         result = batch->result;
+        result->ids = batch->ids;
+        batch->ids = NULL;
         batch->result = NULL;
     }
     ech_batch_destroy(batch);

@@ -12,10 +12,19 @@
 #include "base/err.h"
 #include "base/hash.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum ech_pooling { ECH_POOLING_MODEL, ECH_POOLING_MEAN, ECH_POOLING_CLS, ECH_POOLING_MAX, ECH_POOLING_NONE };
+/* POOLER: the model's own dense layer over the first token. */
+enum ech_pooling {
+    ECH_POOLING_MODEL,
+    ECH_POOLING_MEAN,
+    ECH_POOLING_CLS,
+    ECH_POOLING_MAX,
+    ECH_POOLING_POOLER,
+    ECH_POOLING_NONE
+};
 enum ech_tristate { ECH_AUTO, ECH_NO, ECH_YES };
 
 struct ech_engine_options {
@@ -30,6 +39,7 @@ struct ech_engine_options {
     int64_t microbatch_tokens; /* 0: default */
     enum ech_pooling pooling;  /* NONE: hidden states (tokens, dim) instead of one vector a row */
     enum ech_tristate normalize;
+    bool classes;       /* logits of the model's head of classes instead, for each row or token */
     int64_t max_tokens; /* 0: the model's own limit; above it: ECH_CONFIG */
     bool on_long_error; /* too long: the row fails instead of being cut */
     const char *prompt; /* name of one of the model's own prompts, or NULL: the model's default */
@@ -37,6 +47,8 @@ struct ech_engine_options {
 };
 
 struct ech_engine;
+struct ech_labels;    /* heads.h */
+struct ech_tokenizer; /* text/tokenizer.h */
 int ech_engine_load(const struct ech_engine_options *options, struct ech_engine **out, struct ech_err *err);
 size_t ech_engine_packed_bytes(const struct ech_engine *engine);
 /* Memory a rank needs beside the packed weights: lanes' workspaces and queues. */
@@ -47,7 +59,7 @@ int ech_engine_start(struct ech_engine *engine, struct ech_err *err);
 int ech_engine_open(const struct ech_engine_options *options, struct ech_engine **out, struct ech_err *err);
 void ech_engine_close(struct ech_engine *engine);
 
-int64_t ech_engine_dim(const struct ech_engine *engine);
+int64_t ech_engine_dim(const struct ech_engine *engine); /* of a vector; classes: their number */
 int64_t ech_engine_max_tokens(const struct ech_engine *engine);
 /* Class of the products, and of the attention where that computes in another: "cpu-int8-1+cpu-bf16-1". */
 const char *ech_engine_numerics(const struct ech_engine *engine);
@@ -61,6 +73,12 @@ struct ech_batch;
  * call: it carries its reason and yields zeros. */
 int ech_engine_prepare(const struct ech_engine *engine, const unsigned char *bytes, const uint64_t *offsets,
                        int64_t rows, struct ech_batch **out, struct ech_err *err);
+/* Two texts a row (cross-encoders), whose special tokens and types are the tokenizer's: row i is
+ * bytes[offsets[2i] .. offsets[2i+1]) and bytes[offsets[2i+1] .. offsets[2i+2]). Prompt and prefix go before
+ * the first. What is too long is cut as the reference's "longest_first". */
+int ech_engine_prepare_pairs(const struct ech_engine *engine, const unsigned char *bytes,
+                             const uint64_t *offsets, int64_t rows, struct ech_batch **out,
+                             struct ech_err *err);
 /* From token ids (with special tokens); types may be NULL. Ids outside the vocabulary: ECH_DATA. */
 int ech_engine_prepare_ids(const struct ech_engine *engine, const int32_t *ids, const int32_t *types,
                            const uint64_t *offsets, int64_t rows, struct ech_batch **out,
@@ -79,8 +97,9 @@ void ech_engine_cancel(struct ech_engine *engine);
 struct ech_result {
     int64_t tag, rows, tokens;
     int64_t dim;
-    float *values;       /* (rows, dim); pooling NONE: (sum of row_tokens, dim) */
+    float *values;       /* (rows, dim); pooling NONE, classes of tokens: (sum of row_tokens, dim) */
     int64_t *row_tokens; /* tokens of each row, after truncation */
+    int32_t *ids;        /* of all tokens; NULL where the batch came from another stage */
     char **errors;       /* NULL where the row is good */
     double seconds;      /* compute time over all lanes */
 };
@@ -88,6 +107,11 @@ struct ech_result {
  * reported by *err here. */
 struct ech_result *ech_engine_poll(struct ech_engine *engine, struct ech_err *err);
 void ech_result_destroy(struct ech_result *result);
+
+/* Labels of a model opened with `classes`; else there are none. */
+const struct ech_labels *ech_engine_labels(const struct ech_engine *engine);
+/* NULL: the folder has none. */
+const struct ech_tokenizer *ech_engine_tokenizer(const struct ech_engine *engine);
 
 /* Files that make up the model, relative to its folder, for the job's identity; NULL-terminated, borrowed. */
 const char *const *ech_engine_files(const struct ech_engine *engine);

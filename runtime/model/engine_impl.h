@@ -2,6 +2,7 @@
 #ifndef ECH_MODEL_ENGINE_IMPL_H
 #define ECH_MODEL_ENGINE_IMPL_H
 
+#include "model/heads.h"
 #include "model/lanes.h"
 #include "model/sentence.h"
 #include "text/tokenizer.h"
@@ -9,6 +10,7 @@
 struct ech_engine {
     struct ech_net net;
     struct ech_sentence sentence;
+    struct ech_labels labels;        /* of a head of classes */
     struct ech_tokenizer *tokenizer; /* NULL: ids only, no_tokenizer says why */
     struct ech_err no_tokenizer;
     struct ech_weights *weights; /* until the start */

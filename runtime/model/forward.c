@@ -17,29 +17,6 @@ static int begin(struct ech_pass *p)
     return p->net->stage.head ? ech_embed(p) : resume(p);
 }
 
-/* The result, brought into the process's memory. */
-static int finish(struct ech_pass *p, float *out)
-{
-    const struct ech_net *net = p->net;
-    struct ech_work *w = p->w;
-    int64_t d = net->spec.hidden;
-    if (net->hidden_states || !net->stage.tail)
-        return net->ops->get(w->queue, out, w->x, (size_t)(p->tokens * d) * sizeof *out);
-    struct ech_pool_args args = {.size = sizeof args,
-                                 .sequences = p->sequences,
-                                 .cols = d,
-                                 .starts = w->starts,
-                                 .x = w->x,
-                                 .ldx = d,
-                                 .kind = net->pooling,
-                                 .normalize = net->normalize,
-                                 .out = net->ops->device ? w->y : out};
-    int status = net->ops->pool(w->queue, &args);
-    if (status == ECH_OP_OK && net->ops->device)
-        status = net->ops->get(w->queue, out, w->y, (size_t)(p->sequences * d) * sizeof *out);
-    return status;
-}
-
 int ech_forward_error(const struct ech_net *net, const struct ech_work *w, int64_t tokens, int status,
                       struct ech_err *err)
 {
@@ -73,7 +50,7 @@ int ech_forward(const struct ech_net *net, struct ech_work *w, int64_t sequences
     struct ech_pass p = ech_pass_over(net, w, sequences);
     int status = ech_forward_states(&p);
     if (status == ECH_OP_OK)
-        status = finish(&p, out);
+        status = ech_head_run(&p, out);
     int done = ech_queue_sync(w->queue); /* always: what was queued still uses the buffers */
     if (status == ECH_OP_OK)
         status = done;

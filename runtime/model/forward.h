@@ -27,6 +27,13 @@ struct ech_net {
     enum ech_pool pooling;
     bool normalize;
 };
+/* Numbers of each row, or token, that the whole net yields. */
+static inline int64_t ech_net_dim(const struct ech_net *net)
+{
+    enum ech_head head = net->spec.head;
+    bool classes = head == ECH_HEAD_CLASSES || head == ECH_HEAD_TOKEN_CLASSES;
+    return classes ? net->spec.classes : net->spec.hidden;
+}
 /* The flow of a net whose packing is made: the format's, with f32 where the specification needs it. */
 void ech_net_choose_flow(struct ech_net *net);
 
@@ -50,8 +57,11 @@ struct ech_work {
     float *host_ropes[ECH_ROPES_MOST];
     int32_t *same;             /* 0, 1, 2 ... */
     float *gains, *host_gains; /* (capacity): what word embeddings are multiplied by */
-    struct ech_mixing {        /* of a mixture of experts: up to capacity x used rows */
-        float *scores;         /* (capacity, experts) */
+    struct {                   /* of disentangled attention, one head of the longest row */
+        float *content, *position, *bias;
+    } relative;
+    struct ech_mixing { /* of a mixture of experts: up to capacity x used rows */
+        float *scores;  /* (capacity, experts) */
         float *host_scores, *host_weights, *weights;
         int32_t *host_index, *index, *host_places, *places;
         int64_t *host_first; /* (experts + 1) */
@@ -63,7 +73,7 @@ size_t ech_work_bytes(const struct ech_net *net, int64_t capacity);
 int ech_work_init(struct ech_work *work, const struct ech_net *net, int64_t capacity, struct ech_err *err);
 void ech_work_fini(struct ech_work *work);
 
-/* work->words, types (or states) and starts hold the input; out (sequences, hidden), or (tokens, hidden)
+/* work->words, types (or states) and starts hold the input; out (sequences, ech_net_dim), or (tokens, .)
  * where nothing is pooled or the stage is not the tail, is the process's memory. Errors  ECH_UNAVAILABLE: out
  * of memory or a device failed. ECH_BUG: an operation refused its arguments. */
 int ech_forward(const struct ech_net *net, struct ech_work *work, int64_t sequences, float *out,

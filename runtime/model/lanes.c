@@ -163,7 +163,7 @@ static int compute(const struct ech_net *net, struct ech_work *w, const struct u
                    struct ech_err *err)
 {
     const struct ech_batch *b = unit->batch;
-    int64_t sequences = gather(w, unit), d = net->spec.hidden;
+    int64_t sequences = gather(w, unit), d = b->result->dim;
     float *values = b->result->values;
     if (sequences == 0)
         return ECH_OK;

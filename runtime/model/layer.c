@@ -163,10 +163,6 @@ static int leave(struct ech_pass *p, struct ech_product product, struct ech_rows
 
 /* --- attention --- */
 
-struct heads {
-    struct ech_rows q, k, v;
-};
-
 /* Query and key normed, each head by itself or all heads at once. */
 static int norm_heads(struct ech_pass *p, struct ech_rows x, int64_t heads, enum ech_packed_piece gain,
                       int64_t set)
@@ -206,7 +202,7 @@ static int turn(struct ech_pass *p, struct ech_rows x, int64_t heads, int rope)
     return p->net->ops->rotary(p->w->queue, &args);
 }
 
-static int prepare_heads(struct ech_pass *p, int64_t layer, const struct heads *h)
+static int prepare_heads(struct ech_pass *p, int64_t layer, const struct ech_heads *h)
 {
     const struct ech_spec *s = &p->net->spec;
     int64_t set = ech_spec_group(s, layer);
@@ -224,7 +220,7 @@ static int prepare_heads(struct ech_pass *p, int64_t layer, const struct heads *
 }
 
 /* The step's keys and values behind those that the cache has of each sequence. */
-static int store(struct ech_pass *p, int64_t layer, const struct heads *h)
+static int store(struct ech_pass *p, int64_t layer, const struct ech_heads *h)
 {
     int status = ECH_OP_OK;
     for (int64_t s = 0; s < p->sequences && status == ECH_OP_OK; s++) {
@@ -267,7 +263,7 @@ static void see(struct ech_attention_args *args, const struct ech_keys *keys, in
     args->key_counts = keys->counts;
 }
 
-static int attend(struct ech_pass *p, int64_t layer, const struct heads *h, struct ech_rows y)
+static int attend(struct ech_pass *p, int64_t layer, const struct ech_heads *h, struct ech_rows y)
 {
     const struct ech_net *net = p->net;
     const struct ech_spec *s = &net->spec;
@@ -288,10 +284,10 @@ static int attend(struct ech_pass *p, int64_t layer, const struct heads *h, stru
     return net->ops->attention(p->w->queue, &args);
 }
 
-static struct heads split(const struct ech_spec *s, struct ech_rows wide)
+static struct ech_heads split(const struct ech_spec *s, struct ech_rows wide)
 {
     size_t size = ech_atype_bytes(wide.type);
-    struct heads h = {wide, wide, wide};
+    struct ech_heads h = {wide, wide, wide};
     h.k.at = (char *)wide.at + (size_t)(s->heads * s->head_dim) * size;
     h.v.at = (char *)h.k.at + (size_t)(s->kv_heads * s->head_dim) * size;
     return h;
@@ -303,12 +299,14 @@ static int self_attention(struct ech_pass *p, int64_t layer, struct ech_rows in,
     const struct ech_net *net = p->net;
     struct ech_product qkv = ech_product_of(net, ECH_P_QKV_W, ech_spec_group(&net->spec, layer));
     struct ech_rows wide = ech_rows_of(p->w->wide, qkv.matrix->n, net->flow.qkv, NULL);
-    struct heads h = split(&net->spec, wide);
+    struct ech_heads h = split(&net->spec, wide);
     int status = ech_multiply(net, p->w, p->tokens, qkv, in, wide);
     if (status == ECH_OP_OK)
         status = prepare_heads(p, layer, &h);
     if (status == ECH_OP_OK && p->keys.cache)
         status = store(p, layer, &h);
+    if (status == ECH_OP_OK && net->spec.disentangled)
+        return ech_relative_attend(p, layer, &h, y);
     return status == ECH_OP_OK ? attend(p, layer, &h, y) : status;
 }
 

@@ -32,9 +32,20 @@ struct ech_pass {
 int ech_forward_states(struct ech_pass *pass);
 /* x (T, d) of the work through one layer. An enum ech_op_status, as all below. */
 int ech_layer_run(struct ech_pass *pass, int64_t layer);
+/* What follows the last norm (or the stage's layers) into the process's memory: states, vectors of rows, or
+ * classes. In head.c. */
+int ech_head_run(struct ech_pass *pass, float *out);
 /* The MLP of a mixture: x (T, d) += sum over the chosen experts, ascending, of weight x expert(in); in is
  * f32. */
 int ech_experts_run(struct ech_pass *pass, int64_t layer, struct ech_rows in);
+
+/* Query, key and value of the pass's tokens, heads side by side. */
+struct ech_heads {
+    struct ech_rows q, k, v;
+};
+/* y (T, q) = disentangled attention (relative.c). */
+int ech_relative_attend(struct ech_pass *pass, int64_t layer, const struct ech_heads *heads,
+                        struct ech_rows y);
 
 /* Shared by the layers and by what comes before and after them. */
 static inline struct ech_rows ech_rows_of(void *at, int64_t cols, enum ech_atype type, float *scale)

@@ -222,6 +222,111 @@ static void pack_slopes(const struct ech_spec *s, float *to)
                                   : pow(2, -4.0 * (double)(2 * (h - whole) + 1) / (double)whole));
 }
 
+/* --- DeBERTa's table of distances --- */
+
+/* The table (rows, d), normed where the model does so. */
+static int distance_table(const struct share *p, float *table, float *gain, struct ech_err *err)
+{
+    const struct ech_spec *s = p->spec;
+    const struct ech_tensor *t = ech_bound_at(p->bound, ECH_T_RELATIVE, 0),
+                            *w = ech_bound_at(p->bound, ECH_T_RELNORM_W, 0),
+                            *b = ech_bound_at(p->bound, ECH_T_RELNORM_B, 0);
+    int64_t d = s->hidden;
+    int code = ech_tensor_to_f32(t, 0, t->elements, table, err);
+    if (code != ECH_OK || !s->relative_norm)
+        return code;
+    code = ech_tensor_to_f32(w, 0, d, gain, err);
+    if (code == ECH_OK)
+        code = ech_tensor_to_f32(b, 0, d, gain + d, err);
+    for (float *x = table; code == ECH_OK && x < table + t->elements; x += d) {
+        double mean = 0, square = 0;
+        for (int64_t i = 0; i < d; i++)
+            mean += (double)x[i] / (double)d;
+        for (int64_t i = 0; i < d; i++)
+            square += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)d;
+        for (int64_t i = 0; i < d; i++)
+            x[i] = (float)(((double)x[i] - mean) / sqrt(square + (double)s->norm_eps) * (double)gain[i] +
+                           (double)gain[d + i]);
+    }
+    return code;
+}
+
+enum { ABREAST = 8 };
+
+/* Rows [first, first + ABREAST) of the table, the last one again beyond its end, side by side. */
+static void lay_abreast(const float *table, int64_t rows, int64_t first, int64_t d, double *to)
+{
+    for (int64_t i = 0; i < ABREAST; i++) {
+        const float *x = table + (first + i < rows ? first + i : rows - 1) * d;
+        for (int64_t j = 0; j < d; j++)
+            to[j * ABREAST + i] = (double)x[j];
+    }
+}
+
+/* to (rows, k) = table (rows, d) through a head's rows of a projection, w (k, d); sums in double, ascending.
+ * beside (d, ABREAST): room. */
+static void project(const float *table, int64_t rows, int64_t d, const float *w, const float *bias, int64_t k,
+                    double *beside, float *to)
+{
+    for (int64_t r = 0; r < rows; r += ABREAST) {
+        lay_abreast(table, rows, r, d, beside);
+        for (int64_t c = 0; c < k; c++) {
+            double sum[ABREAST] = {0};
+            for (int64_t j = 0; j < d; j++)
+                for (int i = 0; i < ABREAST; i++)
+                    sum[i] += (double)w[c * d + j] * beside[j * ABREAST + i];
+            for (int64_t i = 0; i < ABREAST && r + i < rows; i++)
+                to[(r + i) * k + c] = (float)(sum[i] + (double)bias[c]);
+        }
+    }
+}
+
+/* Each head's part of the table through the projection of keys, or of queries: heads are shared out. */
+static int pack_heads(const struct share *p, enum ech_packed_piece piece, int64_t set,
+                      const struct ech_matrix *m, float *room, double *beside, struct ech_err *err)
+{
+    const struct ech_spec *s = p->spec;
+    bool keys = piece == ECH_P_RELKEY;
+    const struct ech_tensor *w = ech_bound_at(p->bound, keys ? ECH_T_K_W : ECH_T_Q_W, set),
+                            *b = ech_bound_at(p->bound, keys ? ECH_T_K_B : ECH_T_Q_B, set);
+    int64_t d = s->hidden, k = s->head_dim;
+    size_t stride = ech_packing_head_bytes(p->packing, p->ops, s);
+    float *table = room, *part = table + m->n * d, *bias = part + k * d, *to = bias + k,
+          *gain = to + m->n * k;
+    int code = p->part < s->heads ? distance_table(p, table, gain, err) : ECH_OK;
+    for (int64_t head = p->part; code == ECH_OK && head < s->heads; head += p->parts) {
+        char *packed = p->base + m->part[0].offset + (size_t)head * stride;
+        code = ech_tensor_to_f32(w, head * k * d, k * d, part, err);
+        if (code == ECH_OK)
+            code = ech_tensor_to_f32(b, head * k, k, bias, err);
+        if (code != ECH_OK)
+            break;
+        project(table, m->n, d, part, bias, k, beside, to);
+        if (p->ops->linear_pack(m->part[0].format, to, ECH_W_F32, m->n, k, packed, 0, 1) != ECH_OP_OK)
+            code = ech_fail(err, ECH_BUG, "packing %s for the backend %s failed", w->name, p->ops->name);
+    }
+    return code;
+}
+
+static int pack_distances(const struct share *p, enum ech_packed_piece piece, int64_t set,
+                          const struct ech_matrix *m, struct ech_err *err)
+{
+    int64_t d = p->spec->hidden, k = p->spec->head_dim;
+    float *room = ech_calloc((size_t)(m->n * d + k * d + k + m->n * k + 2 * d), sizeof *room, err);
+    double *beside = room ? ech_calloc((size_t)(d * ABREAST), sizeof *beside, err) : NULL;
+    int code = beside ? pack_heads(p, piece, set, m, room, beside, err) : ECH_UNAVAILABLE;
+    ech_free(room);
+    ech_free(beside);
+    return code;
+}
+
+static void pack_index(const struct share *p, int32_t *to)
+{
+    int64_t span = p->packing->span;
+    for (int64_t gap = 1 - span; gap < span; gap++)
+        to[gap + span - 1] = (int32_t)ech_spec_relative(p->spec, gap);
+}
+
 /* Pieces that follow from the specification; small ones are not cut. */
 static int pack_computed(const struct share *p, enum ech_packed_piece piece, size_t offset,
                          struct ech_err *err)
@@ -229,7 +334,9 @@ static int pack_computed(const struct share *p, enum ech_packed_piece piece, siz
     float *to = (float *)(void *)(p->base + offset);
     if (piece == ECH_P_RELATIVE)
         return pack_spread(p, to, err);
-    if (piece == ECH_P_SLOPES)
+    if (piece == ECH_P_RELINDEX)
+        pack_index(p, (int32_t *)(void *)(p->base + offset));
+    else if (piece == ECH_P_SLOPES)
         pack_slopes(p->spec, to);
     else
         pack_rope(p, &p->spec->ropes[piece - ECH_P_ROPE], to);
@@ -244,6 +351,8 @@ static int pack_piece(const struct share *p, enum ech_packed_piece piece, int64_
     enum ech_piece_kind kind = ech_piece_kind(piece);
     struct ech_sources from;
     size_t offset = at ? (size_t)((const char *)at - p->base) : 0;
+    if (kind == ECH_PIECE_DISTANCES)
+        return m->parts ? pack_distances(p, piece, set, m, err) : ECH_OK;
     bool there = ech_piece_sources(p->spec, p->bound, piece, set, expert, &from);
     if (kind == ECH_PIECE_MATRIX && m->parts) {
         if (!there) { /* the tied head */

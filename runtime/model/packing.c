@@ -197,12 +197,33 @@ static void place_tied_head(const struct plan *p, struct ech_matrix *m)
         place_matrix(p, ECH_P_HEAD_W, &from, m);
 }
 
+size_t ech_packing_head_bytes(const struct ech_packing *packing, const struct ech_ops *ops,
+                              const struct ech_spec *s)
+{
+    size_t bytes = ops->linear_packed_bytes(packing->format, 2 * s->relative, s->head_dim);
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* A matrix of each head, one after the other. */
+static void place_distances(const struct plan *p, enum ech_packed_piece piece, struct ech_matrix *m)
+{
+    const struct ech_spec *s = p->spec;
+    if (!(piece == ECH_P_RELKEY ? s->content_to_position : s->position_to_content))
+        return;
+    size_t bytes = (size_t)s->heads * ech_packing_head_bytes(p->packing, p->ops, s);
+    *m = (struct ech_matrix){.n = 2 * s->relative, .k = s->head_dim, .parts = 1};
+    m->part[0] =
+        (struct ech_matrix_part){.format = p->options->format, .n = m->n, .offset = take(p->packing, bytes)};
+}
+
 static size_t computed_bytes(const struct plan *p, enum ech_packed_piece piece)
 {
     const struct ech_spec *s = p->spec;
     size_t span = (size_t)p->options->span;
     if (piece == ECH_P_SLOPES)
         return s->alibi ? (size_t)s->heads * sizeof(float) : 0;
+    if (piece == ECH_P_RELINDEX)
+        return s->disentangled ? (2 * span - 1) * sizeof(int32_t) : 0;
     if (piece == ECH_P_RELATIVE)
         return s->buckets && !s->disentangled ? (size_t)s->heads * span * span * sizeof(float) : 0;
     return 2 * (size_t)ech_rope_rows(&s->ropes[piece - ECH_P_ROPE], p->options->span) *
@@ -218,7 +239,11 @@ static void place(const struct plan *p, enum ech_packed_piece piece, int64_t set
     p->packing->offsets[i] = SIZE_MAX;
     if (!holds(p, piece, set))
         return;
-    if (kind == ECH_PIECE_SPREAD || kind == ECH_PIECE_SLOPES || kind == ECH_PIECE_ROPE) {
+    if (kind == ECH_PIECE_DISTANCES) {
+        place_distances(p, piece, m);
+        return;
+    }
+    if (kind != ECH_PIECE_TABLE && kind != ECH_PIECE_VECTOR && kind != ECH_PIECE_MATRIX) {
         size_t bytes = computed_bytes(p, piece);
         if (bytes)
             p->packing->offsets[i] = take(p->packing, bytes);

@@ -21,6 +21,7 @@ enum ech_packed_piece {
     ECH_P_SLOPES,   /* (heads): ALiBi */
     ECH_P_ROPE,     /* (2, span, dim / 2) cosines, then sines; with a longer set (2, 2 span, dim / 2) */
     ECH_P_ROPE_LOCAL,
+    ECH_P_RELINDEX, /* (2 span - 1) int32: DeBERTa's row of each distance, from -(span - 1) on */
     ECH_P_FINAL_W,
     ECH_P_FINAL_B,
     ECH_P_UNPROJECT_W,
@@ -29,6 +30,8 @@ enum ech_packed_piece {
     ECH_P_HEAD_B,
     ECH_P_POOL_W,
     ECH_P_POOL_B,
+    ECH_P_POOLNORM_W,
+    ECH_P_POOLNORM_B,
     ECH_P_CLASS_W,
     ECH_P_CLASS_B,
     ECH_P_LAYER,               /* first of a layer */
@@ -68,6 +71,8 @@ enum ech_packed_piece {
     ECH_P_OUT2_B,
     ECH_P_NORM2_W,
     ECH_P_NORM2_B,
+    ECH_P_RELKEY,   /* (2 relative, head_dim) of each head: keys of distances */
+    ECH_P_RELQUERY, /* and their queries */
     ECH_P_ROUTER_W,
     ECH_P_ROUTER_B, /* none has one: a product's bias is the piece behind it */
     ECH_P_EXPERT,   /* of each expert of a layer */
@@ -135,6 +140,9 @@ static inline const void *ech_matrix_at(const struct ech_matrix_part *part, cons
 }
 /* Bytes of the products that are packed; tables are not among them. */
 size_t ech_packing_product_bytes(const struct ech_packing *packing, const struct ech_ops *ops);
+/* From one head's matrix to the next in RELKEY and RELQUERY. */
+size_t ech_packing_head_bytes(const struct ech_packing *packing, const struct ech_ops *ops,
+                              const struct ech_spec *spec);
 /* Does a file fix the scale of some product's input? */
 bool ech_packing_fixed(const struct ech_packing *packing);
 /* `count` rows of a tensor as the matrix of a product for `part`'s format at `out` (64-byte aligned; the

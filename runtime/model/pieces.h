@@ -10,7 +10,9 @@ enum ech_piece_kind {
     ECH_PIECE_MATRIX,
     ECH_PIECE_SPREAD,
     ECH_PIECE_SLOPES,
-    ECH_PIECE_ROPE
+    ECH_PIECE_ROPE,
+    ECH_PIECE_INDEX,
+    ECH_PIECE_DISTANCES
 };
 enum ech_piece_kind ech_piece_kind(enum ech_packed_piece piece);
 

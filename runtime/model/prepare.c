@@ -11,6 +11,9 @@ struct rows {
     struct ech_batch_parts parts;
     size_t ids_capacity, types_capacity;
     int64_t tokens;
+    bool pairs;
+    int32_t *segments; /* of one row, on their way */
+    size_t segments_capacity;
 };
 
 static void rows_fini(struct rows *r)
@@ -60,25 +63,57 @@ static int add_bad(struct rows *r, int64_t row, char *why)
     return why ? ECH_OK : ECH_UNAVAILABLE;
 }
 
+/* A pair's tokens with the segment of each. */
+static int add_typed(const struct ech_engine *e, struct rows *r, int64_t row, const struct ech_encoded *x,
+                     struct ech_err *err)
+{
+    int32_t most = 0;
+    int code =
+        ech_grow((void **)&r->segments, &r->segments_capacity, (size_t)x->count, sizeof *r->segments, err);
+    for (int64_t i = 0; code == ECH_OK && i < x->count; i++) {
+        r->segments[i] = x->types ? x->types[i] : 0;
+        most = r->segments[i] > most ? r->segments[i] : most;
+    }
+    if (code == ECH_OK && most >= e->net.spec.types)
+        return ech_fail(err, ECH_DATA, "the tokenizer gives a pair's tokens the type %d, the model has %lld",
+                        (int)most, (long long)e->net.spec.types);
+    return code == ECH_OK ? add_row(r, row, x->ids, r->segments, x->count, err) : code;
+}
+
+/* A text's or a pair's tokens, or why they cannot be used. */
+static int add_encoded(const struct ech_engine *e, struct rows *r, int64_t row, const struct ech_encoded *x,
+                       struct ech_err *err)
+{
+    if (x->invalid_at >= 0)
+        return add_bad(r, row,
+                       ech_sprintf(err, "not valid UTF-8 at byte %lld",
+                                   (long long)x->invalid_at - (long long)e->lead_bytes));
+    if (e->on_long_error && x->needed > e->max_tokens)
+        return add_bad(r, row,
+                       ech_sprintf(err, "too long: %lld tokens, the most is %lld", (long long)x->needed,
+                                   (long long)e->max_tokens));
+    if (x->count == 0)
+        return add_bad(r, row, ech_sprintf(err, "the text has no tokens"));
+    return r->pairs && e->net.spec.types ? add_typed(e, r, row, x, err)
+                                         : add_row(r, row, x->ids, NULL, x->count, err);
+}
+
 static int add_text(const struct ech_engine *e, struct ech_encoder *encoder, struct rows *r, int64_t row,
                     const char *text, size_t bytes, struct ech_err *err)
 {
     struct ech_encoded encoded;
     int code = ech_tokenizer_encode(e->tokenizer, encoder, text, bytes, e->max_tokens, e->on_long_error,
                                     &encoded, err);
-    if (code != ECH_OK)
-        return code;
-    if (encoded.invalid_at >= 0)
-        return add_bad(r, row,
-                       ech_sprintf(err, "not valid UTF-8 at byte %lld",
-                                   (long long)encoded.invalid_at - (long long)e->lead_bytes));
-    if (e->on_long_error && encoded.needed > e->max_tokens)
-        return add_bad(r, row,
-                       ech_sprintf(err, "too long: %lld tokens, the most is %lld", (long long)encoded.needed,
-                                   (long long)e->max_tokens));
-    if (encoded.count == 0)
-        return add_bad(r, row, ech_sprintf(err, "the text has no tokens"));
-    return add_row(r, row, encoded.ids, NULL, encoded.count, err);
+    return code == ECH_OK ? add_encoded(e, r, row, &encoded, err) : code;
+}
+
+static int add_pair(const struct ech_engine *e, struct ech_encoder *encoder, struct rows *r, int64_t row,
+                    const struct ech_text_pair *pair, struct ech_err *err)
+{
+    const struct ech_encode_options options = {.most = e->max_tokens};
+    struct ech_encoded encoded;
+    int code = ech_tokenizer_encode_pair(e->tokenizer, encoder, pair, &options, &encoded, err);
+    return code == ECH_OK ? add_encoded(e, r, row, &encoded, err) : code;
 }
 
 /* The text with prompt and prefix before it, in a buffer that the rows share. */
@@ -104,8 +139,23 @@ static int check_offsets(const uint64_t *offsets, int64_t rows, struct ech_err *
     return ECH_OK;
 }
 
-int ech_engine_prepare(const struct ech_engine *e, const unsigned char *bytes, const uint64_t *offsets,
-                       int64_t rows, struct ech_batch **out, struct ech_err *err)
+/* Row i of texts, or of pairs: two cells each. */
+static int add_cells(const struct ech_engine *e, struct ech_encoder *encoder, struct rows *r, int64_t row,
+                     const unsigned char *bytes, const uint64_t *offsets, struct ech_str *buffer,
+                     struct ech_err *err)
+{
+    const uint64_t *at = offsets + (r->pairs ? 2 * row : row);
+    const char *text = (const char *)bytes + at[0];
+    size_t length = (size_t)(at[1] - at[0]);
+    int code = with_lead(e, buffer, &text, &length, err);
+    if (code != ECH_OK || !r->pairs)
+        return code == ECH_OK ? add_text(e, encoder, r, row, text, length, err) : code;
+    const struct ech_text_pair pair = {text, length, (const char *)bytes + at[1], (size_t)(at[2] - at[1])};
+    return add_pair(e, encoder, r, row, &pair, err);
+}
+
+static int prepare(const struct ech_engine *e, const unsigned char *bytes, const uint64_t *offsets,
+                   int64_t rows, bool pairs, struct ech_batch **out, struct ech_err *err)
 {
     struct rows r;
     struct ech_str buffer;
@@ -114,23 +164,32 @@ int ech_engine_prepare(const struct ech_engine *e, const unsigned char *bytes, c
         return ech_fail(err, e->no_tokenizer.code, "%s", e->no_tokenizer.text);
     ech_str_init(&buffer);
     int code = rows_init(&r, e, rows, err);
+    r.pairs = pairs;
     if (code == ECH_OK)
-        code = check_offsets(offsets, rows, err);
+        code = check_offsets(offsets, pairs ? 2 * rows : rows, err);
     if (code == ECH_OK)
         code = ech_encoder_create(&encoder, err);
-    for (int64_t i = 0; code == ECH_OK && i < rows; i++) {
-        const char *text = (const char *)bytes + offsets[i];
-        size_t length = (size_t)(offsets[i + 1] - offsets[i]);
-        code = with_lead(e, &buffer, &text, &length, err);
-        if (code == ECH_OK)
-            code = add_text(e, encoder, &r, i, text, length, err);
-    }
+    for (int64_t i = 0; code == ECH_OK && i < rows; i++)
+        code = add_cells(e, encoder, &r, i, bytes, offsets, &buffer, err);
     ech_encoder_destroy(encoder);
     ech_str_fini(&buffer);
+    ech_free(r.segments);
     if (code == ECH_OK)
         return ech_batch_create(&r.parts, out, err);
     rows_fini(&r);
     return code;
+}
+
+int ech_engine_prepare(const struct ech_engine *e, const unsigned char *bytes, const uint64_t *offsets,
+                       int64_t rows, struct ech_batch **out, struct ech_err *err)
+{
+    return prepare(e, bytes, offsets, rows, false, out, err);
+}
+
+int ech_engine_prepare_pairs(const struct ech_engine *e, const unsigned char *bytes, const uint64_t *offsets,
+                             int64_t rows, struct ech_batch **out, struct ech_err *err)
+{
+    return prepare(e, bytes, offsets, rows, true, out, err);
 }
 
 static int check_ids(const struct ech_engine *e, int64_t row, const int32_t *ids, const int32_t *types,

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BLOCK = 1024, LANES = 16 };
+
 struct item {
     double weight; /* log weight, then weight */
     int32_t id;
@@ -74,15 +76,35 @@ double ech_uniform(uint64_t seed, uint64_t row, uint64_t position)
     return (double)(((uint64_t)c[0] << 32 | c[1]) >> 11) * 0x1p-53;
 }
 
+/* The largest of a block of logits: lanes that a compiler makes vectors of. NaN is never larger. */
+static float largest(const float *logits)
+{
+    float lanes[LANES];
+    for (int i = 0; i < LANES; i++)
+        lanes[i] = -INFINITY;
+    for (int64_t at = 0; at < BLOCK; at += LANES)
+        for (int i = 0; i < LANES; i++)
+            lanes[i] = logits[at + i] > lanes[i] ? logits[at + i] : lanes[i];
+    for (int i = 1; i < LANES; i++)
+        lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
+    return lanes[0];
+}
+
+/* Only blocks that hold something larger than all before are looked at one by one. */
 int32_t ech_argmax(const float *logits, int64_t count)
 {
     float most = -INFINITY;
     int32_t best = -1;
-    for (int64_t i = 0; i < count; i++)
-        if (logits[i] > most) {
-            most = logits[i];
-            best = (int32_t)i;
-        }
+    for (int64_t at = 0; at < count; at += BLOCK) {
+        if (count - at >= BLOCK && !(largest(logits + at) > most))
+            continue;
+        const int64_t end = count - at < BLOCK ? count : at + BLOCK;
+        for (int64_t i = at; i < end; i++)
+            if (logits[i] > most) {
+                most = logits[i];
+                best = (int32_t)i;
+            }
+    }
     return best;
 }
 

@@ -17,7 +17,24 @@ static int load(const char *path, const struct ech_show_options *asked, struct e
         .model = path, .backend = "auto", .threads = 1, .max_tokens = asked->tokens};
     if (asked->batch)
         options.microbatch_tokens = asked->batch * (asked->tokens ? asked->tokens : 1);
+    /* With its head of classes, where it has one that is known. */
+    options.classes = true;
+    if (ech_engine_load(&options, out, NULL) == ECH_OK)
+        return ECH_OK;
+    options.classes = false;
     return ech_engine_load(&options, out, err);
+}
+
+/* The first few names. */
+static void put_labels(const struct ech_labels *labels, struct ech_str *out)
+{
+    enum { FEW = 6 };
+    char count[32];
+    ech_str_addf(out, "labels         %s of each %s (kind classify): ",
+                 ech_print_count(labels->count, count, sizeof count), labels->tokens ? "token" : "row");
+    for (int64_t i = 0; i < labels->count && i < FEW; i++)
+        ech_str_addf(out, "%s%s", i ? ", " : "", labels->names[i]);
+    ech_str_adds(out, labels->count > FEW ? ", ...\n" : "\n");
 }
 
 static const char *pooling_name(const struct ech_engine *e)
@@ -88,6 +105,8 @@ static int put_text(const struct ech_engine *e, const char *path, struct ech_str
                  (long long)ech_spec_max_tokens(s));
     ech_str_addf(out, "output         %lld values, %s pooling%s\n", (long long)s->hidden, pooling_name(e),
                  e->net.normalize ? ", normalised" : "");
+    if (e->labels.count)
+        put_labels(&e->labels, out);
     ech_str_addf(out, "memory         %s packed, %s a thread at micro-batches of %lld tokens (%s)\n",
                  ech_print_bytes((int64_t)ech_engine_packed_bytes(e), a, sizeof a),
                  ech_print_bytes((int64_t)ech_engine_workspace_bytes(e), b, sizeof b),
@@ -121,6 +140,8 @@ static int put_json(const struct ech_engine *e, const char *path, struct ech_str
     ech_json_add_int(out, "positions", ech_spec_max_tokens(s));
     ech_json_add_str(out, "pooling", pooling_name(e));
     ech_json_add_bool(out, "normalize", e->net.normalize);
+    ech_json_add_int(out, "labels", e->labels.count);
+    ech_json_add_bool(out, "labels_of_tokens", e->labels.tokens);
     ech_json_add_bool(out, "tokenizer", e->tokenizer != NULL);
     ech_json_add_str(out, "stored_types", types.data ? types.data : "");
     ech_json_add_int(out, "packed_bytes", (int64_t)ech_engine_packed_bytes(e));
@@ -226,7 +247,8 @@ static int check_engine(const struct ech_weights *w, const char *path, struct ec
     if (!w)
         code = ech_check_values(e->weights, out, err);
     if (code == ECH_OK)
-        ech_check_passed(e->weights, e->tokenizer != NULL, out);
+        ech_check_passed(e->weights, e->tokenizer != NULL,
+                         e->tokenizer ? ech_tokenizer_largest_id(e->tokenizer) + 1 : 0, out);
     ech_engine_close(e);
     return code;
 }
@@ -237,15 +259,16 @@ static int check_weights(const struct ech_weights *w, const char *path, struct e
     struct ech_summary summary;
     struct ech_lm *lm = NULL;
     struct ech_show_options none = {0};
+    int64_t tokens = 0;
     ech_summary_read(w, &summary);
     int code = ech_check_values(w, out, err);
     if (code == ECH_OK && summary.generates)
         code = load_lm(path, &none, &lm, err);
     ech_lm_close(lm);
     if (code == ECH_OK)
-        code = ech_check_tokenizer(w, err);
+        code = ech_check_tokenizer(w, summary.vocab, &tokens, err);
     if (code == ECH_OK)
-        ech_check_passed(w, ech_show_has_tokenizer(w), out);
+        ech_check_passed(w, ech_show_has_tokenizer(w), tokens, out);
     return code;
 }
 

@@ -294,7 +294,7 @@ int ech_check_values(const struct ech_weights *w, struct ech_str *out, struct ec
     return code;
 }
 
-void ech_check_passed(const struct ech_weights *w, bool tokenizer, struct ech_str *out)
+void ech_check_passed(const struct ech_weights *w, bool tokenizer, int64_t tokens, struct ech_str *out)
 {
     struct ech_summary s;
     char text[32];
@@ -302,5 +302,8 @@ void ech_check_passed(const struct ech_weights *w, bool tokenizer, struct ech_st
     ech_str_addf(out, "ok: %lld tensors, %s, all finite; a %s model of ", (long long)ech_weights_count(w),
                  ech_print_bytes(s.bytes, text, sizeof text), s.type[0] ? s.type : "(not stated)");
     put_layers(&s, out);
-    ech_str_addf(out, ", %s\n", tokenizer ? "with its tokenizer" : "without a tokenizer");
+    ech_str_addf(out, ", %s", tokenizer ? "with its tokenizer" : "without a tokenizer");
+    if (tokens)
+        ech_str_addf(out, " of %s tokens", ech_print_count(tokens, text, sizeof text));
+    ech_str_adds(out, "\n");
 }

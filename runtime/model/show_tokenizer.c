@@ -89,7 +89,7 @@ static int open_spm(const char *path, struct ech_tokenizer **out, struct ech_err
     return code;
 }
 
-int ech_check_tokenizer(const struct ech_weights *w, struct ech_err *err)
+int ech_check_tokenizer(const struct ech_weights *w, int64_t vocab_size, int64_t *tokens, struct ech_err *err)
 {
     const struct ech_vocab_source *vocab = ech_weights_vocab(w);
     struct ech_tokenizer *t = NULL;
@@ -104,6 +104,10 @@ int ech_check_tokenizer(const struct ech_weights *w, struct ech_err *err)
         else if (strcmp(name, "tokenizer.json") == 0 || strcmp(name, "vocab.txt") == 0)
             code = ech_tokenizer_open(ech_weights_folder(w), &t, err);
     }
+    *tokens = code == ECH_OK && t ? ech_tokenizer_largest_id(t) + 1 : 0;
+    if (vocab_size && *tokens > vocab_size)
+        code = ech_fail(err, ECH_DATA, "%s: the tokenizer has %lld tokens, the model %lld",
+                        ech_weights_folder(w), (long long)*tokens, (long long)vocab_size);
     ech_tokenizer_close(t);
     return code;
 }

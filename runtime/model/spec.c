@@ -11,7 +11,7 @@ static const struct ech_arch *const archs[] = {
     &ech_arch_gemma,        &ech_arch_gpt2,         &ech_arch_neox,       &ech_arch_opt,
     &ech_arch_bloom,        &ech_arch_phi,          &ech_arch_falcon,     &ech_arch_starcoder2,
     &ech_arch_bart_encoder, &ech_arch_bart_decoder, &ech_arch_t5_encoder, &ech_arch_t5_decoder,
-    &ech_arch_albert,       &ech_arch_modernbert,   &ech_arch_nomic};
+    &ech_arch_albert,       &ech_arch_modernbert,   &ech_arch_nomic,      &ech_arch_deberta};
 enum { ARCHS = sizeof archs / sizeof *archs };
 
 static bool takes(const struct ech_arch *arch, const char *type)
@@ -196,6 +196,20 @@ double ech_spec_flops(const struct ech_spec *s, int64_t tokens)
         all += 2 * t * token + 4 * t * t * q;
     }
     return s->embed == s->hidden ? all : all + 2 * t * (double)s->embed * d;
+}
+
+/* The reference rounds in f32 as well. Beyond the middle buckets grow with the logarithm of the distance. */
+int64_t ech_spec_relative(const struct ech_spec *s, int64_t gap)
+{
+    int64_t middle = s->buckets / 2, far = gap < 0 ? -gap : gap, bucket = gap;
+    if (s->buckets && far > middle) {
+        float share =
+            logf((float)far / (float)middle) / logf((float)((double)(s->distance - 1) / (double)middle));
+        bucket = (int64_t)ceilf(share * (float)(middle - 1)) + middle;
+        bucket = gap < 0 ? -bucket : bucket;
+    }
+    int64_t row = bucket + s->relative;
+    return row < 0 ? 0 : row > 2 * s->relative - 1 ? 2 * s->relative - 1 : row;
 }
 
 /* T5's rule. In a decoder keys behind the query have bucket 0; none is looked at. */

@@ -42,7 +42,7 @@ enum ech_qk_norm { ECH_QK_NONE, ECH_QK_HEAD, ECH_QK_ALL };
  * key, its value. */
 enum ech_fused { ECH_FUSED_STACKED, ECH_FUSED_BY_HEAD };
 
-/* What stands after the last layer, where it is asked for. */
+/* What stands after the last layer, where it is asked for (heads.h: of encoders). */
 enum ech_head { ECH_HEAD_NONE, ECH_HEAD_LM, ECH_HEAD_POOLER, ECH_HEAD_CLASSES, ECH_HEAD_TOKEN_CLASSES };
 
 /* What layers may differ in. */
@@ -89,7 +89,7 @@ struct ech_spec {
     enum ech_qk_norm qk_norm;
     bool alibi;
     int64_t buckets, distance; /* relative position biases shared by all layers (T5's rule); 0: none */
-    bool disentangled;         /* DeBERTa: content to position and back, `buckets` log buckets each side */
+    bool disentangled;         /* DeBERTa: content to position and back; `buckets` log buckets, or none */
     int64_t relative;          /* rows each side of its table */
     bool content_to_position, position_to_content, relative_norm;
     bool parallel, gated, ssru;
@@ -105,7 +105,11 @@ struct ech_spec {
     float head_scale; /* of states before the head; 0: none */
     float head_softcap;
     int64_t classes;
-    bool class_act; /* a dense layer with tanh before the classes, from slots POOL */
+    bool pool_dense; /* a dense layer from slots POOL before the classes, or the pooler itself */
+    bool pool_norm;  /* a norm behind it (ModernBERT) */
+    enum ech_act pool_act;
+    enum ech_pool pool;                      /* tokens to the vector that a head of whole rows takes */
+    const struct ech_head_names *head_names; /* of the slots POOL and CLASS */
 
     char prefix[256]; /* before every tensor name of this file: "", "bert.", ... */
 };
@@ -130,6 +134,8 @@ enum ech_slot {
     ECH_T_HEAD_B,
     ECH_T_POOL_W,
     ECH_T_POOL_B,
+    ECH_T_POOLNORM_W,
+    ECH_T_POOLNORM_B,
     ECH_T_CLASS_W,
     ECH_T_CLASS_B,
     ECH_T_LAYER, /* first of a layer */
@@ -189,6 +195,11 @@ enum ech_slot {
     ECH_T_SLOTS
 };
 enum { ECH_T_PER_LAYER = ECH_T_EXPERT - ECH_T_LAYER, ECH_T_PER_EXPERT = ECH_T_SLOTS - ECH_T_EXPERT };
+
+/* Names of a head's slots, from POOL_W on: they differ from head to head, within one architecture. */
+struct ech_head_names {
+    const char *at[ECH_T_LAYER - ECH_T_POOL_W];
+};
 
 /* A name of the table, relative to the prefix: "%d" is the layer. "a|b": either. "/a": without the prefix.
  * "?a": may be absent (a bias, a table that can be computed). NULL: not in this architecture. */
@@ -254,5 +265,7 @@ int64_t ech_spec_max_tokens(const struct ech_spec *spec);
 double ech_spec_flops(const struct ech_spec *spec, int64_t tokens);
 /* Bucket of the bias between query i and key j (T5's rule: both directions in an encoder). */
 int64_t ech_spec_bucket(const struct ech_spec *spec, int64_t i, int64_t j);
+/* Row of DeBERTa's table for a query `gap` tokens behind its key. */
+int64_t ech_spec_relative(const struct ech_spec *spec, int64_t gap);
 
 #endif

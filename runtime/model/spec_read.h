@@ -10,7 +10,7 @@
 extern const struct ech_arch ech_arch_bert, ech_arch_distilbert, ech_arch_mpnet, ech_arch_llama,
     ech_arch_gemma, ech_arch_gpt2, ech_arch_neox, ech_arch_opt, ech_arch_bloom, ech_arch_phi, ech_arch_falcon,
     ech_arch_starcoder2, ech_arch_bart_encoder, ech_arch_bart_decoder, ech_arch_t5_encoder,
-    ech_arch_t5_decoder, ech_arch_albert, ech_arch_modernbert, ech_arch_nomic;
+    ech_arch_t5_decoder, ech_arch_albert, ech_arch_modernbert, ech_arch_nomic, ech_arch_deberta;
 
 /* Keys of counts, each within [1, 2^28], into an int64_t of the specification. */
 struct ech_spec_key {

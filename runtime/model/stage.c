@@ -93,7 +93,7 @@ static int make_piece(const struct ech_engine *e, int64_t rows, int64_t tokens, 
                       struct ech_batch_parts *parts, struct ech_err *err)
 {
     *parts =
-        (struct ech_batch_parts){.rows = rows, .dim = ech_engine_dim(e), .hidden_states = yields_states(e)};
+        (struct ech_batch_parts){.rows = rows, .dim = e->net.spec.hidden, .hidden_states = yields_states(e)};
     size_t dim = (size_t)parts->dim, count = (size_t)tokens;
     parts->starts = ech_calloc((size_t)rows + 1, sizeof *parts->starts, err);
     parts->errors = parts->starts ? ech_calloc((size_t)rows, sizeof *parts->errors, err) : NULL;

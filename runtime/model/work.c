@@ -47,7 +47,7 @@ void ech_net_choose_flow(struct ech_net *net)
     bool all = fixed || s->part == ECH_PART_DECODER || s->experts || !of_one_format(net);
     if (all)
         flow.feed = flow.attended = ECH_A_F32;
-    if (all || turns)
+    if (all || turns || s->disentangled)
         flow.qkv = ECH_A_F32;
     if (all || s->gated)
         flow.up = ECH_A_F32;
@@ -86,7 +86,7 @@ static size_t wide_bytes(const struct ech_net *net)
     size_t bytes = largest(row_bytes(net->flow.qkv, qkv), row_bytes(net->flow.up, up));
     if (s->crossed)
         bytes = largest(bytes, row_bytes(ECH_A_F32, q_cols(s)));
-    return largest(bytes, row_bytes(ECH_A_F32, ech_max64(s->hidden, s->embed)));
+    return largest(bytes, row_bytes(ECH_A_F32, ech_max64(ech_max64(s->hidden, s->embed), s->classes)));
 }
 
 /* Norms before the halves: their results need a place of their own. */
@@ -102,7 +102,8 @@ struct carving {
     size_t scores, weights, index, places, first;
     struct {
         size_t x, y, feed, feed_scale, wide, wide_scale, ids[3], same, gains, turns[ECH_ROPES_MOST];
-        size_t ropes[ECH_ROPES_MOST], scores, weights, index, places, in, mixed, out, bytes;
+        size_t ropes[ECH_ROPES_MOST], content, position, bias;
+        size_t scores, weights, index, places, in, mixed, out, bytes;
     } mem;
 };
 
@@ -136,7 +137,9 @@ static void carve_mem(const struct ech_net *net, int64_t capacity, struct carvin
     bool own = flow->feed != ECH_A_F32 || norms_before(net);
     int64_t device = net->ops->device ? capacity : 0;
     c->mem.x = take(at, capacity, row_bytes(ECH_A_F32, s->hidden));
-    c->mem.y = take(at, capacity, row_bytes(ECH_A_F32, ech_max64(ech_max64(s->hidden, s->embed), q_cols(s))));
+    c->mem.y = take(
+        at, capacity,
+        row_bytes(ECH_A_F32, ech_max64(ech_max64(s->hidden, s->embed), ech_max64(q_cols(s), s->classes))));
     c->mem.feed = own ? take(at, capacity, row_bytes(flow->feed, s->hidden)) : c->mem.x;
     c->mem.feed_scale = take(at, flow->feed == ECH_A_Q8 ? capacity : 0, sizeof(float));
     c->mem.wide = take(at, capacity, wide_bytes(net));
@@ -148,6 +151,11 @@ static void carve_mem(const struct ech_net *net, int64_t capacity, struct carvin
     for (int i = 0; i < ECH_ROPES_MOST; i++) {
         c->mem.turns[i] = take(at, device, sizeof(int32_t));
         c->mem.ropes[i] = take(at, s->ropes[i].dynamic > 0 ? device * s->ropes[i].dim : 0, sizeof(float));
+    }
+    if (s->disentangled) {
+        c->mem.content = take(at, net->packing.span * 2 * s->relative, sizeof(float));
+        c->mem.position = take(at, net->packing.span * 2 * s->relative, sizeof(float));
+        c->mem.bias = take(at, net->packing.span * net->packing.span, sizeof(float));
     }
     if (!s->experts)
         return;
@@ -236,6 +244,9 @@ static void point(struct ech_work *w, const struct carving *c, bool device)
     w->feed_scale = AT(float, mem, c->mem.feed_scale);
     w->wide_scale = AT(float, mem, c->mem.wide_scale);
     w->same = AT(int32_t, mem, c->mem.same);
+    w->relative.content = AT(float, mem, c->mem.content);
+    w->relative.position = AT(float, mem, c->mem.position);
+    w->relative.bias = AT(float, mem, c->mem.bias);
     point_input(w, c, device);
     point_mixing(w, c, device);
 }

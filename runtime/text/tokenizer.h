@@ -22,8 +22,8 @@ int ech_tokenizer_parse(const char *name, const char *json, size_t bytes, struct
 /* A sentencepiece file (.spm, .model) from memory. */
 int ech_tokenizer_parse_spm(const char *name, const void *data, size_t bytes, struct ech_tokenizer **out,
                             struct ech_err *err);
-/* The same, but ids are places in `tokens` (text NULL: no token), which the model's own vocabulary gives; what
- * it lacks is <unk>. All is copied. Errors  ECH_DATA also: it has no <unk>. */
+/* The same, but ids are places in `tokens` (text NULL: no token), which the model's own vocabulary gives;
+ * what it lacks is <unk>. All is copied. Errors  ECH_DATA also: it has no <unk>. */
 struct ech_vocab_text;
 int ech_tokenizer_parse_spm_as(const char *name, const void *data, size_t bytes,
                                const struct ech_vocab_text *tokens, size_t count, struct ech_tokenizer **out,

@@ -77,7 +77,7 @@ def peer(python, name, program, tasks, what):
 
 def echelons(folder):
     bench = [f"{BIN}/echelon", "bench", "dispatch", "--folder", folder]
-    code = echelon(bench + ["--ranks", "2"], "2 ranks on one node", 50000)
+    code = echelon(bench + ["--rows", "8000000", "--ranks", "2"], "2 ranks on one node", 50000)
     why = hosts.refused()
     if why:
         print(f"| Echelon, three hosts | skip: {why} | |")

@@ -22,6 +22,7 @@ while [ $n -lt 4000 ]; do
         ;;
     esac
     [ -e "$(run_dir)" ] && [ -n "$(left "$(run_dir)")" ] && fail "fault $n: processes are left"
+    [ -s out ] || [ -z "$(ls runs 2>/dev/null)" ] || fail "fault $n: a run without a name is left: $(ls -d runs/*)"
     [ -z "$(shm_now)" ] || { fail "fault $n: left under /dev/shm"; break; }
     [ $n -lt 60 ] && n=$((n + 1)) || n=$((n * 13 / 10))
 done

@@ -50,12 +50,16 @@ resources: {ranks_per_node: 2}
 END
 }
 
-# Processes of a run directory (not of the whole machine).
+# Processes of a run directory (not of the whole machine). One that has ended since its environment was read has no
+# state any more.
 left() {
     local pid
     for pid in /proc/[0-9]*; do
-        { tr '\0' '\n' <"$pid/environ"; } 2>/dev/null | grep -qxF "ECH_RUN_DIR=$1" && grep -qv '^State:.*Z' "$pid/status" 2>/dev/null &&
-            [ "$(sed -n 's/^State:\t\(.\).*/\1/p' "$pid/status" 2>/dev/null)" != Z ] && basename "$pid"
+        { tr '\0' '\n' <"$pid/environ"; } 2>/dev/null | grep -qxF "ECH_RUN_DIR=$1" || continue
+        case $(sed -n 's/^State:\t\(.\).*/\1/p' "$pid/status" 2>/dev/null) in
+        '' | Z | X) ;;
+        *) basename "$pid" ;;
+        esac
     done
 }
 

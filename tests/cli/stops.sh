@@ -27,6 +27,15 @@ for signal in TERM INT HUP USR1; do
 done
 FAKE=rows=8 expect 0 "$echelon" resume "$run"
 
+# As Slurm ends a job: TERM to each of its processes, one of which passes it on as USR1. That is one wish.
+for pair in "USR1 TERM" "TERM USR1" "TERM TERM"; do
+    begin ""
+    for signal in $pair; do kill -$signal $pid; done
+    ended 75 "$pair"
+    says "$run/result-1.json" '"state":"stopped"'
+    grep -q "signal again" run.err && fail "$pair counts as haste"
+done
+
 # Deaf ranks: a second signal ends them; alone, the grace time does.
 begin ,deaf
 kill -INT $pid

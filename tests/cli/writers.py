@@ -69,7 +69,7 @@ def near(name, got, want):
 
 def texts():
     p, rows = run("texts", ["a", "hello", "x"], options={"max_tokens": 5, "log_probabilities": True, "context": 32})
-    equal("texts", [r["text"] for r in rows], ["bcdef", "pqrst", f"yz{ACCENT} "])
+    equal("texts", [r["generated"] for r in rows], ["bcdef", "pqrst", f"yz{ACCENT} "])
     equal("texts", [r["finish"] for r in rows], ["length"] * 3)
     equal("texts", rows[0]["tokens"], [4, 5, 6, 7, 8])
     equal("texts", [r["errors"] for r in rows], [""] * 3)
@@ -79,25 +79,25 @@ def texts():
 
 def stops():
     _, rows = run("stops", ["a", "u", "d"], options={"max_tokens": 9, "stop": ["gh", f"{ACCENT} "]})
-    equal("stops", [(r["text"], r["finish"]) for r in rows], [("bcdef", "stop"), ("vwxyz", "stop"), ("ef", "stop")])
+    equal("stops", [(r["generated"], r["finish"]) for r in rows], [("bcdef", "stop"), ("vwxyz", "stop"), ("ef", "stop")])
     equal("stops", rows[0]["tokens"], [4, 5, 6, 7, 8, 9, 10])  # those of the stop string are among them
     equal("stops", rows[0]["log_probabilities"], [])
 
 
 def half_letter():
     _, rows = run("half_letter", ["y"], options={"max_tokens": 2})
-    equal("half_letter", rows[0]["text"], "z\ufffd")
+    equal("half_letter", rows[0]["generated"], "z\ufffd")
 
 
 def template():
     rows = [{"id": 7, "title": "q", "body": "m"}, {"id": 8, "title": "r", "body": "b"}]
     _, rows = run("template", rows, input={"template": "{title}: {body}"}, output={"keep": ["id"]}, options={"max_tokens": 2})
-    equal("template", [(r["id"], r["text"]) for r in rows], [(7, "no"), (8, "cd")])
+    equal("template", [(r["id"], r["generated"]) for r in rows], [(7, "no"), (8, "cd")])
 
 
 def prefix():
     _, rows = run("prefix", ["", "b"], options={"max_tokens": 2, "prefix": "k"})
-    equal("prefix", [r["text"] for r in rows], ["lm", "cd"])
+    equal("prefix", [r["generated"] for r in rows], ["lm", "cd"])
 
 
 def chat_folder(name, template, file="tokenizer_config.json"):
@@ -120,15 +120,15 @@ def chat():
     for name, template, file in (("chat-text", CHATML, "tokenizer_config.json"), ("chat-list", lists, "tokenizer_config.json"),
                                  ("chat-file", CHATML, "chat_template.jinja")):
         _, rows = run(name, ["a"], model=chat_folder(f"{name}-model", template, file), options={"max_tokens": 3})
-        equal(name, rows[0]["text"], "!\"#")
+        equal(name, rows[0]["generated"], "!\"#")
         if "chat template: chatml, as the model's files say" not in log_of(name):
             fail(name, f"the log does not name the template: {log_of(name)}")
     _, rows = run("chat-none", ["a"], model=f"{W}/chat-text-model", options={"max_tokens": 3, "chat": "none"})
-    equal("chat-none", rows[0]["text"], "bcd")
+    equal("chat-none", rows[0]["generated"], "bcd")
     _, rows = run("chat-named", ["a"], options={"max_tokens": 3, "chat": "phi"})
-    equal("chat-named", rows[0]["text"], "!\"#")
+    equal("chat-named", rows[0]["generated"], "!\"#")
     _, rows = run("chat-unknown", ["a"], model=chat_folder("chat-unknown-model", "{{ 'Q: ' + m.content }}"), options={"max_tokens": 3})
-    equal("chat-unknown", rows[0]["text"], "bcd")
+    equal("chat-unknown", rows[0]["generated"], "bcd")
     if "of no known family" not in log_of("chat-unknown"):
         fail("chat-unknown", "the log does not say so")
 
@@ -139,7 +139,7 @@ def messages():
             "not json", '{"role": "user"}', say(("robot", "a")), '[{"role": "user", "content": 3}]', say(("user", "a"), ("assistant", "b")),
             "[]", '[{"role": "user", "role": "user", "content": "a"}]', say(("user", "a" * 300))]
     _, rows = run("messages", rows, model=chat_folder("messages-model", CHATML), options={"max_tokens": 2, "messages": True})
-    equal("messages", [r["text"] for r in rows], ["!\""] * 3 + [""] * 8)
+    equal("messages", [r["generated"] for r in rows], ["!\""] * 3 + [""] * 8)
     says = ["", "", "", "not JSON: line 1, column", "not a JSON array of {role, content}", "message 1: {role: system, user or assistant",
             "message 1: {role", "the last message is the assistant's", "without a user's message", "duplicate", "tokens, at most 254 leave room"]
     for row, want in zip(rows, says):
@@ -189,10 +189,10 @@ def bad_rows():
     _, rows = run("bad_rows", ["a", b"x\xff", "", "b" * 61, "b" * 60, "c"], options={"max_tokens": 4})
     says = ["", "invalid UTF-8 at byte 2", "an empty prompt", "61 tokens, at most 60 leave room in options.context", "", ""]
     equal("bad_rows", [r["errors"] for r in rows], says)
-    equal("bad_rows", [r["text"] for r in rows], ["bcde", "", "", "", "cdef", "defg"])
+    equal("bad_rows", [r["generated"] for r in rows], ["bcde", "", "", "", "cdef", "defg"])
     equal("bad_rows", [r["log_probabilities"] for r in rows], [[], None, None, None, [], []])
     _, rows = run("truncated", ["b" * 100 + "k"], options={"max_tokens": 4, "on_long": "truncate"})
-    equal("truncated", rows[0]["text"], "lmno")
+    equal("truncated", rows[0]["generated"], "lmno")
 
 
 def keys():
@@ -259,13 +259,13 @@ def memory():
 def examples():
     """The files of configs/, with small models in place of those they name."""
     configs = TESTS.parent / "configs"
-    (W / "examples.jsonl").write_text(json.dumps({"id": 1, "text": "a"}) + "\n")
+    (W / "examples.jsonl").write_text(json.dumps({"text": "a"}) + "\n")
     (W / "examples-choice.jsonl").write_text(json.dumps({"text": json.dumps({"prompt": "a", "choices": ["x", "b"]})}) + "\n")
     for name in ("examples", "examples-choice"):
         if call("data", "import", W / f"{name}.jsonl", W / name).returncode:
             fail("examples", "import")
     gguf = writers.counter_gguf(W / "counter.gguf")
-    models = {"generate": (gguf, "examples", "text", "t"), "chat": (chat_folder("examples-model", CHATML), "examples", "text", "!"),
+    models = {"generate": (gguf, "examples", "generated", "t"), "chat": (chat_folder("examples-model", CHATML), "examples", "generated", "!"),
               "score": (gguf, "examples-choice", "choice", 1)}
     for name, (model, source, column, want) in models.items():
         p = call("run", configs / f"{name}.yaml", "--ranks", "1", "--set", f"model={model}", "--set", f"input.dataset={W}/{source}", "--set",

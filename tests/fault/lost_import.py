@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""lost_import.py: a rank of `data import --ranks` is killed, is stopped, or fills the disk: nothing half made is left.
+"""lost_import.py: a rank of `data import --ranks` is killed, is stopped, fills the disk, or never comes: nothing half made
+is left.
 
 Each case (by an injection point in rank 1, while it writes) checks the status, that the message names rank 1, that the
 dataset is as before (not there, or its old generation), that no process, nothing in /dev/shm and no partial folder is left,
@@ -74,6 +75,21 @@ def hit(where, name, fault, status, words, verb):
     print(f"{name}: status {status} after {took:.1f} s, nothing half made, then the same bytes", flush=True)
 
 
+def nobody_comes(where):
+    """A host that never answers: mpirun alone would wait for ever."""
+    (where / "agent").write_text("#!/bin/sh\nexec sleep 600\n")
+    (where / "agent").chmod(0o755)
+    (where / "elsewhere").write_text("elsewhere slots=3\n")
+    before, began = set(os.listdir(where)), time.time()
+    done = echelon(where, ["import", "texts.jsonl", "far", "--ranks", str(RANKS)], OMPI_MCA_plm_rsh_agent=str(where / "agent"),
+                   OMPI_MCA_orte_default_hostfile=str(where / "elsewhere"))
+    took = time.time() - began
+    if done.returncode != 75 or "no rank has started within 3" not in done.stderr or took > WATCH_S + 10:
+        sys.exit(f"FAIL nobody: status {done.returncode} after {took:.1f} s, said: {done.stderr}")
+    nothing_left(where, "nobody", before)
+    print(f"nobody: status 75 after {took:.1f} s", flush=True)
+
+
 def main():
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     where = pathlib.Path.cwd() / "lost-import"
@@ -91,6 +107,7 @@ def main():
     for case in CASES:
         for verb in ("import", "append"):
             hit(where, *case, verb)
+    nobody_comes(where)
     return 0
 
 

@@ -55,10 +55,10 @@ def main():
         return 77
     where = pathlib.Path.cwd() / "leader"
     where.mkdir()
-    (where / "texts.txt").write_text("\n".join(loop.texts(6000)) + "\n")
+    (where / "texts.txt").write_text("\n".join(loop.texts(3000)) + "\n")
     subprocess.run([f"{loop.BIN}/echelon", "data", "import", str(where / "texts.txt"), str(where / "texts")], check=True, **QUIET)
     (where / "calm.yaml").write_text(loop.job(where, "calm"))
-    subprocess.run([f"{loop.BIN}/echelon", "run", str(where / "calm.yaml"), "--ranks", "1"], check=True, **QUIET)
+    subprocess.run([f"{loop.BIN}/echelon", "run", str(where / "calm.yaml"), "--ranks", "2"], check=True, **QUIET)
     for case in CASES:
         hit(where, *case)
     return 0

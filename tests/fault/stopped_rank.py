@@ -14,12 +14,12 @@ def main():
         return 77
     where = pathlib.Path.cwd() / "stopped"
     where.mkdir()
-    (where / "texts.txt").write_text("\n".join(loop.texts(6000)) + "\n")
+    (where / "texts.txt").write_text("\n".join(loop.texts(4000)) + "\n")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run([f"{loop.BIN}/echelon", "data", "import", str(where / "texts.txt"), str(where / "texts")], check=True, **quiet)
     for name in ("calm", "hit"):
         (where / f"{name}.yaml").write_text(loop.job(where, name))
-    subprocess.run([f"{loop.BIN}/echelon", "run", str(where / "calm.yaml"), "--ranks", "1"], check=True, **quiet)
+    subprocess.run([f"{loop.BIN}/echelon", "run", str(where / "calm.yaml"), "--ranks", "2"], check=True, **quiet)
     child = subprocess.Popen([f"{loop.BIN}/echelon", "run", str(where / "hit.yaml"), "--ranks", "3"], **quiet)
     victim, spool = None, None
     until = time.time() + 60

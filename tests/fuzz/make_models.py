@@ -264,6 +264,7 @@ def tiny(autoreg='rnn', settings=None, int8=True):
 
 def make_marian():
     whole = tiny()
+    save('marian', 'no_items', struct.pack('<QQQ', 1, 0, 0))
     save('marian', 'ssru_int8', marian(whole))
     save('marian', 'attention_f32', marian(tiny('self-attention', int8=False)))
     save('marian', 'version2', marian(whole, version=2))

@@ -100,6 +100,7 @@ void test_attention_moved(void);
 void test_attention_team(void);
 void test_combine(void);
 void test_ssru(void);
+void test_relative(void);
 void test_norm_parts(void);
 void test_attention_cache(void);
 void test_shapes(void);

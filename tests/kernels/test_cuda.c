@@ -42,6 +42,7 @@ static const struct {
     TEST(blocks_embed),
     TEST(combine),
     TEST(ssru),
+    TEST(relative),
     TEST(norm_parts),
     TEST(attention_cache),
     TEST(staging),

@@ -271,6 +271,52 @@ void test_ssru(void)
     buffer_free(&want[0]), buffer_free(&want[1]);
 }
 
+void test_relative(void)
+{
+    enum { ROWS = 40, COLS = 24, CENTRE = 50 };
+    int32_t index[2 * CENTRE + 1];
+    struct slab content = slab_make(ROWS, COLS, COLS + 1, ECH_A_F32, 0),
+                position = slab_make(ROWS, COLS, COLS + 2, ECH_A_F32, 0);
+    for (int i = 0; i < 2 * CENTRE + 1; i++)
+        index[i] = (int32_t)random_below(COLS);
+    struct ech_mem at = upload(index, sizeof index);
+    slab_random(&content, 2), slab_random(&position, 2);
+    slab_put(&content), slab_put(&position);
+    for (int mode = 0; mode < 3; mode++) {
+        struct slab y = slab_make(ROWS, ROWS, ROWS + 1, ECH_A_F32, 0);
+        struct buffer want = buffer_make(ROWS, ROWS, ROWS);
+        slab_put(&y);
+        struct ech_relative_args a = {.size = sizeof a,
+                                      .rows = ROWS,
+                                      .cols = COLS,
+                                      .content = mode == 1 ? NULL : slab_at(&content),
+                                      .position = mode == 2 ? NULL : slab_at(&position),
+                                      .ldc = COLS + 1,
+                                      .ldp = COLS + 2,
+                                      .index = at.at,
+                                      .centre = CENTRE,
+                                      .scale = 0.125f,
+                                      .y = slab_at(&y),
+                                      .ldy = ROWS + 1};
+        CHECK(cuda->relative(queue, &a) == ECH_OP_OK, "relative: %s", ech_queue_error(queue));
+        slab_get(&y, "relative");
+        a.content = a.content ? slab_row(&content, 0) : NULL;
+        a.position = a.position ? slab_row(&position, 0) : NULL;
+        a.index = index, a.y = want.x, a.ldy = ROWS;
+        CHECK(named("ref_exact")->relative(NULL, &a) == ECH_OP_OK, "ref_exact");
+        struct buffer got = slab_view(&y);
+        same_bits(&got, &want, "relative");
+        a.content = slab_at(&content), a.position = NULL, a.index = at.at, a.y = slab_at(&y),
+        a.ldy = ROWS + 1;
+        a.cols = 1;
+        CHECK(cuda->relative(queue, &a) == ECH_OP_OK && ech_queue_sync(queue) == ECH_OP_SHAPE,
+              "a distance outside: %s", ech_queue_error(queue));
+        slab_free(&y), buffer_free(&want);
+    }
+    slab_free(&content), slab_free(&position);
+    cuda->mem_free(&at);
+}
+
 static void parts_case(int64_t rows, int64_t parts, int64_t cols)
 {
     struct slab x = slab_make(rows, parts * cols, parts * cols + 4, ECH_A_F32, 0),

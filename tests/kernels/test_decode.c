@@ -109,6 +109,91 @@ void test_ssru(void)
         compare_all(&(struct row_test){"ssru", call_ssru, 1e-11, false, true}, mode, 4);
 }
 
+/* mode & 1: without content; 2: without position. The distances of a row fall into few columns, some twice.
+ */
+struct relative {
+    struct buffer content, position, y;
+    int32_t index[79]; /* centre 39 */
+    struct ech_relative_args args;
+};
+
+static void relative_make(struct relative *r, int64_t rows, int64_t cols, int mode)
+{
+    r->content = buffer_make(rows, cols, cols + 1), r->position = buffer_make(rows, cols, cols + 3);
+    r->y = buffer_make(rows, rows, rows + 2);
+    random_seed(5);
+    buffer_random(&r->content, 2), buffer_random(&r->position, 2);
+    for (int i = 0; i < 79; i++)
+        r->index[i] = (int32_t)(i * cols / 79);
+    r->args = (struct ech_relative_args){.size = sizeof r->args,
+                                         .rows = rows,
+                                         .cols = cols,
+                                         .content = mode & 1 ? NULL : r->content.x,
+                                         .position = mode & 2 ? NULL : r->position.x,
+                                         .ldc = r->content.ld,
+                                         .ldp = r->position.ld,
+                                         .index = r->index,
+                                         .centre = 39,
+                                         .scale = 0.3f,
+                                         .y = r->y.x,
+                                         .ldy = r->y.ld};
+}
+
+static void relative_free(struct relative *r)
+{
+    buffer_free(&r->content), buffer_free(&r->position), buffer_free(&r->y);
+}
+
+static void relative_case(const struct ech_ops *ops, int64_t rows, int64_t cols, int mode)
+{
+    struct relative r, want;
+    relative_make(&r, rows, cols, mode), relative_make(&want, rows, cols, mode);
+    CHECK(ops->relative(NULL, &r.args) == ECH_OP_OK, "%s: relative", ops->name);
+    buffer_check(&r.y, ops->name);
+    CHECK(named("ref")->relative(NULL, &want.args) == ECH_OP_OK, "ref: relative");
+    close_enough(&r.y, &want.y, 1e-13, ops->name);
+    CHECK(named("ref_exact")->relative(NULL, &want.args) == ECH_OP_OK, "ref_exact: relative");
+    if (exact(ops))
+        same_bits(&r.y, &want.y, ops->name);
+    if (rows > 2) { /* one element by hand */
+        const float *c = buffer_row(&r.content, 2), *p = buffer_row(&r.position, 1);
+        const int32_t d = r.index[39 + 1];
+        const float sum = (mode & 1 ? 0 : c[d]) + (mode & 2 ? 0 : p[d]);
+        CHECK(fabsf(buffer_row(&r.y, 2)[1] - sum * 0.3f) < 1e-6f, "%s: query 2, key 1", ops->name);
+    }
+    relative_free(&r), relative_free(&want);
+}
+
+static void relative_refused(const struct ech_ops *ops)
+{
+    struct relative r;
+    relative_make(&r, 4, 6, 0);
+    struct ech_relative_args a = r.args;
+    a.content = a.position = NULL;
+    CHECK(ops->relative(NULL, &a) == ECH_OP_SHAPE, "%s: neither half", ops->name);
+    a = r.args, a.centre = 2;
+    CHECK(ops->relative(NULL, &a) == ECH_OP_SHAPE, "%s: too few distances", ops->name);
+    a = r.args, a.ldy = 3;
+    CHECK(ops->relative(NULL, &a) == ECH_OP_SHAPE, "%s: rows of y that overlap", ops->name);
+    r.index[39 - 3] = 6;
+    CHECK(ops->relative(NULL, &r.args) == ECH_OP_SHAPE, "%s: a distance outside", ops->name);
+    r.index[39 - 3] = -1;
+    CHECK(ops->relative(NULL, &r.args) == ECH_OP_SHAPE, "%s: a distance below 0", ops->name);
+    CHECK(ops->relative(NULL, NULL) == ECH_OP_SHAPE, "%s: no arguments", ops->name);
+    relative_free(&r);
+}
+
+void test_relative(void)
+{
+    static const int64_t ROWS[] = {0, 1, 5, 16, 17, 40};
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
+        if (usable(*o)) {
+            for (int i = 0; i < 18; i++)
+                relative_case(*o, ROWS[i % 6], i % 2 ? 8 : 33, i / 6);
+            relative_refused(*o);
+        }
+}
+
 /* Norms by head are the norms of each head's rows. */
 static void parts_case(const struct ech_ops *ops, int64_t rows, int64_t parts, int64_t cols, bool rms)
 {

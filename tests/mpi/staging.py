@@ -108,7 +108,7 @@ def main():
     if "is not a folder that this user alone may write" not in err:
         sys.exit(f"FAIL: {err}")
     err = run("broadcast", 2, code=66, model=WHERE / "docs")[2]
-    if "config.json" not in err:
+    if "has no weights" not in err:
         sys.exit(f"FAIL: {err}")
     print("a folder that others may write and a folder without a model are refused")
     return 0

@@ -76,6 +76,12 @@ def test_submit(lab):
     lab.wait_state(job, "COMPLETED")
     assert "2 node(s): n[1-2]" in c.log(run), c.log(run)
     assert "#SBATCH --no-kill" in open(run + "/submit.sh").read()
+    c.echelon("cancel", run)
+    assert "Slurm job %s is not in the queue" % job in c.said, c.said
+    (run, job), = c.submit("--set", "output.dataset=out/w", "--set", "slurm=[hold]")
+    assert c.status(run)["slurm"]["state"] == "PENDING", c.status(run)  # also within the time of a kept answer
+    c.echelon("cancel", run)
+    lab.wait_state(job, "CANCELLED")
 
 
 def test_partition(lab):
@@ -226,6 +232,23 @@ def test_srun(lab):
     lab.start_again(job)
     c.sealed(run)
     assert c.status(run)["attempt"] == 2 and c.hosts(run) == ["n1", "n1"], c.status(run)
+
+
+def test_unlike(lab):
+    """Nobody says how many ranks: each node gets what it has (a rank a socket), by mpirun, by srun and in the plan."""
+    c = Real(lab, "unlike", EMBED + "resources: {nodes: 2, threads: 1, time: 5m, partition: main}\n")
+    for launcher in "mpirun", "srun":
+        more = ["--set", "resources.launcher=" + launcher, "--set", "output.exists=replace",
+                "--set", 'slurm=["nodelist=n2,n3"]', "--set", "resources.threads="]
+        (run, job), = c.submit(*more)
+        c.sealed(run)
+        assert c.hosts(run) == ["n2", "n3", "n3", "n3", "n3"], (launcher, c.status(run))
+    script = "for n in 2 1; do %s plan job.yaml --json --set resources.threads= --set resources.nodes=$n; done" % ECHELON
+    job = lab.out("env", "-C", c.path, "ECHELON_RANK=" + c.env["ECHELON_RANK"], "sbatch", "--parsable", "-p", "main",
+                  "-w", "n2,n3", "--exclusive", "-o", "plan", "--wrap", script).strip()
+    lab.wait_state(job, "COMPLETED")
+    plans = [json.loads(line) for line in pathlib.Path(c.path, "plan").read_text().splitlines() if line.startswith("{")]
+    assert [[r["host"] for r in p["ranks"]] for p in plans] == [["n2"] + ["n3"] * 4, ["n2"]], plans
 
 
 def test_cluster(lab):

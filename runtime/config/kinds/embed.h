@@ -5,7 +5,7 @@
 #include "config/field.h"
 
 struct ech_embed_options { /* option names: the members' names */
-    int pooling;           /* choice: model mean cls max (as enum ech_pooling of model/engine.h) */
+    int pooling;           /* choice: model mean cls max pooler (as enum ech_pooling of model/engine.h) */
     int normalize;         /* choice: auto no yes (as enum ech_tristate); auto: as the model says */
     int64_t max_tokens;    /* auto: the model's limit */
     int on_long;           /* choice: truncate error */

@@ -14,7 +14,7 @@ extern const char *const ech_pooling_choices[], *const ech_tristate_choices[], *
      .fallback = "model",                                                                                    \
      .choices = ech_pooling_choices,                                                                         \
      .affects = true,                                                                                        \
-     .doc = "How the tokens' vectors become one; model: as the model's files say"},                          \
+     .doc = "How the tokens' vectors become one; model: as its files say; pooler: by its own dense layer"},  \
         {"options.normalize",                                                                                \
          ECH_F_CHOICE,                                                                                       \
          offsetof(type, in normalize),                                                                       \

@@ -44,9 +44,9 @@ static const struct ech_kind_column inputs[] = {
 };
 
 static const struct ech_kind_column outputs[] = {
-    {"text", "text", NULL, NULL, NULL},    {"finish", "text", NULL, NULL, NULL},
-    {"tokens", "ints", "i64", NULL, NULL}, {"log_probabilities", "json", NULL, NULL, NULL},
-    {"errors", "text", NULL, NULL, NULL},  {0},
+    {"generated", "text", NULL, NULL, NULL}, {"finish", "text", NULL, NULL, NULL},
+    {"tokens", "ints", "i64", NULL, NULL},   {"log_probabilities", "json", NULL, NULL, NULL},
+    {"errors", "text", NULL, NULL, NULL},    {0},
 };
 
 const struct ech_kind ech_generate_kind = {

@@ -5,6 +5,6 @@
 #include "config/kind.h"
 
 extern const struct ech_kind ech_embed_kind, ech_retrieve_kind, ech_generate_kind, ech_translate_kind,
-    ech_score_kind;
+    ech_score_kind, ech_classify_kind;
 
 #endif

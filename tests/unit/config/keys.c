@@ -80,13 +80,16 @@ static const char *const *frame(const struct ech_kind *kind, const char *path, c
 {
     static const char *sets[8];
     bool retrieve = strcmp(kind->name, "retrieve") == 0, query = strcmp(path, "options.query") == 0;
+    bool context = strcmp(path, "options.context") == 0 && strcmp(kind->name, "generate") == 0;
     const char *const all[][2] = {{"kind", kind->name},
                                   {"model.path", "/m"},
                                   {"output.dataset", "/o"},
                                   {"options.index", retrieve ? "/i" : NULL},
+                                  {"options.max_tokens", context ? "8" : NULL},
+                                  {"options.mode", strcmp(path, "options.by") == 0 ? "choice" : NULL},
                                   {"input.dataset", query ? NULL : "/in"}};
     int n = 0;
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         bool skip = !all[i][1] || strcmp(all[i][0], path) == 0;
         if (!skip && strcmp(path, "kind") != 0) {
             snprintf(room[n], 64, "%s=%s", all[i][0], all[i][1]);
@@ -276,8 +279,9 @@ static void unknown_and_later(void **state)
     load_bad(BASIC "resources: 3\n", 5, 1, "resources is a value, a map of keys was expected");
     load_bad(BASIC "balance: {policy: adptive}\n", 5, 11,
              "balance.policy is \"adptive\", one of adaptive, equal was expected (did you mean adaptive?)");
-    load_bad("kind: embde\nmodel: m\n", 1, 1,
-             "one of embed, retrieve, generate, translate, score was expected (did you mean embed?)");
+    load_bad(
+        "kind: embde\nmodel: m\n", 1, 1,
+        "one of embed, retrieve, generate, translate, score, classify was expected (did you mean embed?)");
     load_bad("model: m\noutput: {dataset: b}\n", 1, 1, "kind is missing");
     load_bad("kind: embed\nmodel: m\ninput: {dataset: a}\noutput: {keep: []}\n", 4, 1,
              "output.dataset is missing");

@@ -46,6 +46,19 @@ static void embed_rules(void **state)
              "model is missing: kind embed");
 }
 
+static void classify_rules(void **state)
+{
+    (void)state;
+#define CLASSIFY "kind: classify\nmodel: m\ninput: {dataset: a, column: query}\noutput: {dataset: b}\n"
+    ech_config_destroy(load_good(CLASSIFY "options: {pair: passage, scores: none}\n", NULL, NULL));
+    load_bad(CLASSIFY "options: {pair: 1st}\n", 5, 11, "\"1st\", which is not the name of a column");
+    load_bad(CLASSIFY "options: {scores: logits}\n", 5, 11, "one of model, softmax, sigmoid, none");
+    load_bad_from(CLASSIFY, WORDS("output.keep=label"), NULL, 0, 0, "kind classify makes a column \"label\"");
+    load_bad_from(CLASSIFY, WORDS("resources.ranks_per_worker=2"), NULL, 0, 0,
+                  "kind classify runs its model whole");
+    load_bad("kind: classify\nmodel: m\noutput: {dataset: b}\n", 1, 1, "kind classify reads a dataset");
+}
+
 static void places(void **state)
 {
     (void)state;
@@ -189,8 +202,8 @@ static void faults(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(template_parts), cmocka_unit_test(embed_rules),    cmocka_unit_test(places),
-    cmocka_unit_test(columns),        cmocka_unit_test(retrieve_rules), cmocka_unit_test(retrieve_good),
-    cmocka_unit_test(paths_and_name), cmocka_unit_test(faults),
+    cmocka_unit_test(template_parts), cmocka_unit_test(classify_rules), cmocka_unit_test(embed_rules),
+    cmocka_unit_test(places),         cmocka_unit_test(columns),        cmocka_unit_test(retrieve_rules),
+    cmocka_unit_test(retrieve_good),  cmocka_unit_test(paths_and_name), cmocka_unit_test(faults),
 };
 ECH_TEST_MAIN(tests)

@@ -1,6 +1,7 @@
 /* Where a job's rows come from: columns, templates, lists of texts; sizes are those of what is read. */
 #include "tests/unit/job/fixture.h"
 
+#include "config/kinds/classify.h"
 #include "job/source.h"
 
 enum { ROWS = 40 };
@@ -153,6 +154,60 @@ static void plain_columns(void **state)
     ech_dataset_close(ds);
 }
 
+static int open_pairs(const struct ech_dataset *ds, const char *template, const char *pair,
+                      struct ech_source **out, struct ech_err *err)
+{
+    struct ech_classify_options options = {.pair = (char *)(uintptr_t)pair};
+    struct ech_job job = {.kind = ech_kind_find("classify"),
+                          .options = &options,
+                          .input = {.column = "title", .template_ = (char *)(uintptr_t) template}};
+    return ech_source_open(&job, ds, NULL, out, err);
+}
+
+/* Both texts behind the length of the first. */
+static void pairs(void **state)
+{
+    (void)state;
+    struct ech_err err = ECH_ERR_NONE;
+    struct ech_cells cells = {0};
+    struct ech_dataset *ds = dataset();
+    struct ech_source *source;
+    for (int with = 0; with < 2; with++) {
+        must(open_pairs(ds, with ? "<{title}>" : NULL, "text", &source, &err), &err);
+        assert_true(ech_source_paired(source));
+        must(ech_source_read(source, 0, ROWS, &cells, &err), &err);
+        assert_int_equal(cells.rows, ROWS);
+        assert_int_equal(ech_source_bytes(source), cells.offsets[ROWS]);
+        for (int64_t row = 0; row < ROWS; row++) {
+            struct ech_str first, second;
+            ech_str_init(&first);
+            ech_str_init(&second);
+            ech_str_adds(&first, with ? "<" : "");
+            cell(row, TITLE, &first);
+            ech_str_adds(&first, with ? ">" : "");
+            cell(row, TEXT, &second);
+            const unsigned char *at = cells.bytes + cells.offsets[row];
+            assert_int_equal(cells.offsets[row + 1] - cells.offsets[row], 8 + first.length + second.length);
+            assert_int_equal(at[0], first.length);
+            assert_memory_equal(at + 1, "\0\0\0\0\0\0", 7);
+            assert_memory_equal(at + 8, first.data, first.length);
+            if (second.length)
+                assert_memory_equal(at + 8 + first.length, second.data, second.length);
+            ech_str_fini(&first);
+            ech_str_fini(&second);
+        }
+        ech_source_close(source);
+    }
+    ech_cells_fini(&cells);
+    must(open_pairs(ds, NULL, NULL, &source, &err), &err);
+    assert_false(ech_source_paired(source));
+    ech_source_close(source);
+    expect(open_pairs(ds, NULL, "txt", &source, &err), ECH_CONFIG, &err, "options.pair: ");
+    ech_err_clear(&err);
+    expect(open_pairs(ds, NULL, "id", &source, &err), ECH_CONFIG, &err, "column id of in is ints, text is");
+    ech_dataset_close(ds);
+}
+
 static void texts_of_the_job(void **state)
 {
     (void)state;
@@ -180,9 +235,8 @@ static void texts_of_the_job(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(templates),
-    cmocka_unit_test(wrong_templates_and_columns),
-    cmocka_unit_test(plain_columns),
+    cmocka_unit_test(templates),        cmocka_unit_test(wrong_templates_and_columns),
+    cmocka_unit_test(plain_columns),    cmocka_unit_test(pairs),
     cmocka_unit_test(texts_of_the_job),
 };
 

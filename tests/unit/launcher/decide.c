@@ -118,14 +118,15 @@ static void command(void **state)
     ech_str_init(&joined);
     for (size_t i = 0; i < argv.count; i++)
         ech_str_addf(&joined, "%s%s", i ? " " : "", argv.items[i]);
-    assert_string_equal(joined.data,
-                        "/usr/bin/mpirun -n 6 --enable-recovery --oversubscribe --bind-to none --mca "
-                        "mpi_yield_when_idle 1 --mca sharedfp ^sm --mca btl_vader_backing_directory "
-                        "/dev/shm/echelon-x --mca osc_sm_backing_directory /dev/shm/echelon-x --mca "
-                        "orte_local_tmpdir_base /dev/shm/echelon-x --mca oob_tcp_keepalive_time 10 --mca "
-                        "oob_tcp_keepalive_intvl 3 --mca "
-                        "oob_tcp_keepalive_probes 3 -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x "
-                        "ECH_RUN_DIR -x ECH_NODE_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
+    assert_string_equal(
+        joined.data,
+        "/usr/bin/mpirun -n 6 --enable-recovery --oversubscribe --bind-to none --mca "
+        "mpi_yield_when_idle 1 --mca sharedfp ^sm --mca routed_radix 512 --mca btl_vader_backing_directory "
+        "/dev/shm/echelon-x --mca osc_sm_backing_directory /dev/shm/echelon-x --mca "
+        "orte_local_tmpdir_base /dev/shm/echelon-x --mca oob_tcp_keepalive_time 10 --mca "
+        "oob_tcp_keepalive_intvl 3 --mca "
+        "oob_tcp_keepalive_probes 3 -x OMP_WAIT_POLICY -x OMP_NUM_THREADS -x OPENBLAS_NUM_THREADS -x "
+        "ECH_RUN_DIR -x ECH_NODE_DIR -x ECH_START_SECONDS /b/echelon-rank run /r");
     ech_argv_fini(&argv);
     m.allocation = true;
     m.recovery = false;
@@ -207,6 +208,10 @@ static void ending(void **state)
     assert_int_equal(ech_ending_step(&e, 102.9), ECH_STEP_NONE);
     assert_int_equal(ech_ending_step(&e, 103), ECH_STEP_TERM);
     assert_int_equal(ech_ending_step(&e, 105), ECH_STEP_KILL);
+    e = (struct ech_ending){.grace_s = 30, .lost_at = 100};
+    assert_int_equal(ech_ending_step(&e, 100.9), ECH_STEP_NONE);
+    assert_int_equal(ech_ending_step(&e, 101), ECH_STEP_TERM);
+    assert_int_equal(ech_ending_step(&e, 103), ECH_STEP_KILL);
     e = (struct ech_ending){.grace_s = 30, .stop_at = 10, .asks = true};
     assert_int_equal(ech_ending_step(&e, 10), ECH_STEP_ASK);
     assert_int_equal(ech_ending_step(&e, 39.9), ECH_STEP_ASK);

@@ -71,6 +71,18 @@ static void ranks_are_spread_by_slots(void **state)
     }
 }
 
+/* Hosts come in the order of the list: the first one has the first rank, the coordinator. */
+static void one_rank_is_the_first_hosts(void **state)
+{
+    const int64_t slots[] = {1, 4, 2};
+    int64_t got[8] = {0};
+    size_t kept = 0;
+    (void)state;
+    spread(slots, 3, 1, got, &kept);
+    assert_int_equal(kept, 1);
+    assert_int_equal(got[0], 1);
+}
+
 static void equal_slots_give_equal_ranks(void **state)
 {
     const int64_t slots[] = {2, 2, 2};
@@ -282,6 +294,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ranks_of_a_node),
     cmocka_unit_test(ranks_are_spread_by_slots),
     cmocka_unit_test(equal_slots_give_equal_ranks),
+    cmocka_unit_test(one_rank_is_the_first_hosts),
     cmocka_unit_test(a_cluster_file_gives_hosts_and_launch),
     cmocka_unit_test(an_allocation_decides_which),
     cmocka_unit_test(what_cannot_be_is_refused),

@@ -239,9 +239,23 @@ static void advice(void **state)
     ech_str_fini(&out);
 }
 
+/* Others wait for the rows of a rank that fell silent: fewer ranks would not help. */
+static void advice_after_a_loss(void **state)
+{
+    (void)state;
+    struct ech_rank_view ranks[2] = {{.seen = true, .rank = 0, .first_lease = 100, .busy_s = 4, .host = "a"},
+                                     {.seen = true, .rank = 1, .first_lease = 100, .busy_s = 9, .host = "a"}};
+    struct ech_run_view view = {.ranks = ranks, .rank_count = 2, .run_end = 110};
+    struct ech_advice a = ech_advice_of(&view, 0, 0, 12);
+    assert_int_equal(a.idle_rank, 0);
+    assert_true(a.idle_share > 0.59 && a.idle_share < 0.61);
+    ranks[1].dead = true;
+    assert_int_equal(ech_advice_of(&view, 0, 0, 12).idle_rank, -1);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(partition_by_limits), cmocka_unit_test(times),   cmocka_unit_test(hostile_tables),
     cmocka_unit_test(queue_lines),         cmocka_unit_test(answers), cmocka_unit_test(checks),
-    cmocka_unit_test(script_says),         cmocka_unit_test(advice),
+    cmocka_unit_test(script_says),         cmocka_unit_test(advice),  cmocka_unit_test(advice_after_a_loss),
 };
 ECH_TEST_MAIN(tests)

@@ -97,6 +97,12 @@ static void command(void **state)
     expect_command(&m, &plain,
                    "/usr/bin/srun --mpi=pmix --kill-on-bad-exit=0 --nodes=3 --ntasks=6 --ntasks-per-node=2 "
                    "--cpus-per-task=4 --export=ALL /b/rank run /r");
+    m.hosts_file = "/r/hosts-1";
+    expect_command(
+        &m, &plain,
+        "/usr/bin/srun --mpi=pmix --kill-on-bad-exit=0 --nodes=3 --ntasks=6 --distribution=arbitrary "
+        "--cpus-per-task=4 --export=ALL /b/rank run /r");
+    m.hosts_file = NULL;
     expect_command(
         &m, &place,
         "/usr/bin/srun --mpi=pmix --kill-on-bad-exit=0 --het-group=0 --ntasks=1 --cpus-per-task=4 "
@@ -104,9 +110,11 @@ static void command(void **state)
         "--het-group=1 --ntasks=5 --cpus-per-task=2 --export=ALL,OMP_NUM_THREADS=2 /b/rank run /r");
     struct ech_argv settings;
     ech_argv_init(&settings);
-    ech_srun_settings("/dev/shm/x", &settings);
+    ech_srun_settings("/dev/shm/x", NULL, &settings);
     assert_int_equal(settings.count, 4);
     assert_string_equal(settings.items[2], "OMPI_MCA_btl_vader_backing_directory=/dev/shm/x");
+    ech_srun_settings("/dev/shm/x", "/r/hosts-1", &settings);
+    assert_string_equal(settings.items[4], "SLURM_HOSTFILE=/r/hosts-1");
     ech_argv_fini(&settings);
 }
 

@@ -144,10 +144,10 @@ static void keep(const struct ech_write_batch *batch, struct result *results)
         to->count = w->count;
         to->finish = w->finish;
         to->scores = r->count - r->scored;
-        if (w->count) {
+        if (w->count)
             memcpy(to->ids, w->ids, (size_t)w->count * sizeof *w->ids);
+        if (w->count && w->log_probabilities)
             memcpy(to->log_probabilities, w->log_probabilities, (size_t)w->count * sizeof(double));
-        }
         if (to->scores)
             memcpy(to->score, w->scores, (size_t)to->scores * sizeof(double));
     }
@@ -344,6 +344,51 @@ static void rules(void **state)
     more.rules.banned[0] = LETTER_A + 1; /* the next best are all alike: the lowest number */
     more.rules.banned[1] = -1;
     counts(more, LETTER_A, 2, (const int32_t[]){0, 1}, 2, ECH_FINISH_LENGTH);
+}
+
+static void allow_thirds(struct ech_request *r)
+{
+    struct ech_err err = ECH_ERR_NONE;
+    r->allowed = ech_calloc(WORDS, sizeof *r->allowed, &err);
+    assert_non_null(r->allowed);
+    for (int32_t id = END; id < WORDS; id += 3)
+        r->allowed[r->allowed_count++] = id;
+}
+
+/* Of a part of the words: the same ones whether the whole head is computed (for log-probabilities) or theirs
+ * alone, beside rows that may write all. */
+static void allowed(void **state)
+{
+    (void)state;
+    static struct result all[ROWS], few[ROWS], free_rows[ROWS];
+    put_writer("random", true);
+    for (int pass = 0; pass < 2; pass++) {
+        struct ech_generator_options more = plain();
+        more.log_probabilities = pass == 0;
+        struct made m = open_way(&(struct way){.model = "random", .sequences = 5, .more = more});
+        struct ech_write_batch *batch = new_batch(0);
+        for (int row = 0; row < ROWS; row++) {
+            int32_t ids[IDS];
+            int64_t count = prompt_of(row, ids);
+            struct ech_request *r = add(batch, 1000 + (uint64_t)row, ids, count, 12, count);
+            if (row % 2)
+                allow_thirds(r);
+        }
+        ech_generator_submit(m.generator, batch);
+        batch = wait_for(m.generator);
+        keep(batch, pass ? few : all);
+        ech_write_batch_destroy(batch);
+        close_way(&m);
+    }
+    alone(plain(), free_rows);
+    for (int row = 0; row < ROWS; row++) {
+        assert_int_equal(all[row].count, few[row].count);
+        assert_memory_equal(all[row].ids, few[row].ids, sizeof all[row].ids);
+        for (int64_t i = 0; i < few[row].count && row % 2; i++)
+            assert_int_equal(few[row].ids[i] % 3, END);
+        for (int64_t i = 0; i < few[row].count && i < free_rows[row].count && row % 2 == 0; i++)
+            assert_int_equal(few[row].ids[i], free_rows[row].ids[i]);
+    }
 }
 
 static void stop(const char *text, int64_t count, enum ech_finish finish)
@@ -577,10 +622,10 @@ static void closed(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(greedy),    cmocka_unit_test(sampled),       cmocka_unit_test(seeds),
-    cmocka_unit_test(scores),    cmocka_unit_test(ends),          cmocka_unit_test(rules),
-    cmocka_unit_test(stops),     cmocka_unit_test(half_a_letter), cmocka_unit_test(small_cache),
-    cmocka_unit_test(bad_rows),  cmocka_unit_test(no_numbers),    cmocka_unit_test(wrong_options),
-    cmocka_unit_test(cancelled), cmocka_unit_test(closed),
+    cmocka_unit_test(greedy),        cmocka_unit_test(sampled),   cmocka_unit_test(seeds),
+    cmocka_unit_test(scores),        cmocka_unit_test(ends),      cmocka_unit_test(rules),
+    cmocka_unit_test(allowed),       cmocka_unit_test(stops),     cmocka_unit_test(half_a_letter),
+    cmocka_unit_test(small_cache),   cmocka_unit_test(bad_rows),  cmocka_unit_test(no_numbers),
+    cmocka_unit_test(wrong_options), cmocka_unit_test(cancelled), cmocka_unit_test(closed),
 };
 ECH_TEST_MAIN(tests)

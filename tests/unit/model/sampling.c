@@ -261,6 +261,26 @@ static void probabilities(void **state)
     assert_int_equal(ech_argmax(logits, 0), -1);
 }
 
+/* The first of the largest, whatever stands around it; a NaN is never it. */
+static void best_of_many(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    static float logits[MANY];
+    static const float levels[] = {-INFINITY, -3, -0.0f, 0, 1, 2, NAN, INFINITY};
+    seed_now = 9;
+    for (int round = 0; round < 400; round++) {
+        int64_t count = 1 + (int64_t)(next_number() * MANY), best = -1;
+        int kinds = 1 + round % 8;
+        for (int64_t i = 0; i < count; i++)
+            logits[i] = next_number() < 0.999 ? levels[0] : levels[(int)(next_number() * kinds)];
+        for (int64_t i = 0; i < count; i++)
+            if (logits[i] > (best < 0 ? -INFINITY : logits[best]))
+                best = i;
+        assert_int_equal(ech_argmax(logits, count), best);
+    }
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -287,5 +307,6 @@ static void limits(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(distributions), cmocka_unit_test(edges),         cmocka_unit_test(counters),
     cmocka_unit_test(known_numbers), cmocka_unit_test(probabilities), cmocka_unit_test(limits),
+    cmocka_unit_test(best_of_many),
 };
 ECH_TEST_MAIN(tests)

@@ -5,6 +5,8 @@
 #include "model/sentence.h"
 #include "model/spec.h"
 
+#include <math.h>
+
 static int parse(const char *text, struct ech_spec *spec, struct ech_err *err)
 {
     json_t *config;
@@ -70,6 +72,85 @@ static void buckets(void **state)
                  {500, 15}, {-1, 17}, {-8, 24}, {-64, 30}, {-500, 31}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         assert_int_equal(ech_spec_bucket(&spec, 600, 600 - known[i].gap), known[i].bucket);
+}
+
+/* Nomic BERT as its published files spell it is the model that the reference implementation writes. */
+static void nomic(void **state)
+{
+    (void)state;
+#define SAME "\"model_type\":\"nomic_bert\",\"vocab_size\":101,\"type_vocab_size\":2,"
+#define PUBLISHED                                                                                            \
+    SAME "\"n_embd\":768,\"n_head\":12,\"n_layer\":12,\"n_inner\":3072,\"n_positions\":8192,"                \
+         "\"rotary_emb_fraction\":1.0,\"rotary_emb_base\":10000,\"rotary_emb_interleaved\":false,"           \
+         "\"rotary_emb_scale_base\":null,\"rotary_scaling_factor\":null,\"layer_norm_epsilon\":1e-6,"        \
+         "\"activation_function\":\"swiglu\",\"prenorm\":false,\"qkv_proj_bias\":false,\"causal\":false"
+    struct ech_spec want, got;
+    struct ech_err err = ECH_ERR_NONE;
+    must(parse("{" SAME "\"hidden_size\":768,\"num_attention_heads\":12,\"num_hidden_layers\":12,"
+               "\"intermediate_size\":3072,\"max_position_embeddings\":8192,\"hidden_act\":\"silu\","
+               "\"layer_norm_eps\":1e-6,\"rope_parameters\":{\"rope_theta\":10000.0,\"rope_type\":"
+               "\"default\"}}",
+               &want, &err),
+         &err);
+    must(parse("{" PUBLISHED "}", &got, &err), &err);
+    assert_memory_equal(&got, &want, sizeof got);
+    assert_true(got.ropes[0].dim == 64 && got.gated && got.norm_eps == 1e-6f);
+    static const struct {
+        const char *config, *says;
+    } bad[] = {{"{" PUBLISHED ",\"use_rms_norm\":true}", "use_rms_norm"},
+               {"{" PUBLISHED ",\"parallel_block\":true}", "parallel_block"},
+               {"{" PUBLISHED ",\"num_experts\":8}", "\"num_experts\": 8 is not supported"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ech_err_clear(&err);
+        expect(parse(bad[i].config, &got, &err), ECH_DATA, &err, bad[i].says);
+    }
+}
+
+#define DEBERTA(more)                                                                                        \
+    "{\"model_type\":\"deberta-v2\",\"num_hidden_layers\":2,\"hidden_size\":36,\"num_attention_heads\":3,"   \
+    "\"intermediate_size\":70,\"vocab_size\":80,\"max_position_embeddings\":512,\"type_vocab_size\":0,"      \
+    "\"position_biased_input\":false,\"relative_attention\":true,\"share_att_key\":true" more "}"
+
+/* Rows of the table for 256 buckets over 512 positions, as the reference implementation gives them. */
+static void deberta(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t gap, row;
+    } known[] = {{0, 256},   {1, 257},   {127, 383},  {128, 384},  {129, 385}, {130, 386},
+                 {150, 399}, {200, 425}, {256, 448},  {300, 463},  {400, 489}, {510, 511},
+                 {511, 511}, {-1, 255},  {-128, 128}, {-129, 127}, {-256, 64}, {-511, 1}};
+    static const struct {
+        const char *config, *says;
+    } bad[] = {
+        {DEBERTA(",\"pos_att_type\":\"p2p\""), "pos_att_type \"p2p\""},
+        {DEBERTA(",\"pos_att_type\":[\"c2p\",7]"), "pos_att_type"},
+        {DEBERTA(",\"pos_att_type\":[\"c2p\"],\"norm_rel_ebd\":\"rms\""), "norm_rel_ebd \"rms\""},
+        {DEBERTA(",\"conv_kernel_size\":3"), "\"conv_kernel_size\": 3 is not supported"},
+        {DEBERTA(",\"embedding_size\":20"), "embedding_size"},
+        {DEBERTA(",\"pos_att_type\":\"c2p|p2c\",\"position_buckets\":256,\"max_relative_positions\":8"),
+         "256 position_buckets over 8 positions"},
+        {DEBERTA(",\"pos_att_type\":[\"c2p\"],\"position_buckets\":1"), "1 position_buckets over 512"}};
+    struct ech_spec spec;
+    struct ech_err err = ECH_ERR_NONE;
+    must(
+        parse(DEBERTA(",\"pos_att_type\":\"p2c|c2p\",\"position_buckets\":256,\"max_relative_positions\":-1"),
+              &spec, &err),
+        &err);
+    assert_true(spec.disentangled && spec.content_to_position && spec.position_to_content);
+    assert_true(fabsf(spec.attention_scale - 1 / 6.0f) < 1e-7f);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        assert_int_equal(ech_spec_relative(&spec, known[i].gap), known[i].row);
+    must(parse(DEBERTA(",\"pos_att_type\":[\"c2p\"],\"max_relative_positions\":9"), &spec, &err), &err);
+    assert_true(spec.content_to_position && !spec.position_to_content && spec.relative == 9);
+    assert_int_equal(ech_spec_relative(&spec, -9), 0);
+    assert_int_equal(ech_spec_relative(&spec, -30), 0);
+    assert_int_equal(ech_spec_relative(&spec, 0), 9);
+    assert_int_equal(ech_spec_relative(&spec, 30), 17);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ech_err_clear(&err);
+        expect(parse(bad[i].config, &spec, &err), ECH_DATA, &err, bad[i].says);
+    }
 }
 
 static int bind(const char *config, struct ech_spec *spec, struct ech_err *err)
@@ -228,7 +309,8 @@ static void sentence_right(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(configs),   cmocka_unit_test(buckets),        cmocka_unit_test(binding),
-    cmocka_unit_test(odd_names), cmocka_unit_test(sentence_wrong), cmocka_unit_test(sentence_right),
+    cmocka_unit_test(configs),        cmocka_unit_test(buckets),        cmocka_unit_test(binding),
+    cmocka_unit_test(odd_names),      cmocka_unit_test(nomic),          cmocka_unit_test(deberta),
+    cmocka_unit_test(sentence_wrong), cmocka_unit_test(sentence_right),
 };
 ECH_TEST_MAIN(tests)
