@@ -282,7 +282,7 @@ static int read_prompt(struct ech_stream *s, const char *text, size_t bytes, int
     const struct ech_generate_options *o = s->options;
     const struct own *own = s->own;
     if (own->style.chat == ECH_CHAT_NONE)
-        return ech_writing_read_prefixed(&s->w, text, bytes, most, r, err);
+        return ech_writing_read_prefixed(&s->w, text, bytes, false, most, r, err);
     int code = o->messages ? read_messages(s, text, bytes, r, err) : read_message(s, text, bytes, r, err);
     return code == ECH_OK && !r->why ? ech_writing_fit(&s->w, most, r, err) : code;
 }

@@ -64,7 +64,7 @@ static int read_text(struct ech_stream *s, const char *text, size_t bytes, struc
                      struct ech_err *err)
 {
     struct ech_reading r = {0};
-    int code = ech_writing_read_prefixed(&s->w, text, bytes, s->w.context, &r, err);
+    int code = ech_writing_read_prefixed(&s->w, text, bytes, false, s->w.context, &r, err);
     if (code == ECH_OK)
         code = add_request(batch, &r, 1, bytes, err);
     ech_reading_fini(&r);
@@ -79,10 +79,10 @@ static int read_pair(struct ech_stream *s, const char *prompt, const char *more,
     struct ech_reading alone = {0}, whole = {0};
     int64_t scored = 0;
     char *text = ech_sprintf(err, "%s%s", prompt, more);
-    int code = text ? ech_writing_read_prefixed(&s->w, prompt, strlen(prompt), INT64_MAX, &alone, err)
+    int code = text ? ech_writing_read_prefixed(&s->w, prompt, strlen(prompt), false, INT64_MAX, &alone, err)
                     : ECH_UNAVAILABLE;
     if (code == ECH_OK)
-        code = ech_writing_read_prefixed(&s->w, text, strlen(text), INT64_MAX, &whole, err);
+        code = ech_writing_read_prefixed(&s->w, text, strlen(text), false, INT64_MAX, &whole, err);
     if (code == ECH_OK) {
         scored = whole.count - alone.count; /* of the end, which stays where the text is cut */
         code = ech_writing_fit(&s->w, scored < s->w.context ? s->w.context : 0, &whole, err);

@@ -24,24 +24,41 @@ struct own {
     bool source_last; /* behind the end token (mBART), not before the text (M2M, NLLB) */
 };
 
-/* "pt" may stand as pt, __pt__ or >>pt<< in a vocabulary. *before: such a token tells an encoder, before the
- * text, what to translate into. */
+/* "pt" may stand as __pt__, >>pt<<, <2pt> or pt in a vocabulary; a bare "pt" that is not special is a piece
+ * of words like any other. */
+static int find_language(const struct ech_writing *w, const char *code, char **token, int32_t *id,
+                         struct ech_err *err)
+{
+    static const char *const forms[] = {"__%s__", ">>%s<<", "<2%s>", "%s"};
+    enum { FORMS = sizeof forms / sizeof *forms };
+    for (int i = 0; i < FORMS; i++) {
+        *token = ech_sprintf(err, forms[i], code);
+        if (!*token)
+            return ECH_UNAVAILABLE;
+        *id = ech_tokenizer_id(w->tokenizer, *token, strlen(*token));
+        if (*id >= 0 &&
+            (i < FORMS - 1 || strpbrk(code, "_<>") || ech_tokenizer_is_special(w->tokenizer, *id)))
+            return ECH_OK;
+        ech_free(*token);
+    }
+    *token = NULL;
+    return ECH_OK;
+}
+
+/* *before: such a token tells an encoder, before the text, what to translate into. */
 static int language(const struct ech_writing *w, const char *option, const char *code, int32_t *id,
                     bool *before, struct ech_err *err)
 {
-    enum { BEFORE_TEXT = 2 };
-    static const char *const forms[] = {"%s", "__%s__", ">>%s<<", "<2%s>"};
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        char *token = ech_sprintf(err, forms[i], code);
-        if (!token)
-            return ECH_UNAVAILABLE;
-        *id = ech_tokenizer_id(w->tokenizer, token, strlen(token));
-        ech_free(token);
-        *before = i >= BEFORE_TEXT;
-        if (*id >= 0)
-            return ECH_OK;
-    }
-    return ech_fail(err, ECH_CONFIG, "%s is \"%.60s\", which is no token of the model's", option, code);
+    char *token = NULL;
+    int status = find_language(w, code, &token, id, err);
+    if (status == ECH_OK && !token)
+        return ech_fail(err, ECH_CONFIG,
+                        "%s is \"%.60s\", which is no language among the model's tokens; a model of one pair "
+                        "needs none",
+                        option, code);
+    *before = token && (strncmp(token, ">>", 2) == 0 || strncmp(token, "<2", 2) == 0);
+    ech_free(token);
+    return status;
 }
 
 /* The shortlist in a Marian model's folder, or the file that the options name. */
@@ -140,7 +157,7 @@ static int read_whole(struct ech_stream *s, const char *text, size_t bytes, int6
                       struct ech_reading *r, struct ech_err *err)
 {
     int32_t end = s->w.frameless ? ech_tokenizer_role(s->w.tokenizer, ECH_TOKEN_EOS) : -1;
-    int code = ech_writing_read_prefixed(&s->w, text, bytes, most - (end >= 0), r, err);
+    int code = ech_writing_read_prefixed(&s->w, text, bytes, false, most - (end >= 0), r, err);
     if (code != ECH_OK || r->why || end < 0)
         return code;
     int32_t *ids = ech_calloc((size_t)r->count + 1, sizeof *ids, err);
@@ -160,7 +177,7 @@ static int read_source(struct ech_stream *s, const char *text, size_t bytes, str
     int64_t most = ech_min64(ech_lm_source_most(s->w.decoder), s->w.context);
     if (own->source < 0)
         return read_whole(s, text, bytes, most, r, err);
-    int code = ech_writing_read(&s->w, text, bytes, true, false, most - 2, r, err);
+    int code = ech_writing_read_prefixed(&s->w, text, bytes, true, most - 2, r, err);
     return code == ECH_OK && !r->why ? set_language(s, r, err) : code;
 }
 

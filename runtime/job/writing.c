@@ -183,19 +183,19 @@ int ech_writing_read(struct ech_writing *w, const char *text, size_t bytes, bool
     return code == ECH_OK ? ech_writing_fit(w, most, out, err) : code;
 }
 
-int ech_writing_read_prefixed(struct ech_writing *w, const char *text, size_t bytes, int64_t most,
+int ech_writing_read_prefixed(struct ech_writing *w, const char *text, size_t bytes, bool bare, int64_t most,
                               struct ech_reading *out, struct ech_err *err)
 {
     const char *prefix = w->options->prefix;
     if (!prefix || !*prefix)
-        return ech_writing_read(w, text, bytes, false, false, most, out, err);
+        return ech_writing_read(w, text, bytes, bare, false, most, out, err);
     struct ech_str joined;
     ech_str_init(&joined);
     ech_str_adds(&joined, prefix);
     ech_str_add(&joined, text, bytes);
     int code = ech_str_check(&joined, err);
     if (code == ECH_OK)
-        code = ech_writing_read(w, joined.data, joined.length, false, false, most, out, err);
+        code = ech_writing_read(w, joined.data, joined.length, bare, false, most, out, err);
     ech_str_fini(&joined);
     return code;
 }

@@ -60,8 +60,8 @@ int ech_writing_fit(const struct ech_writing *writing, int64_t most, struct ech_
 int ech_writing_read(struct ech_writing *writing, const char *text, size_t bytes, bool bare, bool literal,
                      int64_t most, struct ech_reading *out, struct ech_err *err);
 /* The same for options.prefix and the text behind it. */
-int ech_writing_read_prefixed(struct ech_writing *writing, const char *text, size_t bytes, int64_t most,
-                              struct ech_reading *out, struct ech_err *err);
+int ech_writing_read_prefixed(struct ech_writing *writing, const char *text, size_t bytes, bool bare,
+                              int64_t most, struct ech_reading *out, struct ech_err *err);
 void ech_reading_fini(struct ech_reading *reading);
 /* Text of what was written, on main; valid until the next call. */
 int ech_writing_text(struct ech_writing *writing, const struct ech_written *written, struct ech_decoded *out,

@@ -275,7 +275,7 @@ static void list_add(int32_t *list, int64_t id)
             return;
         n++;
     }
-    if (n + 1 < ECH_ENDS_MOST && id >= 0) {
+    if (n + 1 < ECH_ENDS_MOST && id >= 0 && id <= INT32_MAX) {
         list[n] = (int32_t)id;
         list[n + 1] = -1;
     }

@@ -272,6 +272,19 @@ static int open_lane(struct ech_generator *w, int number, struct ech_err *err)
     return code;
 }
 
+/* A forced token is written whatever the logits say. */
+static int check_rules(const struct ech_generator_options *o, struct ech_err *err)
+{
+    const int32_t forced[] = {o->rules.forced_first, o->rules.forced_last};
+    int64_t vocab = ech_lm_vocab(o->decoder);
+    for (int i = 0; i < 2; i++)
+        if (forced[i] >= vocab)
+            return ech_fail(err, ECH_DATA,
+                            "the token %d, which every text is to %s, is not among the model's %lld",
+                            (int)forced[i], i ? "end with" : "begin with", (long long)vocab);
+    return ECH_OK;
+}
+
 int ech_generator_open(const struct ech_generator_options *options, struct ech_generator **out,
                        struct ech_err *err)
 {
@@ -287,6 +300,8 @@ int ech_generator_open(const struct ech_generator_options *options, struct ech_g
     w->lanes_count = 1 + options->twins_count;
     w->lanes = ech_calloc((size_t)w->lanes_count, sizeof *w->lanes, err);
     code = w->lanes ? ech_sampling_check(&options->sampling, err) : ECH_UNAVAILABLE;
+    if (code == ECH_OK)
+        code = check_rules(options, err);
     for (int i = 0; code == ECH_OK && i < w->lanes_count; i++)
         code = open_lane(w, i, err);
     if (code == ECH_OK)

@@ -16,7 +16,7 @@
 enum { ECH_ENDS_MOST = 16 };
 struct ech_generator_rules {
     int32_t ends[ECH_ENDS_MOST];       /* tokens that end a text */
-    int32_t banned[ECH_ENDS_MOST];     /* never written */
+    int32_t banned[ECH_ENDS_MOST];     /* never written; those that the model lacks say nothing */
     int32_t forced_first, forced_last; /* -1: none; the last one where the text would end for its length */
 };
 
@@ -87,6 +87,7 @@ void ech_write_batch_destroy(struct ech_write_batch *batch);
 size_t ech_stop_at(const char *text, size_t bytes, const char *const *stops);
 
 struct ech_generator;
+/* Errors  ECH_CONFIG: sampling out of range; ECH_DATA: a forced token that the model lacks. */
 int ech_generator_open(const struct ech_generator_options *options, struct ech_generator **out,
                        struct ech_err *err);
 void ech_generator_close(struct ech_generator *generator);

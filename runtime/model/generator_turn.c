@@ -252,7 +252,8 @@ static int draw(struct ech_write_lane *w, const struct ech_slot_row *s, const fl
     if (t->masked) {
         memcpy(t->masked, logits, (size_t)vocab * sizeof *logits);
         for (int i = 0; i < ECH_ENDS_MOST && o->rules.banned[i] >= 0; i++)
-            t->masked[o->rules.banned[i]] = -INFINITY;
+            if (o->rules.banned[i] < vocab) /* files name words that the model lacks */
+                t->masked[o->rules.banned[i]] = -INFINITY;
         logits = t->masked;
     }
     bool penalised = o->sampling.repetition_penalty != 1;

@@ -142,7 +142,7 @@ static int skip_values(struct cursor *c, const char *key, int depth, enum ech_gg
         return __builtin_mul_overflow(count, (uint64_t)sizes[type], &all) ? take(c, UINT64_MAX, key, &p)
                                                                           : take(c, all, key, &p);
     if (count > (c->bytes - c->at) / 8) /* each takes 8 bytes at least */
-        return take(c, UINT64_MAX, key, &p);
+        return take(c, __builtin_mul_overflow(count, (uint64_t)8, &all) ? UINT64_MAX : all, key, &p);
     for (uint64_t i = 0; code == ECH_OK && i < count; i++)
         code = type == ECH_GGUF_STRING ? take_text(c, key, &text, &length)
                                        : skip_array(c, key, depth + 1, &inner, &length, &p);

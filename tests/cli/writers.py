@@ -250,6 +250,28 @@ def files():
             fail("files", f"status {p.returncode} ({status}), /{says}/ was expected", p)
 
 
+def languages():
+    """A language is a token made for it, never the piece of words that is written alike."""
+    goldens = pathlib.Path(os.environ.get("ECH_TEST_DATA", "../shared")) / "goldens" / "tiny"
+    if not goldens.exists():
+        return print(f"SKIP data: {goldens} is not there (ECH_TEST_DATA)", file=sys.stderr)
+    words = [*writers.WORDS[:90], "__b__", "<2c>", *writers.WORDS[92:]]
+    model = {"model": str(writers.tiny(W / "languages-model", "m2m_100", goldens, words))}
+    for i, target in enumerate(("b", "__b__")):
+        p, rows = run(f"languages-{i}", ["a"], "translate", options={"source": "b", "target": target, "max_tokens": 2}, **model)
+        if p.returncode or not rows[0]["translation"].startswith("__b__"):
+            fail("languages", f"{rows} after __b__", p)
+    for i, key in enumerate(("source", "target")):
+        p, _ = run(f"languages-wrong-{i}", ["a"], "translate", options={key: "a"}, **model)
+        if p.returncode != 78 or f'options.{key} is "a", which is no language' not in p.stderr:
+            fail("languages", "status 78 and the option were expected", p)
+    texts = [run(f"languages-before-{i}", ["ab"], "translate", options={"target": target, "max_tokens": 12, **more}, **model)[1]
+             for i, (target, more) in enumerate((("c", {}), ("<2c>", {}), ("<2c>", {"prefix": "some words "})))]
+    equal("languages", texts[0], texts[1])  # told to the encoder, however it is spelled
+    if texts[0] == texts[2]:
+        fail("languages", f"options.prefix changes nothing in {texts[0]}")
+
+
 def memory():
     p, _ = run("memory", ["a"], options={"max_tokens": 2}, resources={"memory": "1MiB"})
     if p.returncode != 69 or "needs" not in p.stderr or "a smaller options.context" not in p.stderr:
@@ -280,7 +302,8 @@ def examples():
             fail(f"examples {name}", "check", p)
 
 
-CASES = [texts, stops, half_letter, template, prefix, chat, messages, scores, completions, choices, bad_rows, keys, files, memory, examples]
+CASES = [texts, stops, half_letter, template, prefix, chat, messages, scores, completions, choices, bad_rows, keys, files, languages,
+         memory, examples]
 
 
 def main():

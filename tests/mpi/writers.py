@@ -136,13 +136,13 @@ def mixed(folder, positions=64):
     return folder
 
 
-def tiny(folder, name, goldens):
-    """No end token: the greedy goldens have none."""
+def tiny(folder, name, goldens, words=[*WORDS[:29], "\u0109", "\u010b", *WORDS[31:]]):
+    """No end token: the greedy goldens have none. Each word is a token with a text of its own."""
     folder, source = pathlib.Path(folder), pathlib.Path(goldens) / name
     folder.mkdir(parents=True)
     os.symlink((source / "model.safetensors").resolve(), folder / "model.safetensors")
     config = json.loads((source / "config.json").read_text())
     config.pop("eos_token_id", None)
     (folder / "config.json").write_text(json.dumps(config))
-    tokenizer(folder, words=[*WORDS[:29], "\u0109", "\u010b", *WORDS[31:]])  # each token a text of its own
+    tokenizer(folder, words=words)
     return folder

@@ -342,7 +342,8 @@ static void rules(void **state)
     counts(more, LETTER_A, 4, (const int32_t[]){60, 61, 62}, 3, ECH_FINISH_END);
     more = plain();
     more.rules.banned[0] = LETTER_A + 1; /* the next best are all alike: the lowest number */
-    more.rules.banned[1] = -1;
+    more.rules.banned[1] = INT32_MAX;    /* no token of the model's */
+    more.rules.banned[2] = -1;
     counts(more, LETTER_A, 2, (const int32_t[]){0, 1}, 2, ECH_FINISH_LENGTH);
 }
 
@@ -562,6 +563,12 @@ static void wrong_options(void **state)
     o.sequences = o.step_tokens = o.logits_rows = 4;
     o.sampling.top_p = NAN;
     expect(ech_generator_open(&o, &other, &err), ECH_CONFIG, &err, "top_p is nan");
+    o = plain();
+    o.decoder = m.lm;
+    o.sequences = o.step_tokens = o.logits_rows = 4;
+    o.rules.forced_last = (int32_t)ech_lm_vocab(m.lm);
+    err = (struct ech_err)ECH_ERR_NONE;
+    expect(ech_generator_open(&o, &other, &err), ECH_DATA, &err, "to end with, is not among");
     assert_null(other);
     close_way(&m);
 }
