@@ -7,7 +7,7 @@ enum { ROWS_MOST = 1 << 20, TOKENS_MOST = 1 << 24 };
 
 static const struct ech_option show_options[] = {
     {"batch", "N", false, "memory for N rows at a time (1)"},
-    {"tokens", "T", false, "of T tokens each (as many as the model takes)"},
+    {"tokens", "T", false, "of T tokens each (as many as the model takes; decoders: 4096 at most)"},
     {"json", NULL, false, "one JSON object"},
     {0}};
 static const struct ech_exit exits[] = {{ECH_OK, "the model is whole"},
