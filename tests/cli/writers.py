@@ -288,7 +288,7 @@ def examples():
             fail(f"examples {name}", "check", p)
 
 
-CASES = [texts, stops, half_letter, template, prefix, chat, messages, scores, completions, choices, bad_rows, keys, files, languages,
+CASES = [texts, stops, half_letter, template, chat, messages, scores, completions, choices, bad_rows, keys, files, languages,
          memory, examples]
 
 
