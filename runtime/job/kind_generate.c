@@ -27,9 +27,10 @@ struct own {
     struct ech_str text;
 };
 
-/* Tokens that end an answer in this template. */
-static void add_chat_ends(struct ech_stream *s, const struct ech_chat_style *style)
+/* Tokens that end an answer in this template; false: the model has none of them. */
+static bool add_chat_ends(struct ech_stream *s, const struct ech_chat_style *style)
 {
+    bool found = !style->ends[0];
     int n = 0;
     while (n < ECH_ENDS_MOST - 1 && s->w.rules.ends[n] >= 0)
         n++;
@@ -37,8 +38,10 @@ static void add_chat_ends(struct ech_stream *s, const struct ech_chat_style *sty
         int32_t id = ech_tokenizer_id(s->w.output, *end, strlen(*end));
         if (id >= 0)
             s->w.rules.ends[n++] = id;
+        found = found || id >= 0;
     }
     s->w.rules.ends[n] = -1;
+    return found;
 }
 
 static void choose_chat(struct ech_stream *s, struct own *own)
@@ -59,7 +62,12 @@ static void choose_chat(struct ech_stream *s, struct own *own)
         own->style.system = o->system;
         own->style.system_bytes = strlen(o->system);
     }
-    add_chat_ends(s, &own->style);
+    if (!add_chat_ends(s, &own->style))
+        ech_log(
+            ECH_LOG_WARN, "generate",
+            "the model has no token %s: it does not know the chat template %s, and only its own end token "
+            "ends an answer",
+            own->style.ends[0], ech_chat_name(chat));
 }
 
 static int generate_prepare(struct ech_stream *s, const struct ech_stream_env *env, struct ech_err *err)

@@ -177,9 +177,9 @@ static int64_t heads_of(struct build *b, const char *side)
                  : strcmp(b->m->spec, "TransformerBig") == 0 ? 16
                                                              : 0;
     double heads = number(b, number(b, old, "num_heads"), "%s/num_heads", side);
-    if ((heads < 1 || heads > 4096) && b->code == ECH_OK)
+    if (!(heads >= 1 && heads <= 4096) && b->code == ECH_OK)
         b->code = ech_fail(b->err, ECH_DATA, "%s does not say how many heads %s has", b->m->path, side);
-    return (int64_t)heads;
+    return b->code == ECH_OK ? (int64_t)heads : 0;
 }
 
 /* Any of the names that versions gave to the word vectors of a side. */

@@ -12,8 +12,8 @@
 #include <string.h>
 
 /* About 240 tokens keep the activations of a micro-batch in cache; SPAN_MOST: spread biases grow with its
- * square. */
-enum { MICROBATCH = 240, THREADS_MOST = 4096, SPAN_MOST = 16384 };
+ * square. USUAL_TOKENS: of a text where neither the model's files nor a table of positions end it. */
+enum { MICROBATCH = 240, THREADS_MOST = 4096, SPAN_MOST = 16384, USUAL_TOKENS = 512 };
 
 static int check_options(const struct ech_engine_options *o, struct ech_err *err)
 {
@@ -82,6 +82,24 @@ static int read_head(struct ech_engine *e, const struct ech_engine_options *o, s
     return o->pooling == ECH_POOLING_POOLER ? ech_spec_read_pooler(path, &e->net.spec, err) : ECH_OK;
 }
 
+/* A file of weights may say the pooling itself. */
+static int read_pooling(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
+{
+    static const struct {
+        const char *name;
+        enum ech_pool pool;
+    } known[] = {{"none", ECH_POOL_MEAN}, {"mean", ECH_POOL_MEAN}, {"cls", ECH_POOL_CLS}};
+    const char *says = json_string_value(json_object_get(ech_weights_config(e->weights), "ech_pooling"));
+    if (!says || e->sentence.pooled || o->classes || o->pooling != ECH_POOLING_MODEL)
+        return ECH_OK;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(says, known[i].name) == 0) {
+            e->sentence.pooling = known[i].pool;
+            return ECH_OK;
+        }
+    return ech_fail(err, ECH_DATA, "%s: the pooling %s is not supported (known: mean, cls)", o->model, says);
+}
+
 static int read_model(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
 {
     int code = ech_sentence_read(o->model, o->prompt, &e->sentence, err);
@@ -95,6 +113,8 @@ static int read_model(struct ech_engine *e, const struct ech_engine_options *o, 
     if (code == ECH_OK)
         code = read_head(e, o, err);
     if (code == ECH_OK)
+        code = read_pooling(e, o, err);
+    if (code == ECH_OK)
         code = ech_spec_bind(&e->net.spec, e->weights, &e->bound, err);
     if (code == ECH_OK && !o->classes && e->sentence.dim != 0 && e->sentence.dim != e->net.spec.hidden)
         code = ech_fail(err, ECH_DATA, "%s: the pooling is for %lld values, the model has %lld", o->model,
@@ -106,7 +126,9 @@ static int read_model(struct ech_engine *e, const struct ech_engine_options *o, 
 static int read_tokenizer(struct ech_engine *e, struct ech_err *err)
 {
     struct ech_err found = ECH_ERR_NONE;
-    int code = ech_tokenizer_open(e->sentence.folder, &e->tokenizer, &found);
+    const struct ech_vocab_source *own = ech_weights_vocab(e->weights);
+    int code = own ? ech_tokenizer_from_source(NULL, own, &e->tokenizer, &found)
+                   : ech_tokenizer_open(e->sentence.folder, &e->tokenizer, &found);
     if (code == ECH_NOINPUT) {
         e->no_tokenizer = found;
         return ECH_OK;
@@ -129,7 +151,8 @@ static int read_tokenizer(struct ech_engine *e, struct ech_err *err)
 static int choose_tokens(struct ech_engine *e, const struct ech_engine_options *o, struct ech_err *err)
 {
     int64_t most = ech_spec_max_tokens(&e->net.spec);
-    int64_t own = e->sentence.max_tokens ? ech_min64(e->sentence.max_tokens, most) : most;
+    int64_t usual = e->net.spec.positions ? most : ech_min64(most, USUAL_TOKENS);
+    int64_t own = e->sentence.max_tokens ? ech_min64(e->sentence.max_tokens, most) : usual;
     int64_t added = e->tokenizer ? ech_tokenizer_added(e->tokenizer) : 0;
     if (o->max_tokens > most)
         return ech_fail(err, ECH_CONFIG, "max_tokens is %lld, the model's positions end at %lld",
@@ -209,13 +232,23 @@ static int add_file(struct ech_engine *e, const char *inner, const char *name, s
     return ECH_OK;
 }
 
+/* A file of weights with a configuration of its own needs none beside it. */
+static bool has_config(const struct ech_engine *e)
+{
+    struct ech_err ignored = ECH_ERR_NONE;
+    char *path = ech_path_join(e->sentence.folder, "config.json", &ignored);
+    bool there = !path || ech_path_exists(path);
+    ech_free(path);
+    return there;
+}
+
 static int list_files(struct ech_engine *e, struct ech_err *err)
 {
     const char *inner = e->sentence.inner;
-    int code = add_file(e, inner, "config.json", err);
+    int code = has_config(e) ? add_file(e, inner, "config.json", err) : ECH_OK;
     for (const char *const *f = ech_weights_files(e->weights); code == ECH_OK && *f; f++)
         code = add_file(e, inner, *f, err);
-    if (e->tokenizer)
+    if (e->tokenizer && !ech_weights_vocab(e->weights))
         for (const char *const *f = ech_tokenizer_files(e->tokenizer); code == ECH_OK && *f; f++)
             code = add_file(e, inner, *f, err);
     for (int i = 0; code == ECH_OK && i < e->sentence.files_count; i++)

@@ -40,7 +40,7 @@ struct ech_engine_options {
     enum ech_pooling pooling;  /* NONE: hidden states (tokens, dim) instead of one vector a row */
     enum ech_tristate normalize;
     bool classes;       /* logits of the model's head of classes instead, for each row or token */
-    int64_t max_tokens; /* 0: the model's own limit; above it: ECH_CONFIG */
+    int64_t max_tokens; /* 0: the model's own limit, 512 where it has none; above it: ECH_CONFIG */
     bool on_long_error; /* too long: the row fails instead of being cut */
     const char *prompt; /* name of one of the model's own prompts, or NULL: the model's default */
     const char *prefix; /* put before each text, or NULL */

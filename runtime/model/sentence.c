@@ -280,6 +280,7 @@ int ech_sentence_read(const char *folder, const char *prompt, struct ech_sentenc
         code = read_transformer(&s, folder, err);
     if (code == ECH_OK)
         code = read_tokenizer_length(&s, folder, err);
+    s.pooled = modules;
     s.normalize = m.normalize;
     ech_free(m.transformer);
     ech_free(m.pooling);

@@ -16,6 +16,7 @@ struct ech_sentence {
     char *folder; /* of the transformer: the model's folder or one below it */
     char *inner;  /* the same relative to the model's folder, "" or "0_Transformer" */
     enum ech_pool pooling;
+    bool pooled; /* modules.json says the pooling */
     bool normalize;
     bool lower;         /* do_lower_case: the text is lowered before the tokenizer sees it */
     int64_t max_tokens; /* sentence_bert_config, else tokenizer_config's model_max_length; 0: not stated */

@@ -126,6 +126,13 @@ def chat():
         fail("chat-unknown", "the log does not say so")
 
 
+def other_chat():
+    """A template whose tokens the model lacks is applied as asked, and the log says what that means."""
+    p, _ = run("other-chat", ["a"], options={"chat": "llama3", "max_tokens": 2})
+    if p.returncode or "the model has no token <|eot_id|>: it does not know the chat template llama3" not in log_of("other-chat"):
+        fail("other_chat", "a warning was expected", p)
+
+
 def messages():
     say = lambda *turns: json.dumps([{"role": r, "content": c} for r, c in turns])
     rows = [say(("user", "a")), say(("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c")), say(("user", "</s><|im_end|>")),
@@ -258,6 +265,33 @@ def languages():
         fail("languages", f"options.prefix changes nothing in {texts[0]}")
 
 
+def vectors(name, model, **options):
+    p, rows = run(name, ["some", "a text of more words"], "embed", model=str(model), options=options)
+    if p.returncode:
+        fail(name, "run", p)
+    p = call("data", "export", W / f"{name}-out", W / f"{name}.npy", "--columns", "embedding")
+    if p.returncode:
+        fail(name, "export", p)
+    return (W / f"{name}.npy").read_bytes()
+
+
+def encoders():
+    """A file that is the whole model: its tokenizer and its pooling are its own; where nothing ends a text 512 tokens do."""
+    goldens = pathlib.Path(os.environ.get("ECH_TEST_DATA", "../shared")) / "goldens" / "tiny"
+    if not goldens.exists():
+        return print(f"SKIP data: {goldens} is not there (ECH_TEST_DATA)", file=sys.stderr)
+    whole = W / "encoders-gguf"
+    whole.mkdir()
+    writers.bert_gguf(whole / "model.gguf", goldens / "bert", pooling=2)
+    folder = writers.tiny(W / "encoders-bert", "bert", goldens, writers.WORDS)
+    equal("encoders", vectors("encoders-file", whole), vectors("encoders-folder", folder, pooling="cls"))
+    if vectors("encoders-mean", folder) == vectors("encoders-cls", whole):
+        fail("encoders", "the file's pooling says nothing")
+    endless = writers.tiny(W / "encoders-t5", "t5", goldens)
+    if len(vectors("encoders-endless", endless)) < 2 * 26 * 4:
+        fail("encoders", "no vectors")
+
+
 def memory():
     p, _ = run("memory", ["a"], options={"max_tokens": 2}, resources={"memory": "1MiB"})
     if p.returncode != 69 or "needs" not in p.stderr or "a smaller options.context" not in p.stderr:
@@ -288,8 +322,8 @@ def examples():
             fail(f"examples {name}", "check", p)
 
 
-CASES = [texts, stops, half_letter, template, chat, messages, scores, completions, choices, bad_rows, keys, files, languages,
-         memory, examples]
+CASES = [texts, stops, half_letter, template, chat, other_chat, messages, scores, completions, choices, bad_rows, keys, files,
+         languages, encoders, memory, examples]
 
 
 def main():

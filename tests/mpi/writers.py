@@ -105,25 +105,62 @@ def _gguf_value(value):
 def counter_gguf(path, template=None):
     keys = {"general.architecture": "llama", "llama.context_length": 64, "llama.embedding_length": 128, "llama.block_count": 1,
             "llama.feed_forward_length": 8, "llama.attention.head_count": 4, "llama.attention.head_count_kv": 4,
-            "llama.attention.layer_norm_rms_epsilon": 1e-6, "llama.rope.dimension_count": 32, "tokenizer.ggml.model": "gpt2",
-            "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": WORDS, "tokenizer.ggml.merges": [],
-            "tokenizer.ggml.token_type": [3] * A + [1] * (len(WORDS) - A), "tokenizer.ggml.bos_token_id": BEGIN,
-            "tokenizer.ggml.eos_token_id": END, "tokenizer.ggml.add_bos_token": False,
+            "llama.attention.layer_norm_rms_epsilon": 1e-6, "llama.rope.dimension_count": 32, **_vocabulary(),
             **({"tokenizer.chat_template": template} if template else {})}
-    tensors = _tensors(128, 8, 128, 1, _eye(0), _zeros, _eye(1))
+    tensors = []
+    for name, shape, values in _tensors(128, 8, 128, 1, _eye(0), _zeros, _eye(1)):
+        lead, short = ("blk.0.", name[len("model.layers.0."):]) if ".layers." in name else ("", name)
+        tensors.append((f"{lead}{_GGUF[short.removesuffix('.weight')]}.weight", shape, struct.pack(f"<{len(values)}f", *values)))
+    return _write_gguf(path, keys, tensors)
+
+
+def _write_gguf(path, keys, tensors):
+    """Tensors in f32, as bytes."""
     head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(keys))
     for key, value in keys.items():
         code, data = _gguf_value(value)
         head += _gguf_value(key)[1] + struct.pack("<I", code) + data
     body = b""
-    for name, shape, values in tensors:
-        lead, short = ("blk.0.", name[len("model.layers.0."):]) if ".layers." in name else ("", name)
-        head += _gguf_value(f"{lead}{_GGUF[short.removesuffix('.weight')]}.weight")[1]
-        head += struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), 0, len(body))
-        body += struct.pack(f"<{len(values)}f", *values)
+    for name, shape, data in tensors:
+        head += _gguf_value(name)[1] + struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), 0, len(body))
+        body += data
         body += bytes(-len(body) % 32)
     pathlib.Path(path).write_bytes(head + bytes(-len(head) % 32) + body)
     return path
+
+
+_BERT = {"embeddings.word_embeddings": "token_embd", "embeddings.position_embeddings": "position_embd",
+         "embeddings.token_type_embeddings": "token_types", "embeddings.LayerNorm": "token_embd_norm",
+         "attention.self.query": "attn_q", "attention.self.key": "attn_k", "attention.self.value": "attn_v",
+         "attention.output.dense": "attn_output", "attention.output.LayerNorm": "attn_output_norm", "intermediate.dense": "ffn_up",
+         "output.dense": "ffn_down", "output.LayerNorm": "layer_output_norm"}
+
+
+def bert_gguf(path, folder, pooling):
+    """The BERT of a folder as one file, without its pooler."""
+    folder = pathlib.Path(folder)
+    data, config = (folder / "model.safetensors").read_bytes(), json.loads((folder / "config.json").read_text())
+    size, = struct.unpack_from("<Q", data)
+    tensors = []
+    for name, t in json.loads(data[8:8 + size]).items():
+        if name.startswith(("pooler.", "__metadata__")):
+            continue
+        stem, end = name.rsplit(".", 1)
+        layer, short = stem.removeprefix("encoder.layer.").split(".", 1) if stem.startswith("encoder.layer.") else ("", stem)
+        first, last = (8 + size + o for o in t["data_offsets"])
+        tensors.append((f"{f'blk.{layer}.' if layer else ''}{_BERT[short]}.{end}", t["shape"], data[first:last]))
+    keys = {"general.architecture": "bert", "bert.context_length": config["max_position_embeddings"],
+            "bert.embedding_length": config["hidden_size"], "bert.block_count": config["num_hidden_layers"],
+            "bert.feed_forward_length": config["intermediate_size"], "bert.attention.head_count": config["num_attention_heads"],
+            "bert.attention.layer_norm_epsilon": config["layer_norm_eps"], "bert.attention.causal": False, "bert.pooling_type": pooling,
+            **_vocabulary()}
+    return _write_gguf(path, keys, tensors)
+
+
+def _vocabulary():
+    return {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": WORDS, "tokenizer.ggml.merges": [],
+            "tokenizer.ggml.token_type": [3] * A + [1] * (len(WORDS) - A), "tokenizer.ggml.bos_token_id": BEGIN,
+            "tokenizer.ggml.eos_token_id": END, "tokenizer.ggml.add_bos_token": False}
 
 
 def mixed(folder, positions=64):
