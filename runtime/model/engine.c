@@ -233,19 +233,20 @@ static int add_file(struct ech_engine *e, const char *inner, const char *name, s
 }
 
 /* A file of weights with a configuration of its own needs none beside it. */
-static bool has_config(const struct ech_engine *e)
+static int add_config(struct ech_engine *e, const char *inner, struct ech_err *err)
 {
-    struct ech_err ignored = ECH_ERR_NONE;
-    char *path = ech_path_join(e->sentence.folder, "config.json", &ignored);
-    bool there = !path || ech_path_exists(path);
+    char *path = ech_path_join(e->sentence.folder, "config.json", err);
+    if (!path)
+        return ECH_UNAVAILABLE;
+    bool there = ech_path_exists(path);
     ech_free(path);
-    return there;
+    return there ? add_file(e, inner, "config.json", err) : ECH_OK;
 }
 
 static int list_files(struct ech_engine *e, struct ech_err *err)
 {
     const char *inner = e->sentence.inner;
-    int code = has_config(e) ? add_file(e, inner, "config.json", err) : ECH_OK;
+    int code = add_config(e, inner, err);
     for (const char *const *f = ech_weights_files(e->weights); code == ECH_OK && *f; f++)
         code = add_file(e, inner, *f, err);
     if (e->tokenizer && !ech_weights_vocab(e->weights))
