@@ -147,11 +147,58 @@ static bool has_features(const char *features, const char *constraint)
     return true;
 }
 
+/* "gpu", "gpu:2", "gpu:a100:2(S:0)": name, type ("" where there is none) and number; -1: left to Slurm. */
+struct gres {
+    char name[32], type[32];
+    int64_t number;
+};
+
+static struct gres read_gres(const char *text, size_t length)
+{
+    struct gres g = {.number = 1};
+    char copy[128], *rest = copy;
+    snprintf(copy, sizeof copy, "%.*s", (int)ech_min64((int64_t)length, 127), text);
+    copy[strcspn(copy, "(=")] = '\0';
+    const char *name = strsep(&rest, ":"), *second = rest ? strsep(&rest, ":") : NULL;
+    const char *number = rest ? rest : second && isdigit((unsigned char)second[0]) ? second : NULL;
+    snprintf(g.name, sizeof g.name, "%s", name);
+    snprintf(g.type, sizeof g.type, "%s", second && second != number ? second : "");
+    if (number && !ech_parse_int(number, &g.number))
+        g.number = -1;
+    return g;
+}
+
+/* Has a node of `list` so many of one thing that is asked for? */
+static bool has_thing(const char *list, const struct gres *asked)
+{
+    int64_t sum = 0;
+    bool known = asked->number >= 0, there = false;
+    for (; *list; list += strcspn(list, ","), list += *list == ',') {
+        struct gres g = read_gres(list, strcspn(list, ","));
+        if (strcmp(g.name, asked->name) != 0 ||
+            (asked->type[0] && g.type[0] && strcmp(g.type, asked->type) != 0))
+            continue;
+        there = true;
+        known = known && g.number >= 0;
+        sum += g.number;
+    }
+    return there && (!known || sum >= asked->number);
+}
+
+static bool has_gres(const char *list, const char *asked)
+{
+    for (; asked && *asked; asked += strcspn(asked, ","), asked += *asked == ',') {
+        struct gres one = read_gres(asked, strcspn(asked, ","));
+        if (!has_thing(list, &one))
+            return false;
+    }
+    return true;
+}
+
 static bool node_fits(const struct ech_site_nodes *row, const struct ech_site_ask *ask)
 {
     return ask->cpus <= row->cpus && ask->memory_mib <= row->memory_mib &&
-           has_features(row->features, ask->constraint) &&
-           (!ask->gres || has_word(row->gres, ask->gres, strcspn(ask->gres, ":,=")));
+           has_features(row->features, ask->constraint) && has_gres(row->gres, ask->gres);
 }
 
 /* Empty: the partition fits. */

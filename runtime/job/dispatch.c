@@ -81,6 +81,13 @@ static void set_bounds(struct loop *l)
     ech_pool_set_speed(d->pool, d->speed, d->tokens_a_row > 0 ? d->speed / d->tokens_a_row : 0);
 }
 
+/* Of rows that are leased many may have ended: a kind whose rows do not end in order says itself what it
+ * lacks, of what has come through the feeder. */
+static bool is_hungry(const struct ech_dispatch *d)
+{
+    return d->kind->hungry && ech_feeder_idle(d->feeder) && d->kind->hungry(d->stream);
+}
+
 static bool wants_lease(const struct loop *l)
 {
     if (l->d->rests || l->code || l->stop_at > 0 || *l->d->stop ||
@@ -93,8 +100,7 @@ static bool wants_lease(const struct loop *l)
     if (most > 0 && ech_spooler_pending_bytes(l->d->spooler) > most)
         return false;
     double tokens = (double)l->in_flight_rows * l->d->tokens_a_row;
-    int64_t wanted = l->d->kind->rows_wanted ? l->d->kind->rows_wanted(l->d->stream) : 0;
-    bool few = tokens < (double)(TOKENS_IN_FLIGHT * lanes(l->d)) || l->in_flight_rows < wanted;
+    bool few = tokens < (double)(TOKENS_IN_FLIGHT * lanes(l->d)) || is_hungry(l->d);
     return l->in_flight_leases < 2 || (l->in_flight_leases < LEASES_OPEN_MOST && few);
 }
 

@@ -95,11 +95,12 @@ static int add_choices(struct choice *c, const char *question, const json_t *cho
                        struct ech_write_batch *batch, struct ech_err *err)
 {
     struct ech_reading alone = {0};
-    size_t i, count = json_array_size(choices);
-    const json_t *item;
+    size_t count = json_array_size(choices);
     int code = read_side(c, question, NULL, &alone, err);
-    json_array_foreach(choices, i, item) if (code == ECH_OK) code =
-        add_choice(c, question, alone.count, json_string_value(item), (int64_t)i + 1, batch, err);
+    for (size_t i = 0; code == ECH_OK && i < count; i++) {
+        const char *choice = json_string_value(json_array_get(choices, i));
+        code = add_choice(c, question, alone.count, choice, (int64_t)i + 1, batch, err);
+    }
     ech_reading_fini(&alone);
     c->chance += 1 / (double)count;
     return code == ECH_OK ? ech_write_batch_row(batch, err) : code;

@@ -71,8 +71,9 @@ struct ech_kind_ops {
     void (*cancel)(struct ech_stream *stream); /* drop what has not begun */
     /* Most rows of one submission that memory allows; NULL: any number. */
     int64_t (*rows_most)(const struct ech_stream *stream);
-    /* Rows that are best under way at a time, whatever their tokens; NULL: tokens decide. */
-    int64_t (*rows_wanted)(const struct ech_stream *stream);
+    /* Are fewer rows waiting than it could begin at once? NULL: the tokens in flight say how much to lease.
+     */
+    bool (*hungry)(const struct ech_stream *stream);
     /* Kinds that can run on workers of several ranks, else NULL: the engine to be cut into stages (between
      * open and pack), and the worker that stands for it from then on. */
     struct ech_engine *(*engine)(struct ech_stream *stream);

@@ -7,7 +7,7 @@
 #include "text/chat.h"
 
 #include <jansson.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MESSAGES_MOST = 4096, CHOICE_AUTO = 0 };
@@ -186,12 +186,20 @@ static int add_piece(struct ech_writing *w, const char *text, size_t bytes, bool
     return code;
 }
 
-/* Piece by piece: the template's text with its tokens, the messages' as plain text. */
-static int read_pieces(struct ech_writing *w, const struct ech_str *text, const struct ech_chat_part *parts,
+static int by_start(const void *a, const void *b)
+{
+    const struct ech_chat_part *x = a, *y = b;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* Piece by piece: the template's text with its tokens, the messages' as plain text. The system's may stand
+ * behind others. */
+static int read_pieces(struct ech_writing *w, const struct ech_str *text, struct ech_chat_part *parts,
                        int64_t count, struct ech_reading *out, struct ech_err *err)
 {
     size_t at = 0;
     int code = ECH_OK;
+    qsort(parts, (size_t)count, sizeof *parts, by_start);
     for (int64_t i = 0; code == ECH_OK && i < count; i++) {
         code = add_piece(w, text->data + at, parts[i].start - at, false, out, err);
         if (code == ECH_OK)
@@ -209,8 +217,13 @@ static int read_rendered(struct ech_stream *s, const struct ech_message *message
     bool specials = false;
     int code = ECH_OK;
     ech_str_clear(&own->text);
-    if (ech_chat_render(&own->style, messages, count, &own->text, parts, &why) != ECH_OK)
-        return why.code == ECH_DATA ? bad(out, ech_strdup(why.text, err)) : ECH_UNAVAILABLE;
+    if (ech_chat_render(&own->style, messages, count, &own->text, parts, &why) != ECH_OK) {
+        if (why.code == ECH_DATA)
+            return bad(out, ech_strdup(why.text, err));
+        if (err)
+            *err = why;
+        return why.code;
+    }
     for (int64_t i = 0; code == ECH_OK && !specials && i < count; i++)
         code = has_specials(&s->w, &messages[i], &specials, err);
     if (code != ECH_OK)

@@ -161,11 +161,10 @@ void ech_writing_cancel(struct ech_stream *s)
     ech_generator_cancel(s->w.generator);
 }
 
-/* Rows that the decoders write at a time, and twice as many whose leases are ending or wait: a row that ends
- * makes room for the next at once. */
-int64_t ech_writing_rows_wanted(const struct ech_stream *s)
+/* A row that ends makes room for the next at once: as many wait as are written at a time. */
+bool ech_writing_hungry(const struct ech_stream *s)
 {
-    return 3 * ech_writing_rows_at_a_time(&s->w);
+    return ech_generator_waiting(s->w.generator) < ech_writing_rows_at_a_time(&s->w);
 }
 
 /* --- what was written, into cells --- */

@@ -54,7 +54,7 @@ int ech_writing_submit(struct ech_stream *s, int64_t first, const struct ech_cel
 void ech_writing_step(struct ech_stream *s, double seconds);
 int ech_writing_poll(struct ech_stream *s, struct ech_finished *out, struct ech_err *err);
 void ech_writing_cancel(struct ech_stream *s);
-int64_t ech_writing_rows_wanted(const struct ech_stream *s);
+bool ech_writing_hungry(const struct ech_stream *s);
 
 #define ECH_WRITING_OPS(kind_name, kind_open)                                                                \
     {                                                                                                        \
@@ -65,7 +65,7 @@ int64_t ech_writing_rows_wanted(const struct ech_stream *s);
         .pack = ech_writing_pack, .start = ech_writing_stream_start,                                         \
         .count_tokens = ech_writing_count_tokens, .probe = ech_writing_probe, .submit = ech_writing_submit,  \
         .step = ech_writing_step, .poll = ech_writing_poll, .cancel = ech_writing_cancel,                    \
-        .rows_wanted = ech_writing_rows_wanted                                                               \
+        .hungry = ech_writing_hungry                                                                         \
     }
 
 #endif

@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SEQUENCES = 32, STEP_TOKENS = 512, LOGITS_ROWS = 32 };
+enum { SEQUENCES = 32, STEP_TOKENS = 512, LOGITS_ROWS = 32, FRAME = 64 };
 static const int64_t cache_default = (int64_t)1 << 30;
 
 static const char *named_precision(int precision)
@@ -136,10 +136,15 @@ int ech_writing_start(struct ech_writing *w, struct ech_generator_options *optio
 int ech_writing_ids(struct ech_writing *w, const char *text, size_t bytes, bool bare, bool literal,
                     struct ech_reading *out, struct ech_err *err)
 {
-    struct ech_encode_options o = {.most = INT32_MAX, .count_all = true, .bare = bare, .literal = literal};
+    struct ech_encode_options o = {
+        .most = (int64_t)bytes + FRAME, .count_all = true, .bare = bare, .literal = literal};
     struct ech_encoded encoded;
     memset(out, 0, sizeof *out);
     int code = ech_tokenizer_encode_with(w->tokenizer, w->encoder, text, bytes, &o, &encoded, err);
+    if (code == ECH_OK && encoded.invalid_at < 0 && encoded.needed > o.most) { /* more tokens than bytes */
+        o.most = encoded.needed;
+        code = ech_tokenizer_encode_with(w->tokenizer, w->encoder, text, bytes, &o, &encoded, err);
+    }
     if (code != ECH_OK)
         return code;
     if (encoded.invalid_at >= 0) {

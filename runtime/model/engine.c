@@ -233,21 +233,20 @@ static int add_file(struct ech_engine *e, const char *inner, const char *name, s
 }
 
 /* A file of weights with a configuration of its own needs none beside it. */
-static int list_config(struct ech_engine *e, struct ech_err *err)
+static int add_config(struct ech_engine *e, const char *inner, struct ech_err *err)
 {
-    static const char name[] = "config.json";
-    char *path = ech_path_join(e->sentence.folder, name, err);
+    char *path = ech_path_join(e->sentence.folder, "config.json", err);
     if (!path)
         return ECH_UNAVAILABLE;
-    int code = ech_path_exists(path) ? add_file(e, e->sentence.inner, name, err) : ECH_OK;
+    bool there = ech_path_exists(path);
     ech_free(path);
-    return code;
+    return there ? add_file(e, inner, "config.json", err) : ECH_OK;
 }
 
 static int list_files(struct ech_engine *e, struct ech_err *err)
 {
     const char *inner = e->sentence.inner;
-    int code = list_config(e, err);
+    int code = add_config(e, inner, err);
     for (const char *const *f = ech_weights_files(e->weights); code == ECH_OK && *f; f++)
         code = add_file(e, inner, *f, err);
     if (e->tokenizer && !ech_weights_vocab(e->weights))

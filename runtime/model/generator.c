@@ -341,6 +341,14 @@ void ech_generator_submit(struct ech_generator *w, struct ech_write_batch *b)
     pthread_mutex_unlock(&w->lock);
 }
 
+int64_t ech_generator_waiting(struct ech_generator *w)
+{
+    pthread_mutex_lock(&w->lock);
+    int64_t rows = w->rows_waiting;
+    pthread_mutex_unlock(&w->lock);
+    return rows;
+}
+
 void ech_generator_step(struct ech_generator *w, double seconds)
 {
     struct timespec until;

@@ -93,6 +93,8 @@ int ech_generator_open(const struct ech_generator_options *options, struct ech_g
 void ech_generator_close(struct ech_generator *generator);
 /* Takes the batch. Never computes, never blocks. Any thread. */
 void ech_generator_submit(struct ech_generator *generator, struct ech_write_batch *batch);
+/* Requests that nobody has begun. Any thread. */
+int64_t ech_generator_waiting(struct ech_generator *generator);
 /* Wait until a batch is done or nothing is in flight, at most `seconds`. */
 void ech_generator_step(struct ech_generator *generator, double seconds);
 /* A finished batch, or NULL. Owner: the caller. *err: what failed inside (the batch is gone). */

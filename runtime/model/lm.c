@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { CONTEXT = 4096, CONTEXT_BUCKETS = 512, STEP = 512, LOGITS = 16, THREADS_MOST = 4096, MOST = 1 << 20 };
-static const size_t SMALL = (size_t)64 << 20; /* packed: what several threads keep in cache */
+static const size_t SMALL = (size_t)64 << 20; /* of products: what several threads keep in cache */
 
 static int check_options(const struct ech_lm_options *o, struct ech_err *err)
 {
@@ -316,7 +316,10 @@ int ech_lm_open(const struct ech_lm_options *options, struct ech_lm **out, struc
 int ech_lm_divide(struct ech_lm *d)
 {
     int threads = (int)ech_min64(d->decoder.net.threads, d->most);
-    if (threads < 2 || d->ops->device || ech_lm_in_place(d) || ech_lm_packed_bytes(d) > SMALL)
+    size_t products = ech_packing_product_bytes(&d->decoder.net.packing, d->ops);
+    if (d->has_source)
+        products += ech_packing_product_bytes(&d->encoder.net.packing, d->ops);
+    if (threads < 2 || d->ops->device || ech_lm_in_place(d) || products > SMALL)
         return 1;
     d->decoder.net.threads = d->encoder.net.threads = 1;
     d->cache_rows = ech_max64(d->cache_rows / threads, ech_min64(d->cache_rows, d->context));

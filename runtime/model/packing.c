@@ -329,6 +329,18 @@ static bool is_table(size_t index)
     return index < ECH_P_LAYER && ech_piece_kind((enum ech_packed_piece)index) == ECH_PIECE_TABLE;
 }
 
+size_t ech_packing_product_bytes(const struct ech_packing *p, const struct ech_ops *ops)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < (size_t)count_all(p); i++)
+        for (int part = 0; part < p->matrices[i].parts && !is_table(i); part++) {
+            const struct ech_matrix_part *of = &p->matrices[i].part[part];
+            if (!of->at)
+                bytes += ops->linear_packed_bytes(of->format, of->n, p->matrices[i].k);
+        }
+    return bytes;
+}
+
 size_t ech_packing_workspace(const struct ech_packing *p, const struct ech_ops *ops, int64_t m, int threads)
 {
     size_t most = 0;

@@ -141,6 +141,8 @@ static inline const void *ech_matrix_at(const struct ech_matrix_part *part, cons
 /* From one head's matrix to the next in RELKEY and RELQUERY. */
 size_t ech_packing_head_bytes(const struct ech_packing *packing, const struct ech_ops *ops,
                               const struct ech_spec *spec);
+/* Bytes of the products that are packed; tables are not among them. */
+size_t ech_packing_product_bytes(const struct ech_packing *packing, const struct ech_ops *ops);
 /* Does a file fix the scale of some product's input? */
 bool ech_packing_fixed(const struct ech_packing *packing);
 /* `count` rows of a tensor as the matrix of a product for `part`'s format at `out` (64-byte aligned; the

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* What memory is shown for; 0: one row, of all tokens that the model takes. */
+/* What memory is shown for; 0: one row, of all tokens that the model takes (decoders: 4096 at most). */
 struct ech_show_options {
     bool json;
     int64_t batch, tokens;

@@ -100,6 +100,9 @@ static int check_sizes(struct ech_spec *s, const char *path, struct ech_err *err
     if (s->skip_pad && (s->pad < 0 || s->pad >= s->vocab || s->pad + 1 >= s->positions))
         return ech_fail(err, ECH_DATA, "%s: pad_token_id %lld leaves no position of %lld", path,
                         (long long)s->pad, (long long)s->positions);
+    if (ech_spec_max_tokens(s) < 1)
+        return ech_fail(err, ECH_DATA, "%s: %lld positions, the first token has position %lld", path,
+                        (long long)s->positions, (long long)s->first);
     if (!(s->norm_eps > 0 && s->norm_eps < 1))
         return ech_fail(err, ECH_DATA, "%s: the norm's epsilon is %g, above 0 and below 1 was expected", path,
                         (double)s->norm_eps);

@@ -3,11 +3,11 @@
 
 #include "base/verb.h"
 
-enum { MOST = 1 << 24 };
+enum { ROWS_MOST = 1 << 20, TOKENS_MOST = 1 << 24 };
 
 static const struct ech_option show_options[] = {
     {"batch", "N", false, "memory for N rows at a time (1)"},
-    {"tokens", "T", false, "of T tokens each (as many as the model takes)"},
+    {"tokens", "T", false, "of T tokens each (as many as the model takes; decoders: 4096 at most)"},
     {"json", NULL, false, "one JSON object"},
     {0}};
 static const struct ech_exit exits[] = {{ECH_OK, "the model is whole"},
@@ -20,9 +20,9 @@ static const struct ech_exit exits[] = {{ECH_OK, "the model is whole"},
 static int do_show(const struct ech_args *args, struct ech_verb_call *call, struct ech_err *err)
 {
     struct ech_show_options options = {.json = ech_args_given(args, "json")};
-    int code = ech_args_get_int(args, "batch", 1, MOST, &options.batch, err);
+    int code = ech_args_get_int(args, "batch", 1, ROWS_MOST, &options.batch, err);
     if (code == ECH_OK)
-        code = ech_args_get_int(args, "tokens", 1, MOST, &options.tokens, err);
+        code = ech_args_get_int(args, "tokens", 1, TOKENS_MOST, &options.tokens, err);
     return code == ECH_OK ? ech_model_show(args->operands[0], &options, &call->text, err) : code;
 }
 

@@ -11,7 +11,7 @@ import json, os, pathlib, random, shutil, subprocess, sys, time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import loop
 
-ROWS, RANKS, WATCH_S = 40000, 3, 3
+ROWS, RANKS, WATCH_S = 40000, 3, 8
 CASES = [  # fault, status, what is said
     ("killed", "write:2:kill@1", 75, ["rank 1 on ", " was lost (Killed)"]),
     ("stopped", "write:2:stop@1", 75, ["rank 1 is silent (dead, stopped or cut off)"]),
@@ -31,9 +31,9 @@ def started(marker):
     return found
 
 
-def echelon(where, words, **env):
+def echelon(where, words, watch=WATCH_S, **env):
     return subprocess.run([f"{loop.BIN}/echelon", "data", *words], capture_output=True, text=True, timeout=100, cwd=where,
-                          env=dict(os.environ, ECH_SHM=str(where / "shm"), ECH_START_SECONDS=str(WATCH_S), **env))
+                          env=dict(os.environ, ECH_SHM=str(where / "shm"), ECH_START_SECONDS=str(watch), **env))
 
 
 def nothing_left(where, name, before):
@@ -81,10 +81,10 @@ def nobody_comes(where):
     (where / "agent").chmod(0o755)
     (where / "elsewhere").write_text("elsewhere slots=3\n")
     before, began = set(os.listdir(where)), time.time()
-    done = echelon(where, ["import", "texts.jsonl", "far", "--ranks", str(RANKS)], OMPI_MCA_plm_rsh_agent=str(where / "agent"),
+    done = echelon(where, ["import", "texts.jsonl", "far", "--ranks", str(RANKS)], watch=3, OMPI_MCA_plm_rsh_agent=str(where / "agent"),
                    OMPI_MCA_orte_default_hostfile=str(where / "elsewhere"))
     took = time.time() - began
-    if done.returncode != 75 or "no rank has started within 3" not in done.stderr or took > WATCH_S + 10:
+    if done.returncode != 75 or "no rank has started within 3" not in done.stderr or took > 13:
         sys.exit(f"FAIL nobody: status {done.returncode} after {took:.1f} s, said: {done.stderr}")
     nothing_left(where, "nobody", before)
     print(f"nobody: status 75 after {took:.1f} s", flush=True)

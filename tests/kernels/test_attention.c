@@ -352,26 +352,42 @@ void test_attention_moved(void)
 }
 
 /* A team gives the bits of one thread, and asks for no more than its workspace says. */
+static void team_case(const struct ech_ops *ops, const struct attention_case *c, const struct kinds *k,
+                      int threads)
+{
+    struct attention_data d = make_data(c, k);
+    struct matrix one = run_case(ops, c, k, &d, "one thread");
+    struct matrix all = matrix_make(k->out, d.starts[SEQUENCES], c->heads * c->head_dim, c->pad);
+    struct ech_attention_args a = args_of(c, k, &d, &all);
+    size_t bytes = ops->attention_workspace(k->compute, d.longest, c->head_dim, threads);
+    struct ech_queue *queue = queue_open_team(ops, bytes, threads);
+    char what[200];
+    name_case(what, sizeof what, ops, c, k);
+    CHECK(ops->attention(queue, &a) == ECH_OP_OK, "team: %s", what);
+    matrix_same(&all, &one, what);
+    matrix_check(&all, what);
+    ech_queue_close(queue);
+    matrix_free(&one), matrix_free(&all);
+    free_data(&d);
+}
+
+/* Fewer heads of keys than threads: the heads that share them are divided, then the queries. */
+static const struct attention_case SHARED[] = {
+    {{150, 0, 0, 0}, SAME, 4, 1, 33, true, 0, "", 0},
+    {{140, 30, 0, 1}, SAME, 3, 1, 32, true, 40, "a", 1},
+    {{530, 0, 0, 0}, SAME, 2, 1, 8, true, 0, "", 0},
+    {{60, 0, 0, 0}, {700, 0, 0, 0}, 5, 1, 16, true, 300, "c", 0},
+    {{1, 0, 0, 0}, {1100, 0, 0, 0}, 8, 2, 64, true, 0, "", 0},
+};
+
 void test_attention_team(void)
 {
-    enum { THREADS = 3 };
-    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++)
-        for (int i = 0; usable(*o) && i < CASE_COUNT; i += 3) {
-            const struct attention_case *c = &CASES[i];
-            const struct kinds *k = &KINDS[i % KIND_COUNT];
-            struct attention_data d = make_data(c, k);
-            struct matrix one = run_case(*o, c, k, &d, "one thread");
-            struct matrix all = matrix_make(k->out, d.starts[SEQUENCES], c->heads * c->head_dim, c->pad);
-            struct ech_attention_args a = args_of(c, k, &d, &all);
-            size_t bytes = (*o)->attention_workspace(k->compute, d.longest, c->head_dim, THREADS);
-            struct ech_queue *queue = queue_open_team(*o, bytes, THREADS);
-            char what[200];
-            name_case(what, sizeof what, *o, c, k);
-            CHECK((*o)->attention(queue, &a) == ECH_OP_OK, "team: %s", what);
-            matrix_same(&all, &one, what);
-            matrix_check(&all, what);
-            ech_queue_close(queue);
-            matrix_free(&one), matrix_free(&all);
-            free_data(&d);
-        }
+    static const int threads[] = {2, 5, 16};
+    for (const struct ech_ops *const *o = ech_ops_all(); *o; o++) {
+        for (int i = 0; usable(*o) && i < CASE_COUNT; i += 3)
+            team_case(*o, &CASES[i], &KINDS[i % KIND_COUNT], 3);
+        for (size_t i = 0; usable(*o) && i < sizeof SHARED / sizeof SHARED[0]; i++)
+            for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++)
+                team_case(*o, &SHARED[i], &KINDS[i % KIND_COUNT], threads[t]);
+    }
 }

@@ -16,7 +16,7 @@ W = pathlib.Path.cwd() / "generate"
 SAMPLING = {"temperature": 1.1, "top_k": 50, "top_p": 0.97, "min_p": 0.001, "repetition_penalty": 1.2, "seed": 5,
             "stop": ["q", "z "], "log_probabilities": True, "max_tokens": 30}
 WAYS = [dict(ranks=1), dict(ranks=2, lease=1), dict(ranks=4, lease=7, batch=3), dict(ranks=3, lease=1, batch=1, nodes=True),
-        dict(ranks=1, lease=64, threads=2, batch=64), dict(ranks=2, lease=7, backend="avx2", batch=2)]
+        dict(ranks=1, lease=64, threads=2, batch=64, backend="avx2")]
 KILL = dict(ranks=3, lease=2, batch=2, fault="turn:4:kill@1")
 
 

@@ -55,8 +55,8 @@ def ct2_variables(w):
     angles = np.arange(64)[:, None] / 10000 ** (2 * np.arange(width // 2) / width)
     for side in ("encoder", "decoder"):
         out[side + "/position_encodings/encodings"] = np.concatenate([np.sin(angles), np.cos(angles)], 1).astype("<f4")
-        out.update({f"{side}/{k}": v for k, v in (("num_heads", np.int16(2)), ("pre_norm", np.int8(0)), ("activation", np.int8(2)),
-                                                  ("scale_embeddings", np.int8(1)))})
+        scalars = {"num_heads": np.int16(2), "pre_norm": np.int8(0), "activation": np.int8(2), "scale_embeddings": np.int8(1)}
+        out.update({f"{side}/{k}": v for k, v in scalars.items()})
         for i in range(2):
             of, to = f"model.{side}.layers.{i}.", f"{side}/layer_{i}/"
 

@@ -8,6 +8,7 @@ struct way {
     int64_t sequences, context, step, piece; /* piece: tokens of a prompt in one step */
     int threads;
     bool backwards, alone;
+    const char *backend;
 };
 
 struct row {
@@ -79,6 +80,7 @@ static void run(const char *folder, const struct way *w, struct row *rows, int64
     struct ech_err err = ECH_ERR_NONE;
     struct ech_lm *lm = NULL;
     struct ech_lm_options options = {.model = folder_with(folder, NULL),
+                                     .backend = w->backend,
                                      .threads = w->threads,
                                      .sequences = w->sequences,
                                      .context = w->context,
@@ -92,6 +94,29 @@ static void run(const char *folder, const struct way *w, struct row *rows, int64
     ech_lm_close(lm);
 }
 
+static void compare(const char *folder, const struct way *ways, size_t count)
+{
+    static struct row first[ROWS_MOST], other[ROWS_MOST];
+    static const int32_t start = 0;
+    struct input in = read_input(folder, "ids", true);
+    bool reads = folder_has(folder, "decoder_ids.npy");
+    for (int64_t i = 0; i < in.rows; i++) {
+        const int32_t *ids = in.ids + in.offsets[i];
+        int64_t tokens = (int64_t)(in.offsets[i + 1] - in.offsets[i]);
+        first[i] = reads ? (struct row){.prompt = &start, .count = 1, .source = ids, .source_count = tokens}
+                         : (struct row){.prompt = ids, .count = tokens};
+    }
+    run(folder, &ways[0], first, in.rows);
+    for (size_t i = 1; i < count; i++) {
+        memcpy(other, first, sizeof other);
+        run(folder, &ways[i], other, in.rows);
+        for (int64_t r = 0; r < in.rows; r++)
+            if (memcmp(first[r].logits, other[r].logits, sizeof first[r].logits) != 0 ||
+                memcmp(first[r].out, other[r].out, sizeof first[r].out) != 0)
+                fail_msg("%s: row %lld has other bits in way %zu", folder, (long long)r, i);
+    }
+}
+
 static void same_bits(void **state)
 {
     static const char *const folders[] = {"llama", "gpt2", "bloom", "gemma3_text", "mixtral", "t5", "marian"};
@@ -101,29 +126,40 @@ static void same_bits(void **state)
         {.sequences = 4, .context = 40, .step = 64, .piece = 64, .threads = 1, .backwards = true},
         {.sequences = 5, .context = 60, .step = 16, .piece = 2, .threads = 2},
     };
-    static struct row first[ROWS_MOST], other[ROWS_MOST];
-    static const int32_t start = 0;
     (void)state;
-    for (size_t f = 0; f < sizeof folders / sizeof *folders; f++) {
-        struct input in = read_input(folders[f], "ids", true);
-        bool reads = folder_has(folders[f], "decoder_ids.npy");
-        for (int64_t i = 0; i < in.rows; i++) {
-            const int32_t *ids = in.ids + in.offsets[i];
-            int64_t count = (int64_t)(in.offsets[i + 1] - in.offsets[i]);
-            first[i] = reads
-                           ? (struct row){.prompt = &start, .count = 1, .source = ids, .source_count = count}
-                           : (struct row){.prompt = ids, .count = count};
-        }
-        run(folders[f], &ways[0], first, in.rows);
-        for (size_t i = 1; i < sizeof ways / sizeof *ways; i++) {
-            memcpy(other, first, sizeof other);
-            run(folders[f], &ways[i], other, in.rows);
-            for (int64_t r = 0; r < in.rows; r++)
-                if (memcmp(first[r].logits, other[r].logits, sizeof first[r].logits) != 0 ||
-                    memcmp(first[r].out, other[r].out, sizeof first[r].out) != 0)
-                    fail_msg("%s: row %lld has other bits in way %zu", folders[f], (long long)r, i);
-        }
-    }
+    for (size_t f = 0; f < sizeof folders / sizeof *folders; f++)
+        compare(folders[f], ways, sizeof ways / sizeof *ways);
+}
+
+/* On the CUDA backend, run by the emulator: alone and among others, prompts in pieces. */
+static void cuda(void **state)
+{
+    (void)state;
+#ifdef ECH_CUDA_EMULATED
+    static const struct way ways[] = {
+        {.sequences = 1,
+         .context = 40,
+         .step = 32,
+         .piece = 32,
+         .threads = 1,
+         .alone = true,
+         .backend = "cuda"},
+        {.sequences = 5,
+         .context = 60,
+         .step = 16,
+         .piece = 3,
+         .threads = 1,
+         .backwards = true,
+         .backend = "cuda"},
+    };
+    char why[256] = "";
+    setenv("ECH_CUDA_LIBRARY", ECH_CUDA_EMULATED, 1);
+    if (!ech_ops_find("cuda", why))
+        fail_msg("%s", why);
+    compare("gemma3_text", ways, 2);
+#else
+    ECH_SKIP("cuda", "the emulator is not built: CUDA's headers are not here");
+#endif
 }
 
 /* What does not fit is refused by name; a cache that is full says so without an error. */
@@ -188,6 +224,6 @@ static void few_words(void **state)
     }
 }
 
-static const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(limits),
-                                          cmocka_unit_test(few_words)};
+static const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits), cmocka_unit_test(cuda),
+                                          cmocka_unit_test(limits), cmocka_unit_test(few_words)};
 ECH_TEST_MAIN(tests)

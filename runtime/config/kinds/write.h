@@ -11,7 +11,7 @@ enum ech_on_long { ECH_LONG_TRUNCATE, ECH_LONG_ERROR };
 /* What all of them have. */
 struct ech_write_options {
     int64_t context; /* auto: the model's own, at most 4096 */
-    int64_t batch;   /* rows in flight; auto: 32, fewer where memory is short */
+    int64_t batch;   /* rows in flight; auto: 32 (small models: a thread), fewer where memory is short */
     int on_long;     /* choice: truncate error */
     char *prefix;    /* put before each text */
 };

@@ -10,7 +10,7 @@
     {"options.context", ECH_F_AUTO, offsetof(type, write.context), .fallback = "auto", .most = 1e7,          \
      .affects = true, .doc = "Tokens of a row, read and written; auto: the model's limit, at most 4096"},     \
     {"options.batch", ECH_F_AUTO, offsetof(type, write.batch), .fallback = "auto", .most = 4096,             \
-     .doc = "Rows in flight at a time; auto: 32, fewer where resources.memory is short"},                     \
+     .doc = "Rows in flight at a time; auto: 32 (of a small model 32 a thread), fewer where memory is short"}, \
     {"options.on_long", ECH_F_CHOICE, offsetof(type, write.on_long), .fallback = long_fallback,              \
      .choices = ech_on_long_choices, .affects = true,                                                         \
      .doc = "What to do with a text that leaves no room in the context; truncate: its end is kept"},          \

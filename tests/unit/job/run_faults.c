@@ -2,6 +2,7 @@
  * until one passes untouched: a clear error and no wrong dataset; the next attempt ends with the bytes of an
  * undisturbed run. Counted are all threads: main, the feeder, the spooler, the engine's lanes. */
 #include "tests/unit/job/fixture.h"
+#include "tests/unit/model/writer.h"
 
 #include "base/fault.h"
 #include "data/verify.h"
@@ -37,6 +38,30 @@ static const char retrieve_text[] = "kind: retrieve\n"
                                     "options: {index: index, top_k: 3, join: [id]}\n"
                                     "resources: {threads: 2}\n"
                                     "balance: {lease_rows: 6, lease_rows_max: 6, probe: false}\n";
+/* Pairs of a text and itself, labelled; the tokens of texts. */
+static const char pairs_text[] = "kind: classify\n"
+                                 "model: m\n"
+                                 "input: {dataset: in, column: text}\n"
+                                 "output: {dataset: out}\n"
+                                 "options: {pair: text}\n"
+                                 "resources: {threads: 2}\n"
+                                 "balance: {lease_rows: 6, lease_rows_max: 6, probe: false}\n";
+
+static const char tokens_text[] = "kind: classify\n"
+                                  "model: m\n"
+                                  "input: {dataset: in, column: text}\n"
+                                  "output: {dataset: out}\n"
+                                  "resources: {threads: 2}\n"
+                                  "balance: {lease_rows: 6, lease_rows_max: 6, probe: false}\n";
+
+static const char generate_text[] =
+    "kind: generate\n"
+    "model: w\n"
+    "input: {dataset: in, column: text}\n"
+    "output: {dataset: out, keep: [id]}\n"
+    "options: {max_tokens: 4, stop: [fg], log_probabilities: true, chat: mistral}\n"
+    "resources: {threads: 2}\n"
+    "balance: {lease_rows: 6, lease_rows_max: 6, probe: false}\n";
 static const char *job_text;
 
 static const struct ech_column columns[] = {
@@ -91,6 +116,25 @@ static void prepare_retrieve(void)
     prepare();
     must(ech_rename("out", "index", NULL), NULL);
     job_text = retrieve_text;
+    run_undisturbed();
+}
+
+static void prepare_classify(bool tokens)
+{
+    put_headed(tokens ? HEADED("BertForTokenClassification", "")
+                      : HEADED("BertForSequenceClassification", ""));
+    put_pair_template();
+    put_dataset("in", &(struct table){columns, 2, ROWS, 500, cell});
+    job_text = tokens ? tokens_text : pairs_text;
+    run_undisturbed();
+}
+
+/* What a model writes behind the same texts. */
+static void prepare_generate(void)
+{
+    put_writer("w", false);
+    put_dataset("in", &(struct table){columns, 2, ROWS, 500, cell});
+    job_text = generate_text;
     run_undisturbed();
 }
 
@@ -167,8 +211,9 @@ static void sweep(int site)
     sweep_prepared(site);
 }
 
-/* From the end back, where rows run and the output is sealed: most of what precedes is opening. */
-static void sweep_back(int site)
+/* From the end back, where rows run and the output is sealed: most of what precedes is opening. step: every
+ * how many of the last 300. */
+static void sweep_back(int site, int64_t step)
 {
     struct ech_err err = ECH_ERR_NONE;
     must(ech_remove_all("out", NULL), NULL);
@@ -177,9 +222,19 @@ static void sweep_back(int site)
     must(run_attempt(1, NULL, &err), &err);
     int64_t passes = ech_fault_passes();
     ech_fault_arm(-1, 0);
-    for (int64_t back = 0; back < passes - 200; back = back < 300 ? back + 1 : back * 13 / 10)
+    for (int64_t back = 0; back < passes - 200; back = back < 300 ? back + step : back * 13 / 10)
         fail_new_run(site, passes - back);
     assert_true(passes > 300);
+    finish();
+}
+
+/* Few points over the whole of it: most of this job is what the others do, too. */
+static void sweep_few(int site)
+{
+    int64_t n = 1;
+    for (bool fired = true; fired; n = n * 5 / 4 + 1)
+        fired = fail_new_run(site, n);
+    assert_true(n > 500);
     finish();
 }
 
@@ -193,14 +248,35 @@ static void allocations_from_the_end(void **state)
 {
     (void)state;
     prepare();
-    sweep_back(ECH_FAULT_ALLOC);
+    sweep_back(ECH_FAULT_ALLOC, 1);
 }
 
 static void allocations_of_retrieve(void **state)
 {
     (void)state;
     prepare_retrieve();
-    sweep_back(ECH_FAULT_ALLOC);
+    sweep_back(ECH_FAULT_ALLOC, 1);
+}
+
+static void allocations_of_pairs(void **state)
+{
+    (void)state;
+    prepare_classify(false);
+    sweep_back(ECH_FAULT_ALLOC, 5);
+}
+
+static void allocations_of_tokens(void **state)
+{
+    (void)state;
+    prepare_classify(true);
+    sweep_back(ECH_FAULT_ALLOC, 4);
+}
+
+static void allocations_of_generate(void **state)
+{
+    (void)state;
+    prepare_generate();
+    sweep_few(ECH_FAULT_ALLOC);
 }
 
 static void opens(void **state)
@@ -276,6 +352,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(allocations),
     cmocka_unit_test(allocations_from_the_end),
     cmocka_unit_test(allocations_of_retrieve),
+    cmocka_unit_test(allocations_of_pairs),
+    cmocka_unit_test(allocations_of_tokens),
+    cmocka_unit_test(allocations_of_generate),
     cmocka_unit_test(opens),
     cmocka_unit_test(reads),
     cmocka_unit_test(writes),

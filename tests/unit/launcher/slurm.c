@@ -35,6 +35,15 @@ static void partition_by_limits(void **state)
     assert_string_equal(choose((struct ech_site_ask){.nodes = 1, .cpus = 2, .time = 600}, &err), "short");
     assert_string_equal(choose((struct ech_site_ask){.nodes = 1, .time = 601}, &err), "main");
     assert_string_equal(choose((struct ech_site_ask){.nodes = 1, .gres = "gpu:1"}, &err), "main");
+    static const char *const there[] = {"gpu", "gpu:2", "gpu:a100:2", "gpu:1,gpu:2", "gpu:2K"};
+    for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)
+        assert_string_equal(choose((struct ech_site_ask){.nodes = 1, .gres = there[i]}, &err), "main");
+    static const char *const absent[] = {"gpu:3", "gpu:a100:3", "mps:1", "gpu:1,mps:1"};
+    for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
+        assert_null(choose((struct ech_site_ask){.nodes = 1, .gres = absent[i]}, &err));
+        assert_non_null(strstr(err.text, "main: 0 of its 3 nodes fit, 1 are asked for"));
+        ech_err_clear(&err);
+    }
     assert_string_equal(choose((struct ech_site_ask){.nodes = 1, .constraint = "huge&ib"}, &err), "main");
     assert_string_equal(choose((struct ech_site_ask){.nodes = 1, .constraint = "[a|b]"}, &err), "short");
     assert_null(choose((struct ech_site_ask){.nodes = 2, .memory_mib = 3000}, &err));

@@ -159,7 +159,7 @@ static void cache(void **state)
 }
 
 /* The sanitizer must answer as the system does. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "allocator_may_return_null=1";

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <jansson.h>
+
 enum { LAYERS = 2, HIDDEN = 36, HEADS = 3, INNER = 70, VOCAB = 80, POSITIONS = 48, TYPES = 2 };
 
 static inline void must(int code, const struct ech_err *err)
@@ -153,6 +155,46 @@ static inline void put_model(const char *folder)
     put_text(AT("tokenizer.json"), json);
     ech_free(json);
 #undef AT
+}
+
+enum { CLASSES = 3 };
+
+#define HEADED(class, more)                                                                                  \
+    CONFIG_TEXT(                                                                                             \
+        ",\"architectures\":[\"" class "\"],\"id2label\":{\"0\":\"no\",\"1\":\"maybe\",\"2\":\"yes\"}" more)
+
+/* The folder m: that model with a pooler and three classes, of rows or of tokens as its class says. */
+static inline void put_headed(const char *config)
+{
+    struct weights w = {.seed = 3};
+    put_model("m");
+    put_text("m/config.json", config);
+    ech_str_init(&w.header);
+    ech_str_init(&w.data);
+    add_tensor(&w, "bert.embeddings.word_embeddings.weight", VOCAB, HIDDEN);
+    add_tensor(&w, "bert.embeddings.position_embeddings.weight", POSITIONS, HIDDEN);
+    add_tensor(&w, "bert.embeddings.token_type_embeddings.weight", TYPES, HIDDEN);
+    add_pair(&w, "bert.", "embeddings.LayerNorm", HIDDEN, 0);
+    for (int layer = 0; layer < LAYERS; layer++)
+        add_layer(&w, "bert.", layer);
+    add_pair(&w, "bert.", "pooler.dense", HIDDEN, HIDDEN);
+    add_pair(&w, "", "classifier", CLASSES, HIDDEN);
+    write_weights(&w, "m/model.safetensors");
+}
+
+/* Its tokenizer learns what BERT puts round a pair. */
+static inline void put_pair_template(void)
+{
+    json_t *root = json_load_file("m/tokenizer.json", 0, NULL);
+    json_t *parts = json_loads("[{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},"
+                               "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
+                               "{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":0}},"
+                               "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}},"
+                               "{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":1}}]",
+                               0, NULL);
+    json_object_set_new(json_object_get(root, "post_processor"), "pair", parts);
+    assert_int_equal(json_dump_file(root, "m/tokenizer.json", 0), 0);
+    json_decref(root);
 }
 
 #endif

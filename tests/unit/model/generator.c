@@ -11,7 +11,7 @@ enum { ROWS = 14, IDS = 80, TWINS_MOST = 3 };
 /* --- a generator over one of the two models --- */
 
 struct way {
-    const char *model;
+    const char *model, *kv;
     int64_t sequences, step_tokens, cache_rows, logits_rows; /* 0: enough */
     int threads, twins;
     struct ech_generator_options more; /* what the rows must not depend on is not among these */
@@ -29,6 +29,7 @@ static struct made open_way(const struct way *way)
     struct made m = {0};
     struct ech_generator_options options = way->more;
     struct ech_lm_options lm = {.model = way->model,
+                                .kv = way->kv,
                                 .backend = "auto",
                                 .threads = way->threads ? way->threads : 1,
                                 .sequences = way->sequences ? way->sequences : 4,
@@ -182,9 +183,9 @@ static void compare(const struct result *a, const struct result *b, const char *
             fail_msg("row %d differs from itself alone: %s", row, how);
 }
 
-static void alone(struct ech_generator_options more, struct result *out)
+static void alone(struct ech_generator_options more, const char *kv, struct result *out)
 {
-    struct made m = open_way(&(struct way){.model = "random", .sequences = 1, .more = more});
+    struct made m = open_way(&(struct way){.model = "random", .kv = kv, .sequences = 1, .more = more});
     for (int row = 0; row < ROWS; row++) {
         int32_t ids[IDS];
         int64_t count = prompt_of(row, ids), most = row % 5 == 4 ? 0 : 3 + row * 7 % 30;
@@ -212,15 +213,16 @@ static const struct {
     {"four lanes, small caches", {.sequences = 3, .cache_rows = CONTEXT, .twins = 3}, 4, false},
 };
 
-static void same_in_all_ways(struct ech_generator_options more)
+static void same_in_all_ways(struct ech_generator_options more, const char *kv)
 {
     static struct result want[ROWS], got[ROWS];
     put_writer("random", true);
-    alone(more, want);
+    alone(more, kv, want);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         struct way way = ways[i].way;
         way.model = "random";
         way.more = more;
+        way.kv = kv;
         struct made m = open_way(&way);
         memset(got, 1, sizeof got);
         run_rows(m.generator, ways[i].batches, ways[i].backwards, got);
@@ -232,7 +234,14 @@ static void same_in_all_ways(struct ech_generator_options more)
 static void greedy(void **state)
 {
     (void)state;
-    same_in_all_ways(plain());
+    same_in_all_ways(plain(), NULL);
+}
+
+/* Keys and values in bf16: other numbers, the same in all ways. */
+static void half_cache(void **state)
+{
+    (void)state;
+    same_in_all_ways(plain(), "bf16");
 }
 
 static void sampled(void **state)
@@ -243,7 +252,7 @@ static void sampled(void **state)
         .temperature = 1.5, .top_k = 60, .top_p = 0.98, .min_p = 0.001, .repetition_penalty = 1.3, .seed = 9};
     more.rules.banned[0] = 40;
     more.rules.banned[1] = -1;
-    same_in_all_ways(more);
+    same_in_all_ways(more, NULL);
 }
 
 /* The seed and the row's number decide, nothing else. */
@@ -381,7 +390,7 @@ static void allowed(void **state)
         ech_write_batch_destroy(batch);
         close_way(&m);
     }
-    alone(plain(), free_rows);
+    alone(plain(), NULL, free_rows);
     for (int row = 0; row < ROWS; row++) {
         assert_int_equal(all[row].count, few[row].count);
         assert_memory_equal(all[row].ids, few[row].ids, sizeof all[row].ids);
@@ -629,10 +638,11 @@ static void closed(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(greedy),        cmocka_unit_test(sampled),   cmocka_unit_test(seeds),
-    cmocka_unit_test(scores),        cmocka_unit_test(ends),      cmocka_unit_test(rules),
-    cmocka_unit_test(allowed),       cmocka_unit_test(stops),     cmocka_unit_test(half_a_letter),
-    cmocka_unit_test(small_cache),   cmocka_unit_test(bad_rows),  cmocka_unit_test(no_numbers),
-    cmocka_unit_test(wrong_options), cmocka_unit_test(cancelled), cmocka_unit_test(closed),
+    cmocka_unit_test(greedy),        cmocka_unit_test(half_cache),    cmocka_unit_test(sampled),
+    cmocka_unit_test(seeds),         cmocka_unit_test(scores),        cmocka_unit_test(ends),
+    cmocka_unit_test(rules),         cmocka_unit_test(allowed),       cmocka_unit_test(stops),
+    cmocka_unit_test(half_a_letter), cmocka_unit_test(small_cache),   cmocka_unit_test(bad_rows),
+    cmocka_unit_test(no_numbers),    cmocka_unit_test(wrong_options), cmocka_unit_test(cancelled),
+    cmocka_unit_test(closed),
 };
 ECH_TEST_MAIN(tests)

@@ -8,31 +8,6 @@
 
 #include <math.h>
 
-enum { CLASSES = 3 };
-
-#define HEADED(class, more)                                                                                  \
-    CONFIG_TEXT(                                                                                             \
-        ",\"architectures\":[\"" class "\"],\"id2label\":{\"0\":\"no\",\"1\":\"maybe\",\"2\":\"yes\"}" more)
-
-/* The model with a pooler and three classes. */
-static void put_headed(const char *config)
-{
-    struct weights w = {.seed = 3};
-    put_model("m");
-    put_text("m/config.json", config);
-    ech_str_init(&w.header);
-    ech_str_init(&w.data);
-    add_tensor(&w, "bert.embeddings.word_embeddings.weight", VOCAB, HIDDEN);
-    add_tensor(&w, "bert.embeddings.position_embeddings.weight", POSITIONS, HIDDEN);
-    add_tensor(&w, "bert.embeddings.token_type_embeddings.weight", TYPES, HIDDEN);
-    add_pair(&w, "bert.", "embeddings.LayerNorm", HIDDEN, 0);
-    for (int layer = 0; layer < LAYERS; layer++)
-        add_layer(&w, "bert.", layer);
-    add_pair(&w, "bert.", "pooler.dense", HIDDEN, HIDDEN);
-    add_pair(&w, "", "classifier", CLASSES, HIDDEN);
-    write_weights(&w, "m/model.safetensors");
-}
-
 static const struct ech_engine_options plain = {.model = "m", .backend = "auto", .threads = 2};
 
 static struct ech_engine *open_engine(struct ech_engine_options o)
@@ -158,21 +133,6 @@ static struct ech_result *run_pair(struct ech_engine *engine, const char *first,
     snprintf(both, sizeof both, "%s%s", first, second);
     must(ech_engine_prepare_pairs(engine, (const unsigned char *)both, at, 1, &batch, &err), &err);
     return finish(engine, batch);
-}
-
-/* The tokenizer learns what BERT puts round a pair. */
-static void put_pair_template(void)
-{
-    json_t *root = json_load_file("m/tokenizer.json", 0, NULL);
-    json_t *parts = json_loads("[{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},"
-                               "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
-                               "{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":0}},"
-                               "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}},"
-                               "{\"SpecialToken\":{\"id\":\"[SEP]\",\"type_id\":1}}]",
-                               0, NULL);
-    json_object_set_new(json_object_get(root, "post_processor"), "pair", parts);
-    assert_int_equal(json_dump_file(root, "m/tokenizer.json", 0), 0);
-    json_decref(root);
 }
 
 /* A pair is [CLS] first [SEP] second [SEP], the second's tokens of type 1. */
