@@ -14,7 +14,7 @@ static const struct ech_field options[] = {
     {"options.scores", ECH_F_CHOICE, AT(scores), .fallback = "model", .choices = scores_choices,
      .affects = true, .doc = "What makes scores of logits; model: as its files say; none: logits"},
     {"options.max_tokens", ECH_F_AUTO, AT(max_tokens), .fallback = "auto", .most = 1e6, .affects = true,
-     .doc = "Tokens of a row; auto: the model's limit"},
+     .doc = "Tokens of a row; auto: the model's limit, 512 where it has none"},
     {"options.on_long", ECH_F_CHOICE, AT(on_long), .fallback = "truncate", .choices = ech_on_long_choices,
      .affects = true, .doc = "What to do with a row that is longer; of a pair the longer text is cut first"},
     {"options.prefix", ECH_F_STRING, AT(prefix), .affects = true,

@@ -28,7 +28,7 @@ extern const char *const ech_pooling_choices[], *const ech_tristate_choices[], *
          .fallback = "auto",                                                                                 \
          .most = 1e6,                                                                                        \
          .affects = true,                                                                                    \
-         .doc = "Tokens of a text; auto: the model's limit"},                                                \
+         .doc = "Tokens of a text; auto: the model's limit, 512 where it has none"},                         \
         {"options.on_long",                                                                                  \
          ECH_F_CHOICE,                                                                                       \
          offsetof(type, in on_long),                                                                         \
