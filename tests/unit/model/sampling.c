@@ -15,6 +15,11 @@ static double next_number(void) /* in [-1, 1) */
     return (double)(seed_now >> 8) / 8388608.0 - 1;
 }
 
+static int64_t below(int64_t most)
+{
+    return (int64_t)((next_number() + 1) / 2 * (double)most);
+}
+
 static struct ech_sampler *sampler(void)
 {
     struct ech_err err = ECH_ERR_NONE;
@@ -270,10 +275,10 @@ static void best_of_many(void **state)
     static const float levels[] = {-INFINITY, -3, -0.0f, 0, 1, 2, NAN, INFINITY};
     seed_now = 9;
     for (int round = 0; round < 400; round++) {
-        int64_t count = 1 + (int64_t)(next_number() * MANY), best = -1;
+        int64_t count = 1 + below(MANY), best = -1;
         int kinds = 1 + round % 8;
         for (int64_t i = 0; i < count; i++)
-            logits[i] = next_number() < 0.999 ? levels[0] : levels[(int)(next_number() * kinds)];
+            logits[i] = below(1000) ? levels[0] : levels[below(kinds)];
         for (int64_t i = 0; i < count; i++)
             if (logits[i] > (best < 0 ? -INFINITY : logits[best]))
                 best = i;
