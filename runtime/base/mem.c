@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 static void *refuse(size_t bytes, struct ech_err *err)
 {
     ech_fail(err, ECH_UNAVAILABLE, "out of memory: %zu bytes wanted", bytes);
@@ -85,4 +89,11 @@ char *ech_sprintf(struct ech_err *err, const char *fmt, ...)
 void ech_free(void *block)
 {
     free(block);
+}
+
+void ech_mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

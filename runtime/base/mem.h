@@ -19,5 +19,7 @@ char *ech_strdup(const char *text, struct ech_err *err);
 char *ech_strndup(const char *text, size_t bytes, struct ech_err *err);
 char *ech_sprintf(struct ech_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void ech_free(void *block);
+/* After large blocks were freed: what the allocator holds of them goes back to the system, where it can. */
+void ech_mem_trim(void);
 
 #endif

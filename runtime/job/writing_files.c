@@ -248,9 +248,10 @@ static int open_tokenizers(struct ech_writing *w, const char *folder, struct ech
     const struct ech_weights *weights = ech_lm_weights(w->decoder);
     const struct ech_vocab_source *vocab = ech_weights_vocab(weights);
     int code;
-    if (vocab)
+    if (vocab) {
         code = ech_tokenizer_from_source(NULL, vocab, &w->tokenizer, err);
-    else if (!has_own_spm(w, folder) && (has(folder, "tokenizer.json") || has(folder, "vocab.txt")))
+        ech_lm_drop_vocab(w->decoder);
+    } else if (!has_own_spm(w, folder) && (has(folder, "tokenizer.json") || has(folder, "vocab.txt")))
         code = ech_tokenizer_open(folder, &w->tokenizer, err);
     else {
         code = open_sentencepiece(w, folder, err);

@@ -129,6 +129,7 @@ static int read_tokenizer(struct ech_engine *e, struct ech_err *err)
     const struct ech_vocab_source *own = ech_weights_vocab(e->weights);
     int code = own ? ech_tokenizer_from_source(NULL, own, &e->tokenizer, &found)
                    : ech_tokenizer_open(e->sentence.folder, &e->tokenizer, &found);
+    ech_weights_drop_vocab(e->weights);
     if (code == ECH_NOINPUT) {
         e->no_tokenizer = found;
         return ECH_OK;

@@ -158,13 +158,23 @@ int ech_gguf_vocab_read(const struct ech_gguf *g, struct ech_gguf_vocab **out, s
     return code;
 }
 
+void ech_gguf_vocab_drop(struct ech_gguf_vocab *vocab)
+{
+    struct ech_vocab_source *s = &vocab->source;
+    ech_free(s->tokens);
+    ech_free(s->merges);
+    ech_free(vocab->scores);
+    ech_free(vocab->types);
+    s->tokens = s->merges = NULL;
+    s->scores = vocab->scores = NULL;
+    s->types = vocab->types = NULL;
+    s->merge_count = 0;
+}
+
 void ech_gguf_vocab_destroy(struct ech_gguf_vocab *vocab)
 {
     if (!vocab)
         return;
-    ech_free(vocab->source.tokens);
-    ech_free(vocab->source.merges);
-    ech_free(vocab->scores);
-    ech_free(vocab->types);
+    ech_gguf_vocab_drop(vocab);
     ech_free(vocab);
 }

@@ -15,6 +15,8 @@ struct ech_gguf_vocab {
 /* *out is NULL where the file has no tokenizer.model. Texts lie in the file's bytes.
  * Errors  ECH_DATA: an array of another type or length than the tokens'. */
 int ech_gguf_vocab_read(const struct ech_gguf *gguf, struct ech_gguf_vocab **out, struct ech_err *err);
+/* Free the arrays; the rest of the source stays. */
+void ech_gguf_vocab_drop(struct ech_gguf_vocab *vocab);
 void ech_gguf_vocab_destroy(struct ech_gguf_vocab *vocab);
 
 #endif

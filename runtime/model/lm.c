@@ -399,3 +399,8 @@ const struct ech_weights *ech_lm_weights(const struct ech_lm *d)
 {
     return d->weights;
 }
+
+void ech_lm_drop_vocab(struct ech_lm *d)
+{
+    ech_weights_drop_vocab(d->weights);
+}

@@ -114,5 +114,7 @@ int64_t ech_lm_hidden(const struct ech_lm *lm);
 
 /* The model's files: config, tokenizer, names. NULL from the start on where nothing is read in place. */
 const struct ech_weights *ech_lm_weights(const struct ech_lm *lm);
+/* Before the start, once the tokenizer is built: ech_weights_drop_vocab of them. */
+void ech_lm_drop_vocab(struct ech_lm *lm);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "model/gguf_vocab.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -171,4 +172,12 @@ const char *ech_weights_config_path(const struct ech_weights *w)
 const struct ech_vocab_source *ech_weights_vocab(const struct ech_weights *w)
 {
     return w->vocab;
+}
+
+void ech_weights_drop_vocab(struct ech_weights *w)
+{
+    if (!w->vocab)
+        return;
+    ech_gguf_vocab_drop(w->gguf->vocab);
+    ech_mem_trim();
 }

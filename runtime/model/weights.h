@@ -141,5 +141,8 @@ const json_t *ech_weights_config(const struct ech_weights *weights);
 const char *ech_weights_config_path(const struct ech_weights *weights);
 /* The tokenizer inside of a GGUF; NULL where there is none. Borrowed; strings lie in the mapping. */
 const struct ech_vocab_source *ech_weights_vocab(const struct ech_weights *weights);
+/* Once the tokenizer is built: the arrays of that source (tokens, scores, types, merges) are freed and NULL;
+ * its names, count, ids and flags stay. Nothing where there is none. */
+void ech_weights_drop_vocab(struct ech_weights *weights);
 
 #endif

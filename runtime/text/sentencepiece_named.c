@@ -32,8 +32,12 @@ static int encode(const void *model, void *scratch, const unsigned char *text, s
     return code;
 }
 
-static const struct ech_model_ops ops = {"SentencePiece, named", named_close, ech_sp_scratch_create,
-                                         ech_sp_scratch_destroy, encode,      encode};
+static const struct ech_model_ops ops = {.kind = "SentencePiece, named",
+                                         .close = named_close,
+                                         .scratch_create = ech_sp_scratch_create,
+                                         .scratch_destroy = ech_sp_scratch_destroy,
+                                         .encode_word = encode,
+                                         .encode_text = encode};
 
 static int add_tokens(struct ech_tokenizer *t, const struct ech_sp_vocab *v,
                       const struct ech_vocab_text *tokens, size_t count, struct ech_err *err)

@@ -37,9 +37,25 @@ static int encode(const void *model, void *scratch, const unsigned char *text, s
     return ech_sentencepiece_encode(model, scratch, text, bytes, sink, err);
 }
 
-#define OPS(kind)                                                                                            \
+static const char *token_text(const void *model, int64_t id, size_t *bytes)
+{
+    const struct ech_sentencepiece *m = model;
+    if (id < 0 || id >= (int64_t)m->vocab.count)
+        return NULL;
+    return (const char *)ech_sp_vocab_text(&m->vocab, (int32_t)id, bytes);
+}
+
+static int32_t token_id(const void *model, const void *text, size_t bytes)
+{
+    const struct ech_sentencepiece *m = model;
+    return ech_sp_vocab_id(&m->vocab, text, bytes);
+}
+
+#define OPS(name)                                                                                            \
     {                                                                                                        \
-        kind, model_close, ech_sp_scratch_create, ech_sp_scratch_destroy, encode, encode                     \
+        .kind = name, .close = model_close, .scratch_create = ech_sp_scratch_create,                         \
+        .scratch_destroy = ech_sp_scratch_destroy, .encode_word = encode, .encode_text = encode,             \
+        .token_text = token_text, .token_id = token_id                                                       \
     }
 static const struct ech_model_ops ops[] = {
     [ECH_SP_UNIGRAM] = OPS("SentencePiece Unigram"),
@@ -48,7 +64,7 @@ static const struct ech_model_ops ops[] = {
     [ECH_SP_CHAR] = OPS("SentencePiece character"),
 };
 
-/* The model moves into the tokenizer, with all that both say of the pieces. */
+/* The model moves into the tokenizer, which asks it for the pieces. */
 static int adopt(struct ech_tokenizer *t, struct ech_sentencepiece *m, struct ech_err *err)
 {
     t->model = m;
@@ -60,12 +76,7 @@ static int adopt(struct ech_tokenizer *t, struct ech_sentencepiece *m, struct ec
     t->roles[ECH_TOKEN_UNK] = m->vocab.unk;
     int code =
         ech_decoder_add(&t->decoder, (struct ech_decode_step){.apply = ech_sp_decode_step, .data = m}, err);
-    for (size_t id = 0; code == ECH_OK && id < m->vocab.count; id++) {
-        size_t bytes;
-        const unsigned char *text = ech_sp_vocab_text(&m->vocab, (int32_t)id, &bytes);
-        code = ech_tokenizer_add_piece(t, (const char *)text, bytes, (int64_t)id, err);
-    }
-    return code;
+    return code == ECH_OK ? ech_tokenizer_count_pieces(t, m->vocab.count, err) : code;
 }
 
 static int fill_spm(struct ech_tokenizer *t, const char *name, const void *data, size_t bytes,

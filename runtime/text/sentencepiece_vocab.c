@@ -71,7 +71,7 @@ static int allocate(struct ech_sp_vocab *v, const char *name, const struct ech_v
     if (count >= INT32_MAX / 2 || total > UINT32_MAX)
         return ech_fail(err, ECH_DATA, "%s: a vocabulary of %zu tokens and %zu bytes is too large", name,
                         count, total);
-    while (slots < 2 * count)
+    while (slots < 2 * count) /* at a load of .7 encoding is 13 % slower */
         slots *= 2;
     v->mask = slots - 1;
     v->count = count;

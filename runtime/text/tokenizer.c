@@ -118,6 +118,13 @@ int ech_tokenizer_add_piece(struct ech_tokenizer *t, const char *token, size_t b
     return code == ECH_OK ? count_id(t, id, err) : code;
 }
 
+int ech_tokenizer_count_pieces(struct ech_tokenizer *t, size_t count, struct ech_err *err)
+{
+    if (count > ECH_VOCAB_ID_MOST)
+        return ech_fail(err, ECH_DATA, "%zu tokens, at most %d were expected", count, ECH_VOCAB_ID_MOST);
+    return count_id(t, (int64_t)count - 1, err);
+}
+
 /* A token that is matched in normalised text is itself normalised first. */
 int ech_tokenizer_add_token(struct ech_tokenizer *t, const char *token, size_t bytes, int64_t id,
                             struct ech_token_flags flags, struct ech_err *err)
@@ -187,13 +194,19 @@ int32_t ech_tokenizer_role(const struct ech_tokenizer *t, enum ech_token_role ro
 int32_t ech_tokenizer_id(const struct ech_tokenizer *t, const char *token, size_t bytes)
 {
     int32_t id = ech_vocab_find(&t->added_vocab, token, bytes);
-    return id >= 0 ? id : ech_vocab_find(&t->vocab, token, bytes);
+    if (id >= 0)
+        return id;
+    return t->ops->token_id ? t->ops->token_id(t->model, token, bytes)
+                            : ech_vocab_find(&t->vocab, token, bytes);
 }
 
 const char *ech_tokenizer_token(const struct ech_tokenizer *t, int64_t id, size_t *bytes)
 {
     const char *text = ech_vocab_text(&t->added_vocab, id, bytes);
-    return text ? text : ech_vocab_text(&t->vocab, id, bytes);
+    if (text)
+        return text;
+    return t->ops->token_text ? t->ops->token_text(t->model, id, bytes)
+                              : ech_vocab_text(&t->vocab, id, bytes);
 }
 
 bool ech_tokenizer_is_special(const struct ech_tokenizer *t, int64_t id)

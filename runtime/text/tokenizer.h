@@ -61,7 +61,8 @@ enum ech_token_role {
 int32_t ech_tokenizer_role(const struct ech_tokenizer *tokenizer, enum ech_token_role role);
 /* Id of the token that is written exactly so, added tokens first; -1: there is none. */
 int32_t ech_tokenizer_id(const struct ech_tokenizer *tokenizer, const char *token, size_t bytes);
-/* The token as the file writes it (not decoded; "\u0120the"), NULL where the id has none. */
+/* The token as the file writes it (not decoded; "\u0120the"; no NUL need follow), NULL where the id has none.
+ */
 const char *ech_tokenizer_token(const struct ech_tokenizer *tokenizer, int64_t id, size_t *bytes);
 /* An added token flagged special (a control token of a source): left out of text by skip_special. */
 bool ech_tokenizer_is_special(const struct ech_tokenizer *tokenizer, int64_t id);

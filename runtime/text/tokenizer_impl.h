@@ -34,6 +34,10 @@ struct ech_model_ops {
     /* Or NULL: cut and encode a whole text at once, where the model does better than cutter and words. */
     int (*encode_text)(const void *model, void *scratch, const unsigned char *text, size_t bytes,
                        struct ech_id_sink *sink, struct ech_err *err);
+    /* Or both NULL: t->vocab has the tokens. A token's text by its id (NULL: none), its id by its text (-1).
+     */
+    const char *(*token_text)(const void *model, int64_t id, size_t *bytes);
+    int32_t (*token_id)(const void *model, const void *text, size_t bytes);
 };
 
 struct ech_tokenizer {
@@ -46,7 +50,7 @@ struct ech_tokenizer {
     struct ech_cutter cutter;
     const struct ech_model_ops *ops;
     void *model;
-    struct ech_vocab vocab;       /* the model's tokens */
+    struct ech_vocab vocab;       /* the model's tokens, unless its ops find them */
     struct ech_vocab added_vocab; /* added tokens, looked up first both ways */
     uint8_t *special;             /* of each id up to largest_id */
     size_t special_capacity;
@@ -78,6 +82,8 @@ int ech_tokenizer_source_tokens(struct ech_tokenizer *t, const char *name,
 /* A token of the vocabulary, in t->vocab (a model keeps what else it needs by itself). */
 int ech_tokenizer_add_piece(struct ech_tokenizer *t, const char *token, size_t bytes, int64_t id,
                             struct ech_err *err);
+/* Ids 0 to count - 1 are tokens that the model's ops find. */
+int ech_tokenizer_count_pieces(struct ech_tokenizer *t, size_t count, struct ech_err *err);
 /* One that is found in the text before it is cut; in t->added_vocab too. The normaliser must be there. */
 struct ech_token_flags {
     bool single_word, lstrip, rstrip, normalized, special;

@@ -4,6 +4,7 @@
 #include "tests/unit/model/fixture.h"
 
 #include "model/weights.h"
+#include "text/tokenizer.h"
 #include "text/vocab_source.h"
 
 #include <math.h>
@@ -142,6 +143,34 @@ static void gguf_vocab(void **state)
     assert_int_equal(v->merge_count, 50000);
     assert_int_equal(v->merges[0].bytes, 4);
     assert_string_equal(v->pre, "gpt-2");
+    ech_weights_close(w);
+}
+
+/* The tokenizer outlives the arrays it was built of; none is built of what is left. */
+static void dropped_vocab(void **state)
+{
+    (void)state;
+    struct ech_err err = ECH_ERR_NONE;
+    struct ech_tokenizer *t, *again;
+    struct ech_weights *w = open_weights(ech_test_data("models/vocab-goldens/llama-spm.gguf"));
+    const struct ech_vocab_source *v = ech_weights_vocab(w);
+    size_t bytes;
+    must(ech_tokenizer_from_source(NULL, v, &t, &err), &err);
+    ech_weights_drop_vocab(w);
+    ech_weights_drop_vocab(w);
+    assert_ptr_equal(ech_weights_vocab(w), v);
+    assert_null(v->tokens);
+    assert_null(v->scores);
+    assert_null(v->types);
+    assert_string_equal(v->model, "llama");
+    assert_int_equal(v->count, 32000);
+    assert_int_equal(ech_tokenizer_from_source(NULL, v, &again, &err), ECH_DATA);
+    ech_weights_close(w);
+    assert_int_equal(ech_tokenizer_id(t, "</s>", 4), 2);
+    assert_memory_equal(ech_tokenizer_token(t, 2, &bytes), "</s>", 4);
+    ech_tokenizer_close(t);
+    w = open_weights(ech_test_data("goldens/tiny/llama"));
+    ech_weights_drop_vocab(w); /* has none */
     ech_weights_close(w);
 }
 
@@ -341,8 +370,9 @@ static void adapter_over_gguf(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(gguf_types),      cmocka_unit_test(gguf_llama),  cmocka_unit_test(gguf_vocab),
-    cmocka_unit_test(ct2_translation), cmocka_unit_test(ct2_whisper), cmocka_unit_test(marian_int8),
-    cmocka_unit_test(gguf_real),       cmocka_unit_test(adapters),    cmocka_unit_test(adapter_over_gguf),
+    cmocka_unit_test(gguf_types),        cmocka_unit_test(gguf_llama),      cmocka_unit_test(gguf_vocab),
+    cmocka_unit_test(dropped_vocab),     cmocka_unit_test(ct2_translation), cmocka_unit_test(ct2_whisper),
+    cmocka_unit_test(marian_int8),       cmocka_unit_test(gguf_real),       cmocka_unit_test(adapters),
+    cmocka_unit_test(adapter_over_gguf),
 };
 ECH_TEST_MAIN(tests)

@@ -413,6 +413,35 @@ static void source_llama(void **state)
     drop_arrays(&a);
 }
 
+/* The tokenizer has no copy of the pieces: what it answers of them is what the model was given. */
+static void source_pieces(void **state)
+{
+    (void)state;
+    struct arrays a;
+    struct ech_tokenizer *t;
+    struct ech_err err = ECH_ERR_NONE;
+    size_t bytes;
+    take_arrays(&a, "bpe-bytes.model", "llama");
+    size_t last = a.source.count - 1;
+    a.source.tokens[last] = a.source.tokens[last - 1]; /* stands twice: the last one is found */
+    must(ech_tokenizer_from_source("x.gguf", &a.source, &t, &err), &err);
+    assert_int_equal(ech_tokenizer_largest_id(t), last);
+    for (size_t id = 0; id <= last; id++) {
+        struct ech_vocab_text want = a.source.tokens[id];
+        const char *text = ech_tokenizer_token(t, (int64_t)id, &bytes);
+        assert_int_equal(bytes, want.bytes);
+        assert_memory_equal(text, want.text, bytes);
+        assert_int_equal(ech_tokenizer_id(t, want.text, want.bytes), id == last - 1 ? last : id);
+        assert_int_equal(ech_tokenizer_is_special(t, (int64_t)id), id <= 2); /* <unk>, <s>, </s> */
+    }
+    assert_null(ech_tokenizer_token(t, -1, &bytes));
+    assert_null(ech_tokenizer_token(t, (int64_t)last + 1, &bytes));
+    assert_int_equal(ech_tokenizer_id(t, "no such piece", 13), -1);
+    assert_int_equal(ech_tokenizer_id(t, "", 0), -1);
+    ech_tokenizer_close(t);
+    drop_arrays(&a);
+}
+
 static void source_refused(struct ech_vocab_source source, const char *part)
 {
     struct ech_tokenizer *t;
@@ -460,9 +489,9 @@ static void source_t5(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(goldens),        cmocka_unit_test(broken_files), cmocka_unit_test(damaged_files),
-    cmocka_unit_test(character_maps), cmocka_unit_test(no_memory),    cmocka_unit_test(source_llama),
-    cmocka_unit_test(source_t5),
+    cmocka_unit_test(goldens),        cmocka_unit_test(broken_files),  cmocka_unit_test(damaged_files),
+    cmocka_unit_test(character_maps), cmocka_unit_test(no_memory),     cmocka_unit_test(source_llama),
+    cmocka_unit_test(source_t5),      cmocka_unit_test(source_pieces),
 };
 
 ECH_TEST_MAIN(tests)
