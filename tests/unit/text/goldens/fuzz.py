@@ -21,6 +21,14 @@ def known():
         return [c for c in range(0x110000) if unicodedata.category(chr(c)) not in ('Cn', 'Cs')]
 
 
+def reference(path):
+    """The whole text's ids: padding and truncation are the engine's own matter."""
+    t = Tokenizer.from_file(path)
+    t.no_padding()
+    t.no_truncation()
+    return t
+
+
 class Ours:
     def __init__(self, tool, path):
         self.process = subprocess.Popen([tool, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -75,7 +83,7 @@ def fuzz(tool, count, paths):
     points = points[::7] + low * 2
     bad = 0
     for path in paths:
-        t, ours = Tokenizer.from_file(path), Ours(tool, path)
+        t, ours = reference(path), Ours(tool, path)
         pieces = [t.id_to_token(i) or '' for i in range(t.get_vocab_size())]
         for _ in range(count // len(paths)):
             text = make(r, points, pieces, words)
@@ -109,7 +117,7 @@ def sweep(tool, paths):
     points = [c for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000 and not inner(c) and (c in eight or c < 0x33480 and (c < 0x12000 or c > 0x16000 or c in eight))
               and not 0x1F300 <= c < 0x1F5F0 and not 0x17000 <= c < 0x18B00]
     for path in paths:
-        t, ours = Tokenizer.from_file(path), Ours(tool, path)
+        t, ours = reference(path), Ours(tool, path)
         texts = [x for c in points for x in (chr(c), 'a%c1' % c, ' %c%c\u0301' % (c, c), 'A %c.a' % c)]
         encoded = t.encode_batch(texts, add_special_tokens=False)
         for start in range(0, len(texts), 128):
@@ -129,7 +137,7 @@ def speed(tool, lines, paths):
     parts = open(lines, encoding='utf-8').read().rstrip('\n').split('\n')
     size = sum(len(p.encode()) + 1 for p in parts) / 1e6
     for path in paths:
-        t, best, ours = Tokenizer.from_file(path), 0, 0
+        t, best, ours = reference(path), 0, 0
         for _ in range(3):
             start = time.perf_counter()
             t.encode_batch_fast(parts, add_special_tokens=False)
