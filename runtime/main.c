@@ -47,14 +47,11 @@ static void take_signals(void)
 }
 
 /* OpenBLAS and OpenMP read these in their constructors, so a program that lacks them starts itself once more.
- * A team's thread looks for work for some 20 us before it sleeps: the operations of a token are no further
- * apart, and waking takes as long as they do. */
+ * Threads of a team sleep while they wait, and spin for nobody. */
 static void set_environment(char **argv)
 {
-    static const char *const wanted[][2] = {{"OPENBLAS_NUM_THREADS", "1"},
-                                            {"OMP_NUM_THREADS", "1"},
-                                            {"OMP_WAIT_POLICY", "passive"},
-                                            {"GOMP_SPINCOUNT", "1000"}};
+    static const char *const wanted[][2] = {
+        {"OPENBLAS_NUM_THREADS", "1"}, {"OMP_NUM_THREADS", "1"}, {"OMP_WAIT_POLICY", "passive"}};
     bool missing = false;
     /* Open MPI's mpirun hands it on to the ranks beside orte_tmpdir_base, and its library refuses both at
      * once. */

@@ -29,7 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "llama-cpp-python"
 CONTEXT, STEP, ROWS = 2048, 512, 64
 WAITS = {"llama.cpp": {}, "llama.cpp, passive": {"OMP_WAIT_POLICY": "passive"}}
-AS_A_JOB = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}  # runtime/main.c
+AS_A_JOB = {"OMP_WAIT_POLICY": "passive"}  # runtime/main.c
 SAME = 0.5  # of the tokens up to where two texts part: two good engines part where two tokens are near
 
 
