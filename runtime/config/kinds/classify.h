@@ -14,7 +14,7 @@ enum ech_classify_scores {
 struct ech_classify_options {
     char *pair;         /* column of the second text of each row (cross-encoders) */
     int scores;         /* choice, as enum ech_classify_scores */
-    int64_t max_tokens; /* auto: the model's limit */
+    int64_t max_tokens; /* auto: the model's limit, 512 where it has none */
     int on_long;        /* choice: truncate error */
     char *prefix;       /* put before each first text */
 };
